@@ -1,0 +1,85 @@
+// A target model: two networks that map images and texts to one Hamming space, and the way they are trained.
+// One more target model = one file in this folder, ending in `constinit const ModelEntry <name>_entry{…};`, and one line in
+// models.def.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/base/json.hpp"
+#include "core/base/result.hpp"
+#include "core/collective/communicator.hpp"
+#include "core/registry/registry.hpp"
+
+namespace gauntlet::models {
+
+/// Sizes a model is built for; stored with its checkpoint.
+struct ModelShape {
+  std::int64_t image_px = 0;     ///< height = width of the pictures; 0 when images are features
+  std::int64_t feature_dim = 0;  ///< 0 when images are pictures
+  std::int64_t text_dim = 0;
+  std::int64_t n_labels = 0;
+  std::int64_t code_bits = 0;
+};
+[[nodiscard]] Json to_json(const ModelShape& shape);
+[[nodiscard]] Result<ModelShape> shape_from_json(const Json& value);
+
+/// Thread safety: none. Parameters and buffers are registered, so a checkpoint is named_parameters() + named_buffers().
+class HashingModel : public torch::nn::Module {
+ public:
+  /// [B, 3, H, W] float in [0,1] → [B, K] in (-1,1); differentiable in the input. Normalises inside.
+  virtual torch::Tensor encode_image(const torch::Tensor& images) = 0;
+  /// [B, D] float → [B, K] in (-1,1); differentiable in the input.
+  virtual torch::Tensor encode_text(const torch::Tensor& text) = 0;
+  [[nodiscard]] torch::Tensor encode(Modality modality, const torch::Tensor& input) {
+    return modality == Modality::kImage ? encode_image(input) : encode_text(input);
+  }
+};
+
+/// One step's worth of training pairs: this rank's rows of the global batch.
+struct TrainingBatch {
+  torch::Tensor images;  ///< [b, 3, H, W] float in [0,1]
+  torch::Tensor text;    ///< [b, D] float
+  torch::Tensor labels;  ///< [b, C] float 0/1
+  torch::Tensor rows;    ///< [b] int64: positions within the training set, 0 .. N-1
+};
+
+using Losses = std::map<std::string, double>;
+
+/// One training run: owns optimisers, discriminators, buffers, step order.
+class ModelTraining {
+ public:
+  virtual ~ModelTraining() = default;
+  [[nodiscard]] virtual std::int64_t n_epochs() const = 0;
+  [[nodiscard]] virtual std::int64_t batch_size() const = 0;  ///< global batch; the last partial batch is dropped when false
+  [[nodiscard]] virtual bool keeps_partial_batch() const { return false; }
+  /// One step of every optimiser; returns the step's losses by name, "total" among them.
+  virtual Losses step(const TrainingBatch& batch) = 0;
+  virtual void end_epoch() {}
+};
+
+/// What a training run may know beside its batches.
+struct TrainingSetup {
+  torch::Tensor labels;  ///< [N, C] float 0/1: labels of the whole training set
+  std::uint64_t seed = 0;  ///< of every random draw inside training (augmentation, penalty mixing); weights are drawn before
+  collective::Communicator* communicator = nullptr;
+  std::int64_t n_steps = 0;  ///< steps of the whole run, for schedules
+};
+
+struct ModelEntry {
+  EntryInfo about;
+  /// Fresh weights from torch's default generator, which the caller has seeded. The communicator outlives the model.
+  Result<std::shared_ptr<HashingModel>> (*make)(const Json& config, const ModelShape& shape,
+                                                collective::Communicator* communicator);
+  /// The training run of a model made by `make` with the same config.
+  Result<std::unique_ptr<ModelTraining>> (*make_training)(const Json& config, std::shared_ptr<HashingModel> model,
+                                                          const TrainingSetup& setup);
+};
+
+[[nodiscard]] const Registry<ModelEntry>& model_registry();
+
+}  // namespace gauntlet::models

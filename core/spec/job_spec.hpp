@@ -1,0 +1,80 @@
+// One unit of work, as content: what is computed, by which entry, from which inputs. Its key is a hash of just that.
+// Thread safety: plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/ids.hpp"
+#include "core/base/json.hpp"
+#include "core/base/result.hpp"
+
+namespace gauntlet::spec {
+
+enum class JobKind : std::uint8_t {
+  kPrepare,
+  kFeatures,
+  kTrainModel,
+  kTrainAttack,
+  kCraft,
+  kTrainDefense,
+  kEncode,
+  kEvaluate,
+  kExplain,
+  kCommand,
+  kNoop,
+};
+inline constexpr int kJobKindCount = 11;
+
+/// "prepare", "train_model", …: the names of sweep files, keys, folders and the database.
+[[nodiscard]] std::string_view name_of(JobKind kind);
+[[nodiscard]] Result<JobKind> job_kind_from(std::string_view name);
+/// Whether the job needs torch and so runs in gauntlet-rank processes.
+[[nodiscard]] bool needs_torch(JobKind kind);
+
+/// What one attempt asks of a worker. Not part of the key.
+struct Resources {
+  std::int64_t cpus = 1;        ///< threads, shared by the ranks; 0 only for noop jobs
+  std::int64_t gpus = 0;        ///< one rank per GPU when > 0
+  std::int64_t ranks = 1;       ///< processes of the gang on CPUs; ignored when gpus > 0
+  std::int64_t memory_mb = 0;   ///< 0 = not stated
+  std::int64_t time_s = 0;      ///< wall-clock limit; 0 = none
+  bool operator==(const Resources&) const = default;
+  [[nodiscard]] std::int64_t world_size() const { return gpus > 0 ? gpus : ranks; }
+};
+[[nodiscard]] Json to_json(const Resources& resources);
+[[nodiscard]] Result<Resources> resources_from_json(const Json& value);
+
+/// An input by the part it plays, e.g. {"model", key of the train_model job}.
+struct JobInput {
+  std::string role;
+  JobKey key;
+  bool operator==(const JobInput&) const = default;
+};
+
+struct JobSpec {
+  JobKind kind = JobKind::kNoop;
+  std::string entry;             ///< name of the entry that does the work, e.g. "cpah"; "" for evaluate, noop
+  std::int64_t version = 0;      ///< that entry's version; the kind's own version where there is no entry
+  Json config = Json::object();  ///< effective config, defaults included, numbers normal
+  std::vector<JobInput> inputs;  ///< sorted by role; roles are unique
+  std::uint64_t seed = 0;        ///< the cell's seed, 0 where nothing is random
+  // Not part of the key:
+  Resources resources;
+  Json locations = Json::object();  ///< the entry's `location` fields: where sources are
+  std::string title;             ///< for people: "train_model cpah 32 bits seed 1"
+
+  [[nodiscard]] const JobInput* find_input(std::string_view role) const;
+};
+
+/// The object whose canonical text is hashed: kind, entry, version, config, inputs by role, seed, precision "fp32"
+/// (unless config has its own "precision").
+[[nodiscard]] Json canonical_form(const JobSpec& job);
+/// SHA-256 of canonical_json(canonical_form(job)). Errors: a number that is not finite, text that is not UTF-8.
+[[nodiscard]] Result<JobKey> key_of(const JobSpec& job);
+/// Reads back what canonical_form wrote (resources and title are default). Errors: kCorrupt.
+[[nodiscard]] Result<JobSpec> job_from_canonical(const Json& form);
+
+}  // namespace gauntlet::spec
