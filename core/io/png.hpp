@@ -1,0 +1,32 @@
+// PNG pictures as plain RGB bytes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "core/base/result.hpp"
+
+namespace gauntlet::io {
+
+/// RGB, 8 bits each, row-major: byte (y, x, c) at (y * width + x) * 3 + c.
+struct RgbImage {
+  std::int64_t width = 0;
+  std::int64_t height = 0;
+  std::vector<std::uint8_t> pixels;
+
+  bool operator==(const RgbImage&) const = default;
+};
+
+/// The largest picture that is read or written, in pixels.
+inline constexpr std::int64_t kMaxPngPixels = std::int64_t{1} << 28;
+
+/// Errors: kNoSpace, kIo; kInvalid for an empty or too large picture.
+[[nodiscard]] Status write_png(const std::filesystem::path& path, const RgbImage& image);
+
+/// Reads any PNG as RGB: palettes and grey are expanded, 16 bits cut to 8, transparency laid over white.
+/// Errors: kNotFound, kIo, kCorrupt with libpng's own words.
+[[nodiscard]] Result<RgbImage> read_png(const std::filesystem::path& path);
+
+}  // namespace gauntlet::io
