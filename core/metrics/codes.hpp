@@ -1,0 +1,86 @@
+// Binary codes, packed: bit j of an item is 1 iff its network output j is > 0.
+// Bit j lies in word j / 64 at position j mod 64 (least significant first); unused bits are 0.
+// Thread safety: immutable after construction.
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "core/base/result.hpp"
+
+namespace gauntlet::metrics {
+
+inline constexpr std::int64_t kMaxCodeBits = 4096;
+
+class PackedCodes {
+ public:
+  /// From outputs, row-major [n, bits] of any number type; 0 gives bit 0. Errors (kInvalid): a NaN (with its
+  /// row and column), bits outside 1..kMaxCodeBits, a size that is not a multiple of bits.
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  [[nodiscard]] static Result<PackedCodes> from_values(std::span<const T> values, std::int64_t bits);
+
+  /// From bytes, row-major [n, ceil(bits / 8)], least significant bit first. Errors (kInvalid): a bit set
+  /// beyond `bits`, a size that is not a multiple of the row's.
+  [[nodiscard]] static Result<PackedCodes> from_packed(std::span<const std::uint8_t> bytes,
+                                                       std::int64_t bits);
+
+  [[nodiscard]] std::int64_t n() const { return n_; }
+  [[nodiscard]] std::int64_t bits() const { return bits_; }
+  [[nodiscard]] std::int64_t n_words() const { return n_words_; }
+  [[nodiscard]] std::span<const std::uint64_t> row(std::int64_t item) const {
+    return std::span(words_).subspan(static_cast<std::size_t>(item * n_words_),
+                                     static_cast<std::size_t>(n_words_));
+  }
+  /// Outputs that were exactly 0; always 0 for codes read from bytes.
+  [[nodiscard]] std::int64_t n_zeros() const { return n_zeros_; }
+  /// Whether any output was negative; without one, zeros are simply the other bit value of 0/1 codes.
+  [[nodiscard]] bool has_negative() const { return has_negative_; }
+
+  /// Row-major [n, ceil(bits / 8)], as from_packed reads it.
+  [[nodiscard]] std::vector<std::uint8_t> to_bytes() const;
+
+ private:
+  [[nodiscard]] static Result<PackedCodes> sized(std::size_t n_values, std::int64_t per_row,
+                                                 std::int64_t bits);
+
+  std::int64_t n_ = 0;
+  std::int64_t bits_ = 0;
+  std::int64_t n_words_ = 0;
+  std::int64_t n_zeros_ = 0;
+  bool has_negative_ = false;
+  std::vector<std::uint64_t> words_;  ///< [n, n_words]
+};
+
+template <class T>
+requires std::is_arithmetic_v<T> Result<PackedCodes> PackedCodes::from_values(std::span<const T> values,
+                                                                              std::int64_t bits) {
+  GAUNTLET_TRY(PackedCodes codes, sized(values.size(), bits, bits));
+  std::size_t at = 0;
+  for (std::int64_t item = 0; item < codes.n_; ++item) {
+    std::uint64_t* row = codes.words_.data() + item * codes.n_words_;
+    for (std::int64_t bit = 0; bit < bits; ++bit, ++at) {
+      const T value = values[at];
+      if constexpr (std::floating_point<T>) {
+        if (std::isnan(value)) {
+          return fail(ErrorCode::kInvalid,
+                      "codes hold NaN at row {}, column {}; every output must be a number", item, bit);
+        }
+      }
+      if (value > T{0}) {
+        row[bit / 64] |= std::uint64_t{1} << (bit % 64);
+      } else if (value == T{0}) {
+        ++codes.n_zeros_;
+      } else {
+        codes.has_negative_ = true;
+      }
+    }
+  }
+  return codes;
+}
+
+}  // namespace gauntlet::metrics

@@ -1,0 +1,46 @@
+// All metrics of one retrieval run, from one sweep over the pairs of queries and retrieval items. Pure: no
+// files.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/metrics/codes.hpp"
+#include "core/metrics/labels.hpp"
+#include "core/metrics/metric.hpp"
+#include "core/spec/result_row.hpp"
+
+namespace gauntlet::metrics {
+
+/// Everything is borrowed for the duration of the call.
+struct EvaluationInput {
+  const PackedCodes& query_codes;            ///< [Q, K]
+  const PackedCodes& retrieval_codes;        ///< [N, K]
+  const LabelSets& query_labels;             ///< [Q, C]
+  const LabelSets& retrieval_labels;         ///< [N, C]
+  const LabelSets* target_labels = nullptr;  ///< [Q, C]; needed by targeted metrics only
+};
+
+struct Evaluation {
+  std::int64_t n_queries = 0;
+  std::int64_t n_retrieval = 0;
+  std::int64_t bits = 0;
+  std::int64_t n_without_relevant = 0;  ///< queries whose own labels match no retrieval item
+  double chance_map = 0;                ///< mean relevant fraction: MAP of a random order, for large sets
+  std::vector<MetricValue> metrics;     ///< in the order asked for, without repetitions
+};
+
+/// Errors (kInvalid): unknown metrics or forms, sizes that do not match, no queries, no items, a targeted
+/// metric without target labels. `n_threads` >= 1; the result does not depend on it.
+[[nodiscard]] Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
+                                          int n_threads);
+
+/// Rows of a result database: one per metric; `map` and `t_map` over the full ranking bring "<base>:valid"
+/// beside them, the mean over queries with a relevant item, whose n counts those queries.
+[[nodiscard]] std::vector<spec::ResultRow> rows_of(const Evaluation& evaluation);
+[[nodiscard]] std::vector<spec::Curve> curves_of(const Evaluation& evaluation);
+
+}  // namespace gauntlet::metrics

@@ -1,0 +1,51 @@
+// A metric entry: one number (and perhaps a curve) from the rankings of all queries.
+// One more metric = one file in this folder, ending in `constinit const MetricEntry <name>_entry{…};`, and
+// one line in metrics.def. Formulas, ties, empty cases and sources are in docs/metrics.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/metrics/detail/histogram.hpp"
+#include "core/metrics/metric_name.hpp"
+#include "core/registry/registry.hpp"
+#include "core/spec/result_row.hpp"
+
+namespace gauntlet::metrics {
+
+struct MetricValue {
+  std::string name;  ///< identity, see MetricName::text
+  double value = 0;  ///< mean over all queries; a query without relevant items counts as 0
+  double valid = 0;  ///< mean over the queries with a relevant item; 0 when there is none
+  std::int64_t n_queries = 0;
+  std::int64_t n_without_relevant = 0;  ///< queries without a relevant item, under this metric's relevance
+  std::vector<double> per_query;        ///< [n_queries]; empty for metrics over all queries at once
+  std::vector<spec::Curve> curves;
+  std::string unit = "ratio";
+  bool higher_is_better = true;
+};
+
+struct MetricEntry {
+  EntryInfo about;  ///< capabilities.targeted: relevance is tested against target labels
+  std::string_view unit = "ratio";
+  bool higher_is_better = true;
+  /// Whether this form of the name (@K, kind, ties) means something. Errors (kInvalid) say what is allowed.
+  Status (*check)(const MetricName& name);
+  /// Called with checked names only.
+  MetricValue (*compute)(const MetricName& name, const Rankings& rankings);
+};
+
+[[nodiscard]] const Registry<MetricEntry>& metric_registry();
+
+/// Parses and checks a metric's name. Errors (kInvalid): unknown metrics with the nearest name, forms without
+/// meaning.
+struct ResolvedMetric {
+  MetricName name;
+  const MetricEntry* entry = nullptr;
+};
+[[nodiscard]] Result<ResolvedMetric> resolve_metric(std::string_view text);
+
+}  // namespace gauntlet::metrics
