@@ -1,0 +1,51 @@
+// The coordinator as a process: sockets around the engine, one writer thread around the store.
+// Threads: `run` drives the io_context on the calling thread and owns the engine's state; the store lives on
+// the writer thread of the CommitQueue. Only `stop` may be called from elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/base/result.hpp"
+
+namespace gauntlet::coordinator {
+
+struct ServeOptions {
+  std::filesystem::path workdir;
+  std::filesystem::path database;  ///< "" = <workdir>/gauntlet.db
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;  ///< 0 = any free one; coordinator.json says which
+  bool exit_when_unused =
+      false;  ///< end once no client has been connected for `unused_ms` after the first one left
+  std::uint32_t heartbeat_ms = 5000;  ///< a worker silent for three of these is lost
+  std::uint32_t grace_ms = 5000;      ///< time a worker has to come back after its connection closed
+  std::uint32_t unused_ms = 3000;
+  std::uint32_t hello_ms = 10000;  ///< time a new connection has to say Hello
+  std::uint32_t backoff_ms =
+      1000;  ///< wait before the second attempt of a failed job; doubles with each failure
+};
+
+/// Runs a coordinator until SIGTERM, SIGINT, a ShutdownRequest or, if asked, disuse; returns the exit code 0.
+/// Errors: kRefused (lock held: names the pid of the holder; network file system; token others may read), kIo
+/// (port in use, log not writable), kNoSpace, kCorrupt (database).
+[[nodiscard]] Result<int> serve(const ServeOptions& options);
+
+/// What serve() runs, for tests: opened, run on a thread of the caller's choice, stopped from any.
+class Server {
+ public:
+  /// Takes the lock, opens the database, restores the state, listens.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> open(const ServeOptions& options);
+  virtual ~Server() = default;
+
+  [[nodiscard]] virtual std::uint16_t port() const = 0;
+  /// Blocks until stopped. Errors: the commit that failed (nothing acknowledged is lost; a restart goes on).
+  [[nodiscard]] virtual Status run() = 0;
+  /// Thread safe. Sessions are drained and closed, then `run` returns.
+  virtual void stop() = 0;
+  /// Thread safe. `run` returns at once; nothing more is sent or committed, as after a crash.
+  virtual void abandon() = 0;
+};
+
+}  // namespace gauntlet::coordinator
