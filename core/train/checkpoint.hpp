@@ -1,0 +1,34 @@
+// Modules and named tensors to .safetensors files and back.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "core/base/result.hpp"
+
+namespace gauntlet::train {
+
+using NamedTensors = std::map<std::string, torch::Tensor>;
+
+/// Parameters and buffers by their dotted names; the tensors share memory with the module.
+[[nodiscard]] NamedTensors state_of(const torch::nn::Module& module);
+
+/// Writes the tensors (moved to the CPU) so that the file appears complete or not at all; equal content gives
+/// equal bytes. Errors: kNoSpace, kIo; kInvalid for a type the format lacks.
+[[nodiscard]] Status save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                                  const std::map<std::string, std::string>& metadata = {});
+
+/// Reads every tensor into memory of its own. Errors: kNotFound, kIo, kCorrupt.
+[[nodiscard]] Result<NamedTensors> load_tensors(const std::filesystem::path& path);
+
+/// Copies tensors into the module's parameters and buffers; nothing changes unless all fit. Errors
+/// (kCorrupt): a tensor that is missing, unknown or of another shape, by name with both shapes.
+[[nodiscard]] Status restore(torch::nn::Module& module, const NamedTensors& tensors);
+
+[[nodiscard]] Status save_module(const std::filesystem::path& path, const torch::nn::Module& module);
+[[nodiscard]] Status load_module(const std::filesystem::path& path, torch::nn::Module& module);
+
+}  // namespace gauntlet::train

@@ -1,0 +1,36 @@
+// The training loop: epochs of steps, the watch for divergence, the loss curves. Knows no model by name.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/collective/communicator.hpp"
+#include "core/models/hashing_model.hpp"
+#include "core/train/batches.hpp"
+
+namespace gauntlet::train {
+
+struct EpochReport {
+  std::int64_t epoch = 0;  ///< from 1
+  std::int64_t n_epochs = 0;
+  models::Losses losses;   ///< means over the epoch's steps
+  double pairs_per_s = 0;  ///< of all ranks together
+};
+
+struct TrainLog {
+  std::map<std::string, std::vector<float>> curves;  ///< loss name → mean per epoch
+  std::int64_t n_steps = 0;
+  double seconds = 0;
+};
+
+/// Runs all epochs of `training`. Every rank sees the same losses, so all stop at the same step. `on_epoch`
+/// may be empty. Errors: kDiverged when a loss is not finite, naming the loss, its value, epoch and step.
+[[nodiscard]] Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batches,
+                                           collective::Communicator& communicator,
+                                           const std::function<void(const EpochReport&)>& on_epoch);
+
+}  // namespace gauntlet::train
