@@ -9,7 +9,8 @@ namespace gauntlet {
 SteadyTime SystemClock::now() const { return std::chrono::steady_clock::now(); }
 
 std::int64_t SystemClock::wall_ms() const {
-  return std::chrono::duration_cast<Milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<Milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::string iso8601_utc(std::int64_t wall_ms) {

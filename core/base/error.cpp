@@ -4,24 +4,42 @@ namespace gauntlet {
 
 std::string_view name_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInternal: return "internal";
-    case ErrorCode::kInvalid: return "invalid";
-    case ErrorCode::kNotFound: return "not_found";
-    case ErrorCode::kUnreachable: return "unreachable";
-    case ErrorCode::kRefused: return "refused";
-    case ErrorCode::kIo: return "io";
-    case ErrorCode::kNoSpace: return "no_space";
-    case ErrorCode::kCorrupt: return "corrupt";
-    case ErrorCode::kTimedOut: return "timed_out";
-    case ErrorCode::kOutOfMemory: return "out_of_memory";
-    case ErrorCode::kDiverged: return "diverged";
-    case ErrorCode::kCollective: return "collective";
-    case ErrorCode::kProcessDied: return "process_died";
-    case ErrorCode::kLost: return "lost";
-    case ErrorCode::kStaleLease: return "stale_lease";
-    case ErrorCode::kInterrupted: return "interrupted";
-    case ErrorCode::kIncomplete: return "incomplete";
-    case ErrorCode::kJobsFailed: return "jobs_failed";
+    case ErrorCode::kInternal:
+      return "internal";
+    case ErrorCode::kInvalid:
+      return "invalid";
+    case ErrorCode::kNotFound:
+      return "not_found";
+    case ErrorCode::kUnreachable:
+      return "unreachable";
+    case ErrorCode::kRefused:
+      return "refused";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kNoSpace:
+      return "no_space";
+    case ErrorCode::kCorrupt:
+      return "corrupt";
+    case ErrorCode::kTimedOut:
+      return "timed_out";
+    case ErrorCode::kOutOfMemory:
+      return "out_of_memory";
+    case ErrorCode::kDiverged:
+      return "diverged";
+    case ErrorCode::kCollective:
+      return "collective";
+    case ErrorCode::kProcessDied:
+      return "process_died";
+    case ErrorCode::kLost:
+      return "lost";
+    case ErrorCode::kStaleLease:
+      return "stale_lease";
+    case ErrorCode::kInterrupted:
+      return "interrupted";
+    case ErrorCode::kIncomplete:
+      return "incomplete";
+    case ErrorCode::kJobsFailed:
+      return "jobs_failed";
   }
   return "unknown";  // a number from a newer peer
 }
@@ -36,7 +54,8 @@ bool is_retryable(ErrorCode code) {
     case ErrorCode::kCollective:
     case ErrorCode::kProcessDied:
     case ErrorCode::kLost:
-    case ErrorCode::kInterrupted: return true;
+    case ErrorCode::kInterrupted:
+      return true;
     case ErrorCode::kInternal:
     case ErrorCode::kInvalid:
     case ErrorCode::kNotFound:
@@ -45,21 +64,30 @@ bool is_retryable(ErrorCode code) {
     case ErrorCode::kDiverged:
     case ErrorCode::kStaleLease:
     case ErrorCode::kIncomplete:
-    case ErrorCode::kJobsFailed: return false;
+    case ErrorCode::kJobsFailed:
+      return false;
   }
   return false;
 }
 
 int exit_code_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalid: return 2;
-    case ErrorCode::kJobsFailed: return 3;
-    case ErrorCode::kNotFound: return 4;
-    case ErrorCode::kUnreachable: return 5;
-    case ErrorCode::kRefused: return 6;
-    case ErrorCode::kIncomplete: return 7;
-    case ErrorCode::kTimedOut: return 8;
-    case ErrorCode::kInterrupted: return 130;
+    case ErrorCode::kInvalid:
+      return 2;
+    case ErrorCode::kJobsFailed:
+      return 3;
+    case ErrorCode::kNotFound:
+      return 4;
+    case ErrorCode::kUnreachable:
+      return 5;
+    case ErrorCode::kRefused:
+      return 6;
+    case ErrorCode::kIncomplete:
+      return 7;
+    case ErrorCode::kTimedOut:
+      return 8;
+    case ErrorCode::kInterrupted:
+      return 130;
     case ErrorCode::kInternal:
     case ErrorCode::kIo:
     case ErrorCode::kNoSpace:
@@ -69,7 +97,8 @@ int exit_code_of(ErrorCode code) {
     case ErrorCode::kCollective:
     case ErrorCode::kProcessDied:
     case ErrorCode::kLost:
-    case ErrorCode::kStaleLease: return 1;
+    case ErrorCode::kStaleLease:
+      return 1;
   }
   return 1;
 }

@@ -53,10 +53,14 @@ Result<Json> normalize_text(const FieldInfo& field, const Json& value) {
 
 std::string_view name_of(FieldType type) {
   switch (type) {
-    case FieldType::kBool: return "true or false";
-    case FieldType::kInteger: return "an integer";
-    case FieldType::kReal: return "a number";
-    case FieldType::kText: return "a text";
+    case FieldType::kBool:
+      return "true or false";
+    case FieldType::kInteger:
+      return "an integer";
+    case FieldType::kReal:
+      return "a number";
+    case FieldType::kText:
+      return "a text";
   }
   return "unknown";
 }
@@ -66,18 +70,21 @@ Result<Json> normalize_field(const FieldInfo& field, const Json& value) {
     case FieldType::kBool:
       if (!value.is_boolean()) return refuse(field, value);
       return value;
-    case FieldType::kInteger: return normalize_integer(field, value);
+    case FieldType::kInteger:
+      return normalize_integer(field, value);
     case FieldType::kReal: {
       const auto real = as_real(value);
       if (!real || !in_range(field, *real)) return refuse(field, value);
       return Json(*real);
     }
-    case FieldType::kText: return normalize_text(field, value);
+    case FieldType::kText:
+      return normalize_text(field, value);
   }
   return refuse(field, value);
 }
 
-Result<Json> complete_config(const std::vector<FieldInfo>& fields, const Json& partial, std::string_view owner) {
+Result<Json> complete_config(const std::vector<FieldInfo>& fields, const Json& partial,
+                             std::string_view owner) {
   if (!partial.is_object() && !partial.is_null()) {
     return fail(ErrorCode::kInvalid, "{}: options must be a mapping of names to values", owner);
   }
@@ -99,8 +106,10 @@ Result<Json> complete_config(const std::vector<FieldInfo>& fields, const Json& p
 
 Json to_json(const FieldInfo& field) {
   static constexpr std::string_view kTypes[] = {"bool", "integer", "real", "text"};
-  Json value = {{"name", field.name}, {"type", kTypes[static_cast<std::size_t>(field.type)]},
-                {"default", field.default_value}, {"doc", field.doc}};
+  Json value = {{"name", field.name},
+                {"type", kTypes[static_cast<std::size_t>(field.type)]},
+                {"default", field.default_value},
+                {"doc", field.doc}};
   if (field.min) value["min"] = *field.min;
   if (field.max) value["max"] = *field.max;
   if (!field.choices.empty()) value["choices"] = field.choices;

@@ -1,5 +1,5 @@
-// Config fields: a struct lists its members once, in `fields(self, visitor)`; reading, writing, validating and the
-// catalog are visitors over that one function.
+// Config fields: a struct lists its members once, in `fields(self, visitor)`; reading, writing, validating
+// and the catalog are visitors over that one function.
 //
 //   struct BlurConfig {
 //     std::int64_t radius = 1;
@@ -35,7 +35,7 @@ struct FieldRule {
   std::optional<double> min = std::nullopt;
   std::optional<double> max = std::nullopt;
   std::vector<std::string> choices = {};  ///< for texts: the allowed values
-  bool location = false;  ///< says where something is, not what it is: no part of a job's key
+  bool location = false;                  ///< says where something is, not what it is: no part of a job's key
 };
 
 /// One field as data: what the catalog stores and the sweep language checks against.
@@ -51,8 +51,9 @@ struct FieldInfo {
   bool operator==(const FieldInfo&) const = default;
 };
 
-/// Brings `value` into the field's own type: a fraction "8/255" becomes a real, 3 becomes 3.0 for a real field.
-/// Errors (kInvalid, one sentence): wrong type, out of range, not among the choices; value and allowance shown.
+/// Brings `value` into the field's own type: a fraction "8/255" becomes a real, 3 becomes 3.0 for a real
+/// field. Errors (kInvalid, one sentence): wrong type, out of range, not among the choices; value and
+/// allowance shown.
 [[nodiscard]] Result<Json> normalize_field(const FieldInfo& field, const Json& value);
 
 /// Checks and completes a partial object of options: every field present, defaults filled in, types normal.
@@ -65,7 +66,7 @@ struct FieldInfo {
 
 template <class T>
 concept FieldValue = std::same_as<T, bool> || std::same_as<T, std::int64_t> || std::same_as<T, double> ||
-                     std::same_as<T, std::string>;
+    std::same_as<T, std::string>;
 
 template <FieldValue T>
 [[nodiscard]] constexpr FieldType field_type() {
@@ -80,8 +81,8 @@ class FieldDescriber {
  public:
   template <FieldValue T>
   void operator()(std::string_view name, const T& value, FieldRule rule) {
-    fields.push_back({std::string(name), field_type<T>(), Json(value), rule.min, rule.max, std::move(rule.choices),
-                      std::string(rule.doc), rule.location});
+    fields.push_back({std::string(name), field_type<T>(), Json(value), rule.min, rule.max,
+                      std::move(rule.choices), std::string(rule.doc), rule.location});
   }
   std::vector<FieldInfo> fields;
 };
@@ -137,7 +138,8 @@ template <HasFields Config>
   return std::move(describe.fields);
 }
 
-/// Reads a config; absent fields keep their defaults. Errors (kInvalid): unknown keys, wrong types, bad ranges.
+/// Reads a config; absent fields keep their defaults. Errors (kInvalid): unknown keys, wrong types, bad
+/// ranges.
 template <HasFields Config>
 [[nodiscard]] Result<Config> read_config(const Json& object, std::string_view owner) {
   GAUNTLET_TRY(const Json complete, complete_config(describe_fields<Config>(), object, owner));

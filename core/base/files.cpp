@@ -60,8 +60,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
     if (got == 0) return content;
     content.append(block, static_cast<std::size_t>(got));
     if (content.size() > max_bytes) {
-      return fail(ErrorCode::kInvalid, "{} is larger than {} bytes, the most that is read here", path.string(),
-                  max_bytes);
+      return fail(ErrorCode::kInvalid, "{} is larger than {} bytes, the most that is read here",
+                  path.string(), max_bytes);
     }
   }
 }

@@ -24,7 +24,8 @@ namespace gauntlet {
 
 [[nodiscard]] Status make_directories(const std::filesystem::path& path);
 
-/// A file mapped read-only; the bytes stay valid as long as this object. Move-only. An empty file maps to no bytes.
+/// A file mapped read-only; the bytes stay valid as long as this object. Move-only. An empty file maps to no
+/// bytes.
 class MappedFile {
  public:
   [[nodiscard]] static Result<MappedFile> open(const std::filesystem::path& path);

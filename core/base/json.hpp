@@ -11,11 +11,12 @@ namespace gauntlet {
 
 using Json = nlohmann::json;
 
-/// Canonical text: keys sorted by bytes, no spaces, UTF-8, numbers in their shortest form that reads back to the
-/// same value. Equal values give equal bytes. Errors: NaN or infinity anywhere, text that is not UTF-8.
+/// Canonical text: keys sorted by bytes, no spaces, UTF-8, numbers in their shortest form that reads back to
+/// the same value. Equal values give equal bytes. Errors: NaN or infinity anywhere, text that is not UTF-8.
 [[nodiscard]] Result<std::string> canonical_json(const Json& value);
 
-/// Reads one JSON document. Errors (kInvalid) name the source, line and column. Nesting is limited to 200 levels.
+/// Reads one JSON document. Errors (kInvalid) name the source, line and column. Nesting is limited to 200
+/// levels.
 [[nodiscard]] Result<Json> parse_json(std::string_view text, std::string_view source);
 
 }  // namespace gauntlet

@@ -1,5 +1,6 @@
 // Reproducible random streams (SplitMix64), independent of platform, thread count and batch size.
-// Every consumer names its purpose, so that runs that should share randomness (the same starts for every defense) do.
+// Every consumer names its purpose, so that runs that should share randomness (the same starts for every
+// defense) do.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,9 @@ class RandomStream {
   std::uint64_t state_;
 };
 
-/// Seed of a named purpose: the first 8 bytes (little endian) of SHA-256 of "<cell seed>/<dataset id>/<purpose>".
-[[nodiscard]] std::uint64_t purpose_seed(std::uint64_t cell_seed, std::string_view dataset_id, std::string_view purpose);
+/// Seed of a named purpose: the first 8 bytes (little endian) of SHA-256 of "<cell seed>/<dataset
+/// id>/<purpose>".
+[[nodiscard]] std::uint64_t purpose_seed(std::uint64_t cell_seed, std::string_view dataset_id,
+                                         std::string_view purpose);
 
 }  // namespace gauntlet

@@ -20,7 +20,9 @@ template <class... Args>
   return tl::unexpected<Error>(Error{code, fmt::format(text, std::forward<Args>(args)...)});
 }
 
-[[nodiscard]] inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+[[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
 
 }  // namespace gauntlet
 
@@ -28,15 +30,16 @@ template <class... Args>
 #define GAUNTLET_CONCAT(a, b) GAUNTLET_CONCAT_(a, b)
 
 /// GAUNTLET_TRY(auto value, expression): the value, or returns the expression's error from this function.
-#define GAUNTLET_TRY(declaration, ...) GAUNTLET_TRY_(GAUNTLET_CONCAT(result_, __LINE__), declaration, __VA_ARGS__)
-#define GAUNTLET_TRY_(result, declaration, ...)                      \
-  auto result = (__VA_ARGS__);                                       \
+#define GAUNTLET_TRY(declaration, ...) \
+  GAUNTLET_TRY_(GAUNTLET_CONCAT(result_, __LINE__), declaration, __VA_ARGS__)
+#define GAUNTLET_TRY_(result, declaration, ...)                         \
+  auto result = (__VA_ARGS__);                                          \
   if (!result) return ::tl::make_unexpected(std::move(result.error())); \
   declaration = std::move(*result)
 
 /// GAUNTLET_CHECK_OK(expression): returns the expression's error from this function, if there is one.
-#define GAUNTLET_CHECK_OK(...)                                               \
-  do {                                                                       \
-    auto gauntlet_status = (__VA_ARGS__);                                    \
+#define GAUNTLET_CHECK_OK(...)                                                              \
+  do {                                                                                      \
+    auto gauntlet_status = (__VA_ARGS__);                                                   \
     if (!gauntlet_status) return ::tl::make_unexpected(std::move(gauntlet_status.error())); \
   } while (false)

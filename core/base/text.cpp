@@ -51,7 +51,8 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
   return *best;
 }
 
-std::string unknown_name_message(std::string_view what, std::string_view word, std::span<const std::string> known) {
+std::string unknown_name_message(std::string_view what, std::string_view word,
+                                 std::span<const std::string> known) {
   const auto guess = nearest_name(word, known);
   const std::string hint = guess ? fmt::format("; did you mean '{}'?", *guess) : std::string(";");
   return fmt::format("unknown {} '{}'{} (known: {})", what, word, hint, fmt::join(known, ", "));
@@ -60,7 +61,8 @@ std::string unknown_name_message(std::string_view what, std::string_view word, s
 Result<double> parse_real(std::string_view text) {
   const std::size_t slash = text.find('/');
   const auto top = plain_real(text.substr(0, slash));
-  const auto bottom = slash == std::string_view::npos ? std::optional(1.0) : plain_real(text.substr(slash + 1));
+  const auto bottom =
+      slash == std::string_view::npos ? std::optional(1.0) : plain_real(text.substr(slash + 1));
   if (!top || !bottom || *bottom == 0.0) {
     return fail(ErrorCode::kInvalid, "'{}' is not a number; write it as 0.05, 1e-3 or 8/255", text);
   }

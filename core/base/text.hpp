@@ -12,7 +12,8 @@
 namespace gauntlet {
 
 /// The known name closest to `word` (edit distance at most a third of its length, at least 1), if any.
-[[nodiscard]] std::optional<std::string> nearest_name(std::string_view word, std::span<const std::string> known);
+[[nodiscard]] std::optional<std::string> nearest_name(std::string_view word,
+                                                      std::span<const std::string> known);
 
 /// "unknown <what> 'pdg'; did you mean 'pgd'? (known: none, pgd)"
 [[nodiscard]] std::string unknown_name_message(std::string_view what, std::string_view word,

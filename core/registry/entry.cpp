@@ -6,8 +6,10 @@ namespace gauntlet {
 
 std::string_view name_of(Modality modality) {
   switch (modality) {
-    case Modality::kImage: return "image";
-    case Modality::kText: return "text";
+    case Modality::kImage:
+      return "image";
+    case Modality::kText:
+      return "text";
   }
   return "unknown";
 }
@@ -38,7 +40,8 @@ Json describe(const EntryInfo& entry) {
         {"replaces_model", can.replaces_model},
         {"crafts_with", can.crafts_with}}},
       {"fields", fields},
-      {"dataset_defaults", entry.dataset_defaults.empty() ? Json::object() : Json::parse(entry.dataset_defaults)},
+      {"dataset_defaults",
+       entry.dataset_defaults.empty() ? Json::object() : Json::parse(entry.dataset_defaults)},
   };
 }
 

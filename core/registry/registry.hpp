@@ -14,7 +14,8 @@ namespace gauntlet {
 template <class Entry>
 class Registry {
  public:
-  constexpr Registry(std::string_view kind, std::span<const Entry* const> entries) : kind_(kind), entries_(entries) {}
+  constexpr Registry(std::string_view kind, std::span<const Entry* const> entries)
+      : kind_(kind), entries_(entries) {}
 
   /// The entry of that name; errors (kNotFound) list the known names and the nearest one.
   [[nodiscard]] Result<const Entry*> find(std::string_view name) const {

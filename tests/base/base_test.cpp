@@ -34,7 +34,8 @@ TEST(Random, MatchesTheGoldenStream) {  // picto specification, section 8: strea
   EXPECT_EQ(stream.next(), 0x0064CDF1CBBA9A68U);
   EXPECT_EQ(stream.next(), 0x272317FD98613F19U);
   RandomStream again = RandomStream::of(1, 1, 0);
-  for (const std::uint32_t expected : {40U, 621U, 1U, 152U, 443U, 616U}) EXPECT_EQ(again.below(1000), expected);
+  for (const std::uint32_t expected : {40U, 621U, 1U, 152U, 443U, 616U})
+    EXPECT_EQ(again.below(1000), expected);
 }
 
 TEST(Random, PurposesDiffer) {
@@ -69,7 +70,8 @@ TEST(Text, NearestNameToleratesOneSlip) {
 TEST(Text, ReadsFractions) {
   EXPECT_DOUBLE_EQ(*parse_real("8/255"), 8.0 / 255);
   EXPECT_DOUBLE_EQ(*parse_real("1e-3"), 1e-3);
-  for (const char* bad : {"", "8/", "/3", "1/0", "nan", "inf", "1 2", "0x10/2x"}) EXPECT_FALSE(parse_real(bad)) << bad;
+  for (const char* bad : {"", "8/", "/3", "1/0", "nan", "inf", "1 2", "0x10/2x"})
+    EXPECT_FALSE(parse_real(bad)) << bad;
 }
 
 TEST(Clock, WritesIsoTime) { EXPECT_EQ(iso8601_utc(1'000'000'000'000), "2001-09-09T01:46:40Z"); }

@@ -40,7 +40,9 @@ TEST(Fields, AnUnknownOptionIsAnsweredWithTheNearestOne) {
 }
 
 TEST(Fields, EveryRefusalShowsTheValueAndWhatIsAllowed) {
-  const auto message = [](const Json& options) { return read_config<BlurConfig>(options, "blur").error().message; };
+  const auto message = [](const Json& options) {
+    return read_config<BlurConfig>(options, "blur").error().message;
+  };
   EXPECT_EQ(message({{"radius", 17}}), "blur: 'radius' is 17; allowed: an integer from 1 to 16");
   EXPECT_EQ(message({{"radius", 1.5}}), "blur: 'radius' is 1.5; allowed: an integer from 1 to 16");
   EXPECT_EQ(message({{"edge", "wrap"}}), "blur: 'edge' is \"wrap\"; allowed: one of replicate, zero");

@@ -35,8 +35,8 @@ const std::map<std::string, Names> kMayInclude = {
     {"core/defenses", {"core/base", "core/registry", "core/collective", "core/models", "core/attacks"}},
     {"core/train", {"core/base", "core/io", "core/data", "core/collective", "core/models", "core/defenses"}},
     {"core/run",
-     {"core/base", "core/registry", "core/spec", "core/io", "core/data", "core/artifacts", "core/metrics", "core/collective",
-      "core/models", "core/attacks", "core/defenses", "core/train", "worker/executor"}},
+     {"core/base", "core/registry", "core/spec", "core/io", "core/data", "core/artifacts", "core/metrics",
+      "core/collective", "core/models", "core/attacks", "core/defenses", "core/train", "worker/executor"}},
     {"results", {"core/base", "core/spec", "core/db"}},
     {"coordinator/engine", {"core/base", "core/spec"}},
     {"coordinator/store", {"core/base", "core/spec", "core/db", "results", "coordinator/engine"}},
@@ -44,15 +44,17 @@ const std::map<std::string, Names> kMayInclude = {
     {"coordinator/client", {"core/base", "core/proto"}},
     {"worker/launch", {"core/base", "core/proto"}},
     {"worker/executor",
-     {"core/base", "core/registry", "core/spec", "core/proto", "core/io", "core/artifacts", "core/data", "core/metrics"}},
-    {"worker/agent", {"core/base", "core/spec", "core/proto", "core/artifacts", "worker/launch", "worker/executor"}},
+     {"core/base", "core/registry", "core/spec", "core/proto", "core/io", "core/artifacts", "core/data",
+      "core/metrics"}},
+    {"worker/agent",
+     {"core/base", "core/spec", "core/proto", "core/artifacts", "worker/launch", "worker/executor"}},
     {"worker/rank",
-     {"core/base", "core/registry", "core/spec", "core/data", "core/metrics", "core/models", "core/attacks", "core/defenses",
-      "core/run", "worker/executor"}},
+     {"core/base", "core/registry", "core/spec", "core/data", "core/metrics", "core/models", "core/attacks",
+      "core/defenses", "core/run", "worker/executor"}},
     {"cli",
-     {"core/base", "core/registry", "core/spec", "core/proto", "core/db", "core/io", "core/artifacts", "core/data",
-      "core/metrics", "results", "coordinator/engine", "coordinator/store", "coordinator/net", "coordinator/client",
-      "worker/launch", "worker/executor", "worker/agent"}},
+     {"core/base", "core/registry", "core/spec", "core/proto", "core/db", "core/io", "core/artifacts",
+      "core/data", "core/metrics", "results", "coordinator/engine", "coordinator/store", "coordinator/net",
+      "coordinator/client", "worker/launch", "worker/executor", "worker/agent"}},
 };
 
 const Names kTorchBoxes = {"core/collective", "core/models", "core/attacks", "core/defenses",
@@ -70,7 +72,8 @@ struct Include {
   std::string target;
 };
 
-/// Every #include of every source in a box; files directly in a top folder (precompiled headers) belong to none.
+/// Every #include of every source in a box; files directly in a top folder (precompiled headers) belong to
+/// none.
 std::vector<Include> all_includes() {
   static const std::regex kInclude(R"(^\s*#\s*include\s*["<]([^">]+)[">])");
   std::vector<Include> includes;
@@ -119,7 +122,8 @@ TEST(Layers, TorchStaysInItsBoxes) {
     const bool is_torch = include.target.rfind("torch/", 0) == 0 || include.target.rfind("c10/", 0) == 0 ||
                           include.target.rfind("ATen/", 0) == 0;
     if (is_torch) {
-      EXPECT_EQ(kTorchBoxes.count(box_of(include.file)), 1U) << include.file << " includes " << include.target;
+      EXPECT_EQ(kTorchBoxes.count(box_of(include.file)), 1U)
+          << include.file << " includes " << include.target;
     }
   }
 }
@@ -129,7 +133,8 @@ TEST(Layers, LibrariesStayWhereTheyBelong) {
       {"sqlite3.h", {"core/db"}},
       {"yaml-cpp/", {"core/spec", "results"}},
       {"CLI/", {"cli"}},
-      {"boost/asio", {"coordinator/net", "coordinator/client", "worker/agent", "worker/launch", "worker/executor", "cli"}},
+      {"boost/asio",
+       {"coordinator/net", "coordinator/client", "worker/agent", "worker/launch", "worker/executor", "cli"}},
       {"hb", {"core/data"}},
       {"ft2build.h", {"core/data"}},
       {"png.h", {"core/io"}},
@@ -153,17 +158,19 @@ Names listed(const fs::path& def) {
   std::string line;
   std::smatch match;
   while (std::getline(file, line)) {
-    if (std::regex_match(line, match, kLine)) EXPECT_TRUE(stems.insert(match[1]).second) << def << " lists " << match[1] << " twice";
+    if (!std::regex_match(line, match, kLine)) continue;
+    EXPECT_TRUE(stems.insert(match[1]).second) << def << " lists " << match[1] << " twice";
   }
   return stems;
 }
 
 TEST(Lists, EveryEntryFileIsListed) {
-  for (const auto& [folder, list] : std::vector<std::pair<std::string, std::string>>{{"core/data", "datasets.def"},
-                                                                                       {"core/metrics", "metrics.def"},
-                                                                                       {"core/models", "models.def"},
-                                                                                       {"core/attacks", "attacks.def"},
-                                                                                       {"core/defenses", "defenses.def"}}) {
+  for (const auto& [folder, list] :
+       std::vector<std::pair<std::string, std::string>>{{"core/data", "datasets.def"},
+                                                        {"core/metrics", "metrics.def"},
+                                                        {"core/models", "models.def"},
+                                                        {"core/attacks", "attacks.def"},
+                                                        {"core/defenses", "defenses.def"}}) {
     const Names stems = listed(kRoot / folder / list);
     EXPECT_FALSE(stems.empty()) << folder << "/" << list;
     for (const auto& entry : fs::directory_iterator(kRoot / folder)) {
@@ -179,7 +186,8 @@ TEST(Lists, EveryEntryFileIsListed) {
 
 TEST(Texts, NoSourceNamesAPathOfOneMachine) {
   static const std::regex kPath(R"((^|[^A-Za-z0-9_.])/(root|home|work)/)");
-  for (const char* top : {"core", "coordinator", "worker", "results", "cli", "tests", "docs", "sweeps", "schemas"}) {
+  for (const char* top :
+       {"core", "coordinator", "worker", "results", "cli", "tests", "docs", "sweeps", "schemas"}) {
     for (const auto& entry : fs::recursive_directory_iterator(kRoot / top)) {
       if (!entry.is_regular_file() || entry.path().filename() == "layers_test.cpp") continue;
       std::ifstream file(entry.path());
