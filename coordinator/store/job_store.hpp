@@ -1,0 +1,121 @@
+// The coordinator's memory: jobs, leases, attempts and numbers in SQLite. The engine decides, this writes.
+// Thread safety: none; one thread owns a store.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "coordinator/engine/transitions.hpp"
+#include "core/base/ids.hpp"
+#include "core/base/result.hpp"
+#include "core/spec/cell.hpp"
+#include "core/spec/job_spec.hpp"
+
+namespace gauntlet::db {
+class Connection;
+}
+
+namespace gauntlet::store {
+
+/// A job as a client hands it in.
+struct SubmittedJob {
+  JobKey key;
+  std::string canonical;  ///< canonical JSON; its SHA-256 must be the key
+  std::string title;
+  spec::Resources resources;
+  std::vector<JobKey> needs;
+  std::string locations = "{}";  ///< JSON object
+};
+
+/// The part a job plays for a cell.
+struct CellJob {
+  JobKey key;
+  std::string role;
+};
+
+struct SubmittedCell {
+  spec::Cell cell;
+  std::vector<CellJob> jobs;
+  std::vector<std::string> metrics;  ///< the numbers this cell must have
+};
+
+/// A whole sweep; every job after the jobs it needs.
+struct Submission {
+  std::string name;
+  std::string spec_text;
+  std::string spec_path;
+  std::int32_t priority = 0;
+  std::string revision;  ///< of the client's code
+  std::string metrics;   ///< JSON, kept as it came
+  std::vector<SubmittedJob> jobs;
+  std::vector<SubmittedCell> cells;
+};
+
+/// Which jobs a question or a change is about; everything given must hold.
+struct Selection {
+  SweepId sweep;                            ///< 0 = any
+  std::vector<engine::JobStateTag> states;  ///< empty = any
+  std::string key_prefix;                   ///< hexadecimal; "" = any
+  std::string where;                        ///< over cells: "dataset=flickr25k and attack=pgd"; "" = any
+  /// Leave out jobs that a cell outside `where` (or outside the sweep) needs too; for cancelling.
+  bool exclusive = false;
+};
+
+/// What people want to read about a job.
+struct JobDetail {
+  JobId job;
+  JobKey key;
+  spec::JobKind kind = spec::JobKind::kNoop;
+  std::string title;
+  engine::JobStateTag state = engine::JobStateTag::kWaiting;
+  ErrorCode code = ErrorCode::kInternal;  ///< of a failed job
+  std::string message;                    ///< of the last failure or the cancellation; "" for none
+  std::string log;                        ///< of the last attempt, relative to the work folder; "" for none
+};
+
+class JobStore {
+ public:
+  /// Opens, creates or brings up to date. Errors: kRefused (locked, newer than this program, network file
+  /// system), kCorrupt (not a database of ours, damaged), kIo (folder missing or read-only), kNoSpace; each
+  /// names the path.
+  [[nodiscard]] static Result<JobStore> open(const std::filesystem::path& path);
+  /// Lives as long as the object.
+  [[nodiscard]] static Result<JobStore> open_in_memory();
+  JobStore(JobStore&&) noexcept;
+  JobStore& operator=(JobStore&&) noexcept;
+  ~JobStore();
+
+  /// Everything the engine goes on from.
+  [[nodiscard]] Result<engine::RestoredRows> load();
+
+  /// Adds a sweep: all of it in one transaction, or nothing. Jobs are known by their key, sweeps by their
+  /// name, cells by their axis values within the sweep: handing in the same spec again changes nothing;
+  /// another spec under the same name is that sweep's next revision, and its cells are the union, each with
+  /// the jobs its newest revision names. Errors: kInvalid (a key that is not the hash of its text, a need or
+  /// a cell's job that is not known, a cell twice with different jobs; named), and those of open.
+  [[nodiscard]] Result<engine::SubmitOutcome> submit(const Submission& submission, std::int64_t at_ms);
+
+  /// Commits one batch of decisions: all or nothing. Returns the payloads of its leases, in their order.
+  /// Errors: kStaleLease (the end of an attempt that holds no open lease; nothing is written), those of open.
+  [[nodiscard]] Result<std::vector<engine::JobPayload>> apply(
+      std::span<const engine::Transition> transitions);
+
+  /// Job ids, growing. Errors (kInvalid): a `where` that cannot be read, a prefix that is not hexadecimal.
+  [[nodiscard]] Result<std::vector<JobId>> select(const Selection& selection);
+  /// In the order asked for; unknown ids are left out.
+  [[nodiscard]] Result<std::vector<JobDetail>> details(std::span<const JobId> jobs);
+
+  /// For tests and read-only extras on the store's own thread.
+  [[nodiscard]] db::Connection& connection();
+
+ private:
+  struct State;
+  explicit JobStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace gauntlet::store

@@ -1,0 +1,32 @@
+#include "core/db/transaction.hpp"
+
+namespace gauntlet::db {
+
+Result<Transaction> Transaction::begin(Connection& connection) {
+  GAUNTLET_TRY(Statement * statement, connection.cached("BEGIN IMMEDIATE"));
+  GAUNTLET_CHECK_OK(statement->run());
+  return Transaction(connection);
+}
+
+Transaction::~Transaction() { roll_back(); }
+
+void Transaction::roll_back() {
+  if (connection_ == nullptr) return;
+  // SQLite ends the transaction by itself on some errors (disk full); then there is nothing left to undo. A
+  // rollback itself can only fail in a way that leaves the old state on disk, so its error says nothing new.
+  if (connection_->in_transaction()) static_cast<void>(connection_->execute("ROLLBACK"));
+  connection_ = nullptr;
+}
+
+Status Transaction::commit() {
+  Result<Statement*> statement = connection_->cached("COMMIT");
+  Status status = statement ? (*statement)->run() : Status(fail(statement.error()));
+  if (!status) {
+    roll_back();
+    return status;
+  }
+  connection_ = nullptr;
+  return {};
+}
+
+}  // namespace gauntlet::db
