@@ -1,5 +1,6 @@
 // An attack turns clean queries of one modality into adversarial ones.
-// One more attack = one file in this folder, ending in `constinit const AttackEntry <name>_entry{…};`, and one line in attacks.def.
+// One more attack = one file in this folder, ending in `constinit const AttackEntry <name>_entry{…};`, and
+// one line in attacks.def.
 #pragma once
 
 #include <torch/torch.h>
@@ -19,7 +20,8 @@ namespace gauntlet::attacks {
 /// What is attacked, as the attack may see it. Everything outlives the attack.
 struct AttackSurface {
   Modality modality = Modality::kImage;
-  /// [B, …] → [B, K] in (-1,1), differentiable: the target model alone (static) or the whole defended pipeline (adaptive).
+  /// [B, …] → [B, K] in (-1,1), differentiable: the target model alone (static) or the whole defended
+  /// pipeline (adaptive).
   std::function<torch::Tensor(const torch::Tensor&)> encode;
   torch::Tensor train_codes_image;  ///< [N, K] ±1: codes of the clean training set (the "global hash set")
   torch::Tensor train_codes_text;   ///< [N, K] ±1
@@ -29,18 +31,19 @@ struct AttackSurface {
   std::int64_t code_bits = 0;
 };
 
-/// A batch of inputs to perturb. Random draws come from RandomStream::of(seed, tag, row), so that a result does not depend on the
-/// batch an input is in.
+/// A batch of inputs to perturb. Random draws come from RandomStream::of(seed, tag, row), so that a result
+/// does not depend on the batch an input is in.
 struct AttackBatch {
-  torch::Tensor inputs;             ///< [B, 3, H, W] in [0,1], or [B, D]
-  torch::Tensor labels;             ///< [B, C] 0/1
+  torch::Tensor inputs;                ///< [B, 3, H, W] in [0,1], or [B, D]
+  torch::Tensor labels;                ///< [B, C] 0/1
   std::span<const std::int64_t> rows;  ///< [B] dataset rows, the identity of each input
 };
 
 class Attack {
  public:
   virtual ~Attack() = default;
-  /// Adversarial inputs of the same shape, within the budget and the valid range. Model weights and train flags are unchanged.
+  /// Adversarial inputs of the same shape, within the budget and the valid range. Model weights and train
+  /// flags are unchanged.
   virtual torch::Tensor perturb(const AttackBatch& batch) = 0;
   [[nodiscard]] virtual std::int64_t queries_used() const { return 0; }  ///< of a black-box attack so far
 };

@@ -1,5 +1,6 @@
 // A dataset entry: turns its sources into a prepared folder (see prepared_set.hpp).
-// One more dataset = one file in this folder, ending in `constinit const DatasetEntry <name>_entry{…};`, and one line in datasets.def.
+// One more dataset = one file in this folder, ending in `constinit const DatasetEntry <name>_entry{…};`, and
+// one line in datasets.def.
 #pragma once
 
 #include <filesystem>
@@ -17,12 +18,14 @@ using ProgressFn = std::function<void(double fraction, std::string_view phase)>;
 
 struct DatasetEntry {
   EntryInfo about;
-  /// Identity of the sources this config reads, e.g. a hash over their hashes; computed by the client before planning.
-  /// Fields that only say where files are carry `.location = true` in their rule.
-  /// Errors: kNotFound with the missing package and its apt-get line.
+  /// Identity of the sources this config reads, e.g. a hash over their hashes; computed by the client before
+  /// planning. Fields that only say where files are carry `.location = true` in their rule. Errors: kNotFound
+  /// with the missing package and its apt-get line.
   Result<std::string> (*content_id)(const Json& config);
-  /// Writes the prepared folder's files into `folder` (exists, empty). Same config, same bytes, any thread count.
-  Status (*prepare)(const Json& config, const std::filesystem::path& folder, int n_threads, const ProgressFn& progress);
+  /// Writes the prepared folder's files into `folder` (exists, empty). Same config, same bytes, any thread
+  /// count.
+  Status (*prepare)(const Json& config, const std::filesystem::path& folder, int n_threads,
+                    const ProgressFn& progress);
 };
 
 [[nodiscard]] const Registry<DatasetEntry>& dataset_registry();

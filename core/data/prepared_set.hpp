@@ -28,7 +28,8 @@ enum class Part : std::uint8_t { kQuery, kTrain, kRetrieval };
 
 class PreparedSet {
  public:
-  /// Maps the files and checks that shapes, types and split values agree. Errors: kNotFound, kCorrupt, kInvalid.
+  /// Maps the files and checks that shapes, types and split values agree. Errors: kNotFound, kCorrupt,
+  /// kInvalid.
   [[nodiscard]] static Result<PreparedSet> open(const std::filesystem::path& folder);
 
   [[nodiscard]] std::int64_t n_items() const { return n_items_; }
@@ -42,12 +43,16 @@ class PreparedSet {
   /// Row-major bytes of all items; image(i) = images().subspan(i * H * W * 3, H * W * 3).
   [[nodiscard]] std::span<const std::uint8_t> images() const { return images_; }
   [[nodiscard]] std::span<const float> features() const { return features_; }
-  [[nodiscard]] std::span<const std::uint8_t> text_u8() const { return text_u8_; }  ///< empty when text is real
-  [[nodiscard]] std::span<const float> text_f32() const { return text_f32_; }       ///< empty when text is 0/1
+  [[nodiscard]] std::span<const std::uint8_t> text_u8() const {
+    return text_u8_;
+  }                                                                            ///< empty when text is real
+  [[nodiscard]] std::span<const float> text_f32() const { return text_f32_; }  ///< empty when text is 0/1
   [[nodiscard]] std::span<const std::uint8_t> labels() const { return labels_; }
 
   /// Item indices of a part, in file order. Train is a subset of retrieval.
-  [[nodiscard]] const std::vector<std::int64_t>& rows(Part part) const { return rows_[static_cast<std::size_t>(part)]; }
+  [[nodiscard]] const std::vector<std::int64_t>& rows(Part part) const {
+    return rows_[static_cast<std::size_t>(part)];
+  }
 
   [[nodiscard]] const Json& about() const { return about_; }  ///< dataset.json
 

@@ -1,6 +1,6 @@
-// A defense makes the pipeline a query goes through. An evaluation never asks which defense it is: it sees a Pipeline.
-// One more defense = one file in this folder, ending in `constinit const DefenseEntry <name>_entry{…};`, and one line in
-// defenses.def.
+// A defense makes the pipeline a query goes through. An evaluation never asks which defense it is: it sees a
+// Pipeline. One more defense = one file in this folder, ending in `constinit const DefenseEntry
+// <name>_entry{…};`, and one line in defenses.def.
 #pragma once
 
 #include <torch/torch.h>
@@ -19,16 +19,18 @@
 
 namespace gauntlet::defenses {
 
-/// From inputs as a user submits them to relaxed codes. Three kinds sit behind it: before the model (purify, then encode), instead of
-/// the model (robust weights), both.
+/// From inputs as a user submits them to relaxed codes. Three kinds sit behind it: before the model (purify,
+/// then encode), instead of the model (robust weights), both.
 class Pipeline {
  public:
   virtual ~Pipeline() = default;
-  /// [B, …] → [B, K] in (-1,1). Differentiable in the input; a stage without a useful gradient passes it straight through.
+  /// [B, …] → [B, K] in (-1,1). Differentiable in the input; a stage without a useful gradient passes it
+  /// straight through.
   virtual torch::Tensor encode_query(Modality modality, const torch::Tensor& input) = 0;
   /// Codes of the retrieval set. Default of purifying defenses: the bare target model.
   virtual torch::Tensor encode_retrieval(Modality modality, const torch::Tensor& input) = 0;
-  /// What the input looks like after purification (the input itself when nothing purifies); for pictures and distances.
+  /// What the input looks like after purification (the input itself when nothing purifies); for pictures and
+  /// distances.
   virtual torch::Tensor purified(Modality modality, const torch::Tensor& input) {
     static_cast<void>(modality);
     return input;
@@ -41,7 +43,7 @@ struct PipelineParts {
   std::shared_ptr<models::HashingModel> model;  ///< frozen, eval mode
   models::ModelShape shape;
   Modality modality = Modality::kImage;  ///< the side this pipeline's trained parts are for
-  Weights weights;                       ///< of the defense's checkpoint; empty for defenses that do not train
+  Weights weights;  ///< of the defense's checkpoint; empty for defenses that do not train
 };
 
 /// What a defense trains on; everything outlives the run.
@@ -49,17 +51,20 @@ struct DefenseTraining {
   Modality modality = Modality::kImage;
   std::shared_ptr<models::HashingModel> model;  ///< frozen, eval mode
   models::ModelShape shape;
-  torch::Tensor inputs;             ///< [n, …] clean training inputs of the modality: uint8 (images 0..255, texts 0/1) or float
-  torch::Tensor crafted;            ///< [n, …] int8 perturbations: adversarial = clean + crafted * crafted_scale; undefined without
-  double crafted_scale = 0;         ///< in [0,1] units per step
-  torch::Tensor labels;             ///< [n, C] float 0/1
+  torch::Tensor
+      inputs;  ///< [n, …] clean training inputs of the modality: uint8 (images 0..255, texts 0/1) or float
+  torch::Tensor crafted;     ///< [n, …] int8 perturbations: adversarial = clean + crafted * crafted_scale;
+                             ///< undefined without
+  double crafted_scale = 0;  ///< in [0,1] units per step
+  torch::Tensor labels;      ///< [n, C] float 0/1
   torch::Tensor train_labels;       ///< [N, C] labels of the whole training set
   torch::Tensor train_codes_image;  ///< [N, K] ±1
   torch::Tensor train_codes_text;   ///< [N, K] ±1
   std::uint64_t seed = 0;
   collective::Communicator* communicator = nullptr;
   /// Told after every epoch: number (from 1), of how many, mean losses, inputs per second.
-  std::function<void(std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate)> on_epoch;
+  std::function<void(std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate)>
+      on_epoch;
 };
 
 struct TrainedDefense {

@@ -1,6 +1,6 @@
 // A target model: two networks that map images and texts to one Hamming space, and the way they are trained.
-// One more target model = one file in this folder, ending in `constinit const ModelEntry <name>_entry{…};`, and one line in
-// models.def.
+// One more target model = one file in this folder, ending in `constinit const ModelEntry <name>_entry{…};`,
+// and one line in models.def.
 #pragma once
 
 #include <torch/torch.h>
@@ -28,7 +28,8 @@ struct ModelShape {
 [[nodiscard]] Json to_json(const ModelShape& shape);
 [[nodiscard]] Result<ModelShape> shape_from_json(const Json& value);
 
-/// Thread safety: none. Parameters and buffers are registered, so a checkpoint is named_parameters() + named_buffers().
+/// Thread safety: none. Parameters and buffers are registered, so a checkpoint is named_parameters() +
+/// named_buffers().
 class HashingModel : public torch::nn::Module {
  public:
   /// [B, 3, H, W] float in [0,1] → [B, K] in (-1,1); differentiable in the input. Normalises inside.
@@ -55,7 +56,8 @@ class ModelTraining {
  public:
   virtual ~ModelTraining() = default;
   [[nodiscard]] virtual std::int64_t n_epochs() const = 0;
-  [[nodiscard]] virtual std::int64_t batch_size() const = 0;  ///< global batch; the last partial batch is dropped when false
+  [[nodiscard]] virtual std::int64_t batch_size()
+      const = 0;  ///< global batch; the last partial batch is dropped when false
   [[nodiscard]] virtual bool keeps_partial_batch() const { return false; }
   /// One step of every optimiser; returns the step's losses by name, "total" among them.
   virtual Losses step(const TrainingBatch& batch) = 0;
@@ -65,18 +67,21 @@ class ModelTraining {
 /// What a training run may know beside its batches.
 struct TrainingSetup {
   torch::Tensor labels;  ///< [N, C] float 0/1: labels of the whole training set
-  std::uint64_t seed = 0;  ///< of every random draw inside training (augmentation, penalty mixing); weights are drawn before
+  std::uint64_t seed =
+      0;  ///< of every random draw inside training (augmentation, penalty mixing); weights are drawn before
   collective::Communicator* communicator = nullptr;
   std::int64_t n_steps = 0;  ///< steps of the whole run, for schedules
 };
 
 struct ModelEntry {
   EntryInfo about;
-  /// Fresh weights from torch's default generator, which the caller has seeded. The communicator outlives the model.
+  /// Fresh weights from torch's default generator, which the caller has seeded. The communicator outlives the
+  /// model.
   Result<std::shared_ptr<HashingModel>> (*make)(const Json& config, const ModelShape& shape,
                                                 collective::Communicator* communicator);
   /// The training run of a model made by `make` with the same config.
-  Result<std::unique_ptr<ModelTraining>> (*make_training)(const Json& config, std::shared_ptr<HashingModel> model,
+  Result<std::unique_ptr<ModelTraining>> (*make_training)(const Json& config,
+                                                          std::shared_ptr<HashingModel> model,
                                                           const TrainingSetup& setup);
 };
 

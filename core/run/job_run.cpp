@@ -1,0 +1,180 @@
+#include "core/run/job_run.hpp"
+
+#include <cstring>
+#include <numeric>
+#include <unordered_map>
+
+#include "core/attacks/attack.hpp"
+#include "core/base/random.hpp"
+#include "core/io/npy.hpp"
+#include "core/train/batches.hpp"
+#include "core/train/checkpoint.hpp"
+
+namespace gauntlet::run {
+namespace {
+
+torch::ScalarType scalar_type(io::DType dtype) {
+  switch (dtype) {
+    case io::DType::kBool:
+      return torch::kBool;
+    case io::DType::kU8:
+      return torch::kUInt8;
+    case io::DType::kI8:
+      return torch::kInt8;
+    case io::DType::kI16:
+      return torch::kInt16;
+    case io::DType::kI32:
+      return torch::kInt32;
+    case io::DType::kI64:
+      return torch::kInt64;
+    case io::DType::kF16:
+      return torch::kFloat16;
+    case io::DType::kBF16:
+      return torch::kBFloat16;
+    case io::DType::kF32:
+      return torch::kFloat32;
+    case io::DType::kF64:
+      return torch::kFloat64;
+    case io::DType::kU16:
+    case io::DType::kU32:
+    case io::DType::kU64:
+      break;
+  }
+  return torch::ScalarType::Undefined;
+}
+
+/// ±1 codes of the given dataset rows, out of an artifact that holds a superset of them.
+Result<torch::Tensor> codes_of_rows(const artifacts::Artifact& artifact, std::span<const std::int64_t> rows) {
+  GAUNTLET_TRY(const torch::Tensor packed, read_tensor(artifact.file("codes.npy")));
+  GAUNTLET_TRY(const torch::Tensor held_rows, read_tensor(artifact.file("rows.npy")));
+  const auto bits = artifact.about.value("bits", std::int64_t{0});
+  if (packed.dim() != 2 || bits < 1 || packed.size(1) != (bits + 7) / 8 ||
+      held_rows.numel() != packed.size(0)) {
+    return fail(ErrorCode::kCorrupt, "{} does not hold codes of {} bits", artifact.folder.string(), bits);
+  }
+  std::unordered_map<std::int64_t, std::int64_t> position;
+  const auto* held = held_rows.data_ptr<std::int64_t>();
+  for (std::int64_t at = 0; at < held_rows.numel(); ++at) position.emplace(held[at], at);
+
+  torch::Tensor codes = torch::empty({static_cast<std::int64_t>(rows.size()), bits}, torch::kFloat32);
+  float* code = codes.data_ptr<float>();
+  const auto* bytes = packed.data_ptr<std::uint8_t>();
+  for (const std::int64_t row : rows) {
+    const auto found = position.find(row);
+    if (found == position.end()) {
+      return fail(ErrorCode::kCorrupt, "{} holds no code of training row {}", artifact.folder.string(), row);
+    }
+    const std::uint8_t* item = bytes + found->second * packed.size(1);
+    for (std::int64_t bit = 0; bit < bits; ++bit)
+      *code++ = (item[bit / 8] >> (bit % 8) & 1) != 0 ? 1.0F : -1.0F;
+  }
+  return codes;
+}
+
+}  // namespace
+
+Result<artifacts::Artifact> open_input(const JobRun& run, std::string_view role, spec::JobKind kind) {
+  const spec::JobInput* input = run.attempt.job.find_input(role);
+  if (input == nullptr) return fail(ErrorCode::kCorrupt, "the job has no input '{}'", role);
+  return run.attempt.store.open(kind, input->key);
+}
+
+bool has_input(const JobRun& run, std::string_view role) {
+  return run.attempt.job.find_input(role) != nullptr;
+}
+
+Result<data::PreparedSet> open_data(const JobRun& run) {
+  GAUNTLET_TRY(const artifacts::Artifact artifact, open_input(run, "data", spec::JobKind::kPrepare));
+  return data::PreparedSet::open(artifact.folder);
+}
+
+std::uint64_t seed_of(const JobRun& run, std::string_view purpose) {
+  const spec::JobInput* data = run.attempt.job.find_input("data");
+  return purpose_seed(run.attempt.job.seed, data == nullptr ? "" : data->key.hex(), purpose);
+}
+
+Result<LoadedModel> open_model(const JobRun& run) {
+  GAUNTLET_TRY(const artifacts::Artifact artifact, open_input(run, "model", spec::JobKind::kTrainModel));
+  GAUNTLET_TRY(const models::ModelEntry* entry, models::model_registry().find(artifact.job.entry));
+  if (entry->about.version != artifact.job.version) {
+    return fail(ErrorCode::kInvalid, "{} was trained by {} version {}; this program has version {}",
+                artifact.folder.string(), artifact.job.entry, artifact.job.version, entry->about.version);
+  }
+  LoadedModel loaded;
+  GAUNTLET_TRY(loaded.shape, models::shape_from_json(artifact.about.value("shape", Json())));
+  GAUNTLET_TRY(loaded.model, entry->make(artifact.job.config.value("model", Json::object()), loaded.shape,
+                                         &run.communicator));
+  GAUNTLET_CHECK_OK(train::load_module(artifact.file("model.safetensors"), *loaded.model));
+  loaded.model->eval();
+  for (torch::Tensor& parameter : loaded.model->parameters()) parameter.requires_grad_(false);
+  return loaded;
+}
+
+Result<std::unique_ptr<defenses::Pipeline>> open_pipeline(const JobRun& run, std::string_view defense,
+                                                          const Json& config, const LoadedModel& target,
+                                                          Modality modality) {
+  GAUNTLET_TRY(const defenses::DefenseEntry* entry, defenses::defense_registry().find(defense));
+  defenses::PipelineParts parts{
+      .model = target.model, .shape = target.shape, .modality = modality, .weights = {}};
+  if (entry->about.capabilities.trains) {
+    GAUNTLET_TRY(const artifacts::Artifact trained, open_input(run, "defense", spec::JobKind::kTrainDefense));
+    GAUNTLET_TRY(parts.weights, train::load_tensors(trained.file("defense.safetensors")));
+  }
+  return entry->make(config, std::move(parts));
+}
+
+Result<TrainingCodes> open_training_codes(const JobRun& run, const data::PreparedSet& set) {
+  const std::vector<std::int64_t>& rows = set.rows(data::Part::kTrain);
+  TrainingCodes codes;
+  GAUNTLET_TRY(const artifacts::Artifact image, open_input(run, "codes_image", spec::JobKind::kEncode));
+  GAUNTLET_TRY(const artifacts::Artifact text, open_input(run, "codes_text", spec::JobKind::kEncode));
+  GAUNTLET_TRY(codes.image, codes_of_rows(image, rows));
+  GAUNTLET_TRY(codes.text, codes_of_rows(text, rows));
+  codes.labels = train::labels_of(set, rows);
+  return codes;
+}
+
+Status write_tensor(const std::filesystem::path& path, const torch::Tensor& tensor) {
+  const torch::Tensor plain = tensor.detach().to(torch::kCPU).contiguous();
+  const std::vector<std::int64_t> shape = plain.sizes().vec();
+  const std::span bytes(static_cast<const std::byte*>(plain.const_data_ptr()), plain.nbytes());
+  for (const io::DType dtype :
+       {io::DType::kU8, io::DType::kI8, io::DType::kI32, io::DType::kI64, io::DType::kF32, io::DType::kF64}) {
+    if (scalar_type(dtype) == plain.scalar_type()) return io::write_npy(path, dtype, shape, bytes);
+  }
+  return fail(ErrorCode::kInternal, "tensors of {} are not written to .npy files",
+              c10::toString(plain.scalar_type()));
+}
+
+Result<torch::Tensor> read_tensor(const std::filesystem::path& path) {
+  GAUNTLET_TRY(const io::NpyArray array, io::read_npy(path));
+  const torch::ScalarType type = scalar_type(array.dtype);
+  if (type == torch::ScalarType::Undefined) {
+    return fail(ErrorCode::kInvalid, "{} holds {}, which is not read as a tensor", path.string(),
+                io::name_of(array.dtype));
+  }
+  torch::Tensor tensor = torch::empty(array.shape, type);
+  std::memcpy(tensor.mutable_data_ptr(), array.bytes.data(), array.bytes.size());
+  return tensor;
+}
+
+spec::ResultRow reading(std::string metric, double value, std::string unit, bool higher_is_better,
+                        std::int64_t n) {
+  return {.metric = std::move(metric),
+          .value = value,
+          .unit = std::move(unit),
+          .higher_is_better = higher_is_better,
+          .n = n};
+}
+
+std::vector<spec::Curve> loss_curves(const std::map<std::string, std::vector<float>>& losses) {
+  std::vector<spec::Curve> curves;
+  for (const auto& [name, values] : losses) {
+    std::vector<float> epochs(values.size());
+    std::iota(epochs.begin(), epochs.end(), 1.0F);
+    curves.push_back({"loss:" + name, "epoch", name, std::move(epochs), values});
+  }
+  return curves;
+}
+
+}  // namespace gauntlet::run

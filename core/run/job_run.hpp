@@ -1,0 +1,80 @@
+// What the job kinds of this box share: one attempt's inputs, opened, checked and turned into tensors.
+// Thread safety: none; used from a rank's main thread.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/artifacts/artifact_store.hpp"
+#include "core/base/result.hpp"
+#include "core/collective/communicator.hpp"
+#include "core/data/prepared_set.hpp"
+#include "core/defenses/defense.hpp"
+#include "core/models/hashing_model.hpp"
+#include "core/registry/entry.hpp"
+#include "worker/executor/executor.hpp"
+
+namespace gauntlet::run {
+
+/// One attempt on one rank. Everything is borrowed for the duration of the job.
+struct JobRun {
+  const worker::AttemptContext& attempt;
+  worker::ProgressSink& progress;
+  collective::Communicator& communicator;
+
+  [[nodiscard]] const Json& config() const { return attempt.job.config; }
+  [[nodiscard]] bool is_main_rank() const { return attempt.rank == 0; }
+};
+
+/// The artifact an input role names. Errors: kCorrupt when the job lacks the role, and those of
+/// ArtifactStore::open.
+[[nodiscard]] Result<artifacts::Artifact> open_input(const JobRun& run, std::string_view role,
+                                                     spec::JobKind kind);
+[[nodiscard]] bool has_input(const JobRun& run, std::string_view role);
+
+/// The prepared set of input "data".
+[[nodiscard]] Result<data::PreparedSet> open_data(const JobRun& run);
+
+/// Seed of a purpose within this job's cell and dataset; equal for every model, defense and attack of the
+/// cell.
+[[nodiscard]] std::uint64_t seed_of(const JobRun& run, std::string_view purpose);
+
+/// The target model of input "model": eval mode, weights frozen.
+struct LoadedModel {
+  std::shared_ptr<models::HashingModel> model;
+  models::ModelShape shape;
+};
+[[nodiscard]] Result<LoadedModel> open_model(const JobRun& run);
+
+/// The pipeline of a defense, with its trained weights from input "defense" where it trains.
+[[nodiscard]] Result<std::unique_ptr<defenses::Pipeline>> open_pipeline(const JobRun& run,
+                                                                        std::string_view defense,
+                                                                        const Json& config,
+                                                                        const LoadedModel& target,
+                                                                        Modality modality);
+
+/// Codes and labels of the clean training set, from inputs "codes_image" and "codes_text" (codes of the
+/// retrieval set, of which the training set is a part).
+struct TrainingCodes {
+  torch::Tensor image;   ///< [N, K] float ±1
+  torch::Tensor text;    ///< [N, K] float ±1
+  torch::Tensor labels;  ///< [N, C] float 0/1
+};
+[[nodiscard]] Result<TrainingCodes> open_training_codes(const JobRun& run, const data::PreparedSet& set);
+
+/// A tensor of any supported type as a .npy file, and back. The tensor may live anywhere and have any layout.
+[[nodiscard]] Status write_tensor(const std::filesystem::path& path, const torch::Tensor& tensor);
+[[nodiscard]] Result<torch::Tensor> read_tensor(const std::filesystem::path& path);
+
+/// A row that is a single reading.
+[[nodiscard]] spec::ResultRow reading(std::string metric, double value, std::string unit,
+                                      bool higher_is_better, std::int64_t n = 1);
+
+/// "loss:<name>" against epochs.
+[[nodiscard]] std::vector<spec::Curve> loss_curves(const std::map<std::string, std::vector<float>>& losses);
+
+}  // namespace gauntlet::run

@@ -1,0 +1,26 @@
+// The job kinds that need torch, one function and one file each: inputs → artifact, rows, curves.
+// All ranks of a gang call the same function; rank 0 publishes the artifact and returns the rows, the others
+// return nothing.
+#pragma once
+
+#include "core/base/result.hpp"
+#include "core/run/job_run.hpp"
+
+namespace gauntlet::run {
+
+/// Trains a target model from scratch. Artifact: model.safetensors; about: {"shape"}. Rows: training_time,
+/// parameters.
+[[nodiscard]] Result<worker::AttemptResult> run_train_model(const JobRun& run);
+
+/// Perturbs the query set or the training set. Artifact: inputs.npy (query) or perturbations.npy + scale
+/// (train), rows.npy. Rows: perceptibility, linf, l2, queries_used.
+[[nodiscard]] Result<worker::AttemptResult> run_craft(const JobRun& run);
+
+/// Trains a defense for one modality. Artifact: defense.safetensors. Rows: parameters, training_time.
+[[nodiscard]] Result<worker::AttemptResult> run_train_defense(const JobRun& run);
+
+/// Codes of a part of the set, or of a crafted set, through a pipeline. Artifact: codes.npy, rows.npy. Rows:
+/// encoding_rate, added_latency.
+[[nodiscard]] Result<worker::AttemptResult> run_encode(const JobRun& run);
+
+}  // namespace gauntlet::run

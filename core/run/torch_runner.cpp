@@ -1,0 +1,63 @@
+#include "core/run/torch_runner.hpp"
+
+#include <torch/version.h>
+
+#include "core/base/check.hpp"
+#include "core/base/version.hpp"
+#include "core/run/jobs.hpp"
+#include "core/train/seeding.hpp"
+
+namespace gauntlet::run {
+namespace {
+
+constexpr int kRendezvousTimeoutS = 60;
+
+Result<std::unique_ptr<collective::Communicator>> join_gang(const worker::AttemptContext& attempt) {
+  if (attempt.world == 1) return collective::make_solo_communicator();
+  return collective::make_gloo_communicator(attempt.rendezvous.string(), attempt.rank, attempt.world,
+                                            kRendezvousTimeoutS);
+}
+
+Result<worker::AttemptResult> run_kind(const JobRun& run) {
+  switch (run.attempt.job.kind) {
+    case spec::JobKind::kTrainModel:
+      return run_train_model(run);
+    case spec::JobKind::kCraft:
+      return run_craft(run);
+    case spec::JobKind::kTrainDefense:
+      return run_train_defense(run);
+    case spec::JobKind::kEncode:
+      return run_encode(run);
+    case spec::JobKind::kPrepare:
+    case spec::JobKind::kFeatures:
+    case spec::JobKind::kTrainAttack:
+    case spec::JobKind::kEvaluate:
+    case spec::JobKind::kExplain:
+    case spec::JobKind::kCommand:
+    case spec::JobKind::kNoop:
+      break;
+  }
+  return fail(ErrorCode::kInvalid, "gauntlet-rank does not run {} jobs", spec::name_of(run.attempt.job.kind));
+}
+
+}  // namespace
+
+std::string TorchRunner::environment() const {
+  const Json environment = {{"program", program()},
+                            {"version", version()},
+                            {"revision", revision()},
+                            {"versions", {{"libtorch", TORCH_VERSION}}},
+                            {"device", "cpu"}};
+  const Result<std::string> text = canonical_json(environment);
+  GAUNTLET_CHECK(text.has_value());
+  return *text;
+}
+
+Result<worker::AttemptResult> TorchRunner::run(const worker::AttemptContext& attempt,
+                                               worker::ProgressSink& progress) {
+  train::set_threads(attempt.threads);
+  GAUNTLET_TRY(const auto communicator, join_gang(attempt));
+  return run_kind({.attempt = attempt, .progress = progress, .communicator = *communicator});
+}
+
+}  // namespace gauntlet::run

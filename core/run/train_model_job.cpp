@@ -1,0 +1,62 @@
+#include "core/run/jobs.hpp"
+#include "core/train/batches.hpp"
+#include "core/train/checkpoint.hpp"
+#include "core/train/seeding.hpp"
+#include "core/train/trainer.hpp"
+
+namespace gauntlet::run {
+namespace {
+
+std::int64_t count_parameters(const torch::nn::Module& module) {
+  std::int64_t n = 0;
+  for (const torch::Tensor& parameter : module.parameters()) n += parameter.numel();
+  return n;
+}
+
+}  // namespace
+
+Result<worker::AttemptResult> run_train_model(const JobRun& run) {
+  const worker::AttemptContext& attempt = run.attempt;
+  GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
+  GAUNTLET_TRY(const models::ModelEntry* entry, models::model_registry().find(attempt.job.entry));
+  const Json config = run.config().value("model", Json::object());
+  const models::ModelShape shape = train::shape_for(set, run.config().value("bits", std::int64_t{0}));
+
+  train::seed_weights(seed_of(run, "weights"));
+  GAUNTLET_TRY(const std::shared_ptr<models::HashingModel> model,
+               entry->make(config, shape, &run.communicator));
+  models::TrainingSetup setup{.labels = train::labels_of(set, set.rows(data::Part::kTrain)),
+                              .seed = seed_of(run, "training"),
+                              .communicator = &run.communicator};
+  GAUNTLET_TRY(const auto training, entry->make_training(config, model, setup));
+  const auto batches = train::make_batch_source(set, {.batch_size = training->batch_size(),
+                                                      .keeps_partial_batch = training->keeps_partial_batch(),
+                                                      .seed = seed_of(run, "order"),
+                                                      .rank = attempt.rank,
+                                                      .world_size = attempt.world});
+  const auto on_epoch = [&](const train::EpochReport& report) {
+    run.progress.update({.epoch = report.epoch,
+                         .epochs = report.n_epochs,
+                         .fraction = static_cast<double>(report.epoch) / static_cast<double>(report.n_epochs),
+                         .rate = report.pairs_per_s,
+                         .losses = report.losses,
+                         .phase = "train"});
+  };
+  GAUNTLET_TRY(const train::TrainLog log,
+               train::train_model(*training, *batches, run.communicator, on_epoch));
+  if (!run.is_main_rank()) return worker::AttemptResult{};
+
+  GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
+  GAUNTLET_CHECK_OK(train::save_module(draft.folder() / "model.safetensors", *model));
+  const Json about = {
+      {"shape", models::to_json(shape)}, {"n_steps", log.n_steps}, {"n_skipped", batches->n_skipped()}};
+  GAUNTLET_TRY(const artifacts::Artifact artifact,
+               attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
+  return worker::AttemptResult{
+      .rows = {reading("training_time", log.seconds, "s", false),
+               reading("parameters", static_cast<double>(count_parameters(*model)), "count", false)},
+      .curves = loss_curves(log.curves),
+      .manifest_hash = artifact.manifest_hash};
+}
+
+}  // namespace gauntlet::run

@@ -1,0 +1,57 @@
+// gauntlet-rank: one DDP rank, kept warm by the agent between jobs; and the author of the catalog.
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
+#include "core/attacks/attack.hpp"
+#include "core/base/version.hpp"
+#include "core/data/dataset.hpp"
+#include "core/defenses/defense.hpp"
+#include "core/metrics/metric.hpp"
+#include "core/models/hashing_model.hpp"
+#include "core/run/torch_runner.hpp"
+#include "worker/executor/executor.hpp"
+
+namespace {
+
+constexpr char kHelp[] =
+    "gauntlet-rank --catalog        write the catalog of every registered entry (schemas/catalog.json)\n"
+    "gauntlet-rank --version        print version and revision\n"
+    "gauntlet-rank --fd N           run attempts told over socket N; the worker agent does this\n";
+
+int write_catalog() {
+  const gauntlet::Json catalog = {{"format", 1},
+                                  {"datasets", gauntlet::data::dataset_registry().describe_all()},
+                                  {"models", gauntlet::models::model_registry().describe_all()},
+                                  {"attacks", gauntlet::attacks::attack_registry().describe_all()},
+                                  {"defenses", gauntlet::defenses::defense_registry().describe_all()},
+                                  {"metrics", gauntlet::metrics::metric_registry().describe_all()}};
+  std::printf("%s\n", catalog.dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bool with_value = argc == 3 && std::strcmp(argv[1], "--fd") == 0;
+  if (argc == 2 && std::strcmp(argv[1], "--catalog") == 0) return write_catalog();
+  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
+    const std::string_view version = gauntlet::version();
+    const std::string_view revision = gauntlet::revision();
+    std::printf("gauntlet-rank %.*s (%.*s)\n", static_cast<int>(version.size()), version.data(),
+                static_cast<int>(revision.size()), revision.data());
+    return 0;
+  }
+  int fd = -1;
+  if (with_value) {
+    const char* end = argv[2] + std::strlen(argv[2]);
+    const auto [stop, error] = std::from_chars(argv[2], end, fd);
+    if (error != std::errc{} || stop != end || fd < 0) fd = -1;
+  }
+  if (fd < 0) {
+    std::fputs(kHelp, argc == 2 && std::strcmp(argv[1], "--help") == 0 ? stdout : stderr);
+    return argc == 2 && std::strcmp(argv[1], "--help") == 0 ? 0 : 2;
+  }
+  gauntlet::run::TorchRunner runner;
+  return gauntlet::worker::run_executor(fd, runner);
+}
