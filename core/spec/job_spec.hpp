@@ -72,6 +72,9 @@ struct JobSpec {
 /// The object whose canonical text is hashed: kind, entry, version, config, inputs by role, seed, precision "fp32"
 /// (unless config has its own "precision").
 [[nodiscard]] Json canonical_form(const JobSpec& job);
+/// canonical_json(canonical_form(job)), for a config whose canonical text is at hand. `config_text` must be that text and
+/// `entry` plain ASCII; `precision` is the config's own, "fp32" otherwise.
+[[nodiscard]] std::string canonical_text(const JobSpec& job, std::string_view config_text, std::string_view precision);
 /// SHA-256 of canonical_json(canonical_form(job)). Errors: a number that is not finite, text that is not UTF-8.
 [[nodiscard]] Result<JobKey> key_of(const JobSpec& job);
 /// Reads back what canonical_form wrote (resources and title are default). Errors: kCorrupt.
