@@ -1,0 +1,120 @@
+#include "core/metrics/evaluate.hpp"
+
+#include <algorithm>
+
+namespace gauntlet::metrics {
+namespace {
+
+Status check_sizes(const EvaluationInput& input) {
+  if (input.query_codes.n() == 0)
+    return fail(ErrorCode::kInvalid, "there are no query codes; at least one is needed");
+  if (input.retrieval_codes.n() == 0) {
+    return fail(ErrorCode::kInvalid, "there are no retrieval codes; at least one is needed");
+  }
+  if (input.query_codes.bits() != input.retrieval_codes.bits()) {
+    return fail(ErrorCode::kInvalid, "query codes have {} bits, retrieval codes {}; they must agree",
+                input.query_codes.bits(), input.retrieval_codes.bits());
+  }
+  if (input.query_labels.n() != input.query_codes.n()) {
+    return fail(ErrorCode::kInvalid, "{} query codes but {} rows of query labels; they must agree",
+                input.query_codes.n(), input.query_labels.n());
+  }
+  if (input.retrieval_labels.n() != input.retrieval_codes.n()) {
+    return fail(ErrorCode::kInvalid, "{} retrieval codes but {} rows of retrieval labels; they must agree",
+                input.retrieval_codes.n(), input.retrieval_labels.n());
+  }
+  if (input.query_labels.n_labels() != input.retrieval_labels.n_labels()) {
+    return fail(ErrorCode::kInvalid, "query labels have {} columns, retrieval labels {}; they must agree",
+                input.query_labels.n_labels(), input.retrieval_labels.n_labels());
+  }
+  if (input.target_labels == nullptr) return {};
+  if (input.target_labels->n() != input.query_codes.n() ||
+      input.target_labels->n_labels() != input.retrieval_labels.n_labels()) {
+    return fail(ErrorCode::kInvalid,
+                "target labels are {} x {}; expected one row per query and the same labels: {} x {}",
+                input.target_labels->n(), input.target_labels->n_labels(), input.query_codes.n(),
+                input.retrieval_labels.n_labels());
+  }
+  return {};
+}
+
+Result<std::vector<ResolvedMetric>> resolve_all(const EvaluationInput& input,
+                                                std::span<const std::string> names) {
+  std::vector<ResolvedMetric> metrics;
+  for (const std::string& text : names) {
+    GAUNTLET_TRY(ResolvedMetric metric, resolve_metric(text));
+    if (metric.entry->about.capabilities.targeted && input.target_labels == nullptr) {
+      return fail(ErrorCode::kInvalid, "metric '{}' needs target labels, and there are none", text);
+    }
+    const bool known = std::any_of(metrics.begin(), metrics.end(),
+                                   [&](const ResolvedMetric& other) { return other.name == metric.name; });
+    if (!known) metrics.push_back(std::move(metric));
+  }
+  return metrics;
+}
+
+}  // namespace
+
+Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
+                            int n_threads) {
+  GAUNTLET_CHECK_OK(check_sizes(input));
+  GAUNTLET_TRY(const std::vector<ResolvedMetric> resolved, resolve_all(input, metrics));
+  Rankings::Options options;
+  options.n_threads = n_threads;
+  options.stable = std::any_of(resolved.begin(), resolved.end(), [](const ResolvedMetric& metric) {
+    return metric.name.ties == Ties::kStable;
+  });
+  GAUNTLET_TRY(const Rankings rankings,
+               Rankings::build(input.query_codes, input.retrieval_codes, input.query_labels,
+                               input.retrieval_labels, input.target_labels, options));
+  Evaluation evaluation;
+  evaluation.n_queries = rankings.n_queries();
+  evaluation.n_retrieval = rankings.n_retrieval();
+  evaluation.bits = rankings.bits();
+  GAUNTLET_TRY(const ResolvedMetric chance, resolve_metric("chance_map"));
+  const MetricValue chance_map = chance.entry->compute(chance.name, rankings);
+  evaluation.chance_map = chance_map.value;
+  evaluation.n_without_relevant = chance_map.n_without_relevant;
+  for (const ResolvedMetric& metric : resolved) {
+    MetricValue value = metric.entry->compute(metric.name, rankings);
+    value.name = metric.name.text();
+    value.unit = metric.entry->unit;
+    value.higher_is_better = metric.entry->higher_is_better;
+    evaluation.metrics.push_back(std::move(value));
+  }
+  return evaluation;
+}
+
+std::vector<spec::ResultRow> rows_of(const Evaluation& evaluation) {
+  std::vector<spec::ResultRow> rows;
+  for (const MetricValue& metric : evaluation.metrics) {
+    spec::ResultRow row;
+    row.metric = metric.name;
+    row.value = metric.value;
+    row.unit = metric.unit;
+    row.higher_is_better = metric.higher_is_better;
+    row.n = metric.n_queries;
+    row.per_query.assign(metric.per_query.begin(), metric.per_query.end());
+    rows.push_back(row);
+    const Result<MetricName> name = MetricName::parse(metric.name);
+    if (!name || (name->base != "map" && name->base != "t_map") || name->at != 0) continue;
+    MetricName valid = *name;
+    valid.kind = "valid";
+    row.metric = valid.text();
+    row.value = metric.valid;
+    row.n = metric.n_queries - metric.n_without_relevant;
+    row.per_query.clear();
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<spec::Curve> curves_of(const Evaluation& evaluation) {
+  std::vector<spec::Curve> curves;
+  for (const MetricValue& metric : evaluation.metrics) {
+    curves.insert(curves.end(), metric.curves.begin(), metric.curves.end());
+  }
+  return curves;
+}
+
+}  // namespace gauntlet::metrics
