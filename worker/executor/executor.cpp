@@ -1,0 +1,204 @@
+#include "worker/executor/executor.hpp"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <mutex>
+#include <new>
+#include <optional>
+
+#include "core/proto/convert.hpp"
+#include "worker/executor/attempt_log.hpp"
+#include "worker/executor/outcome.hpp"
+#include "worker/executor/wire.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+constexpr auto kProgressInterval = std::chrono::milliseconds(200);
+
+double seconds_since(Steady::time_point start) { return std::chrono::duration<double>(Steady::now() - start).count(); }
+
+/// Sends what a runner tells, but not more often than anybody looks.
+class WireProgress final : public ProgressSink {
+ public:
+  WireProgress(Wire& wire, LeaseId lease) : wire_(wire), lease_(lease) {}
+
+  void update(const Progress& progress) override {
+    const std::lock_guard lock(mutex_);
+    const auto now = Steady::now();
+    if (sent_ && now - *sent_ < kProgressInterval && progress.phase == phase_) return;
+    sent_ = now;
+    phase_ = progress.phase;
+    proto::Frame frame;
+    proto::AttemptProgress& message = *frame.mutable_attempt_progress();
+    message.set_lease_id(lease_.value);
+    message.set_epoch(progress.epoch);
+    message.set_epochs(progress.epochs);
+    message.set_fraction(progress.fraction);
+    message.set_rate(progress.rate);
+    message.set_phase(valid_utf8(progress.phase));
+    for (const auto& [name, value] : progress.losses) (*message.mutable_losses())[valid_utf8(name)] = value;
+    // An agent that does not listen any more ends this process; until then there is nobody to tell.
+    if (wire_.send(frame)) static_cast<void>(wire_.flush());
+  }
+
+ private:
+  Wire& wire_;
+  LeaseId lease_;
+  std::mutex mutex_;
+  std::optional<Steady::time_point> sent_;
+  std::string phase_;
+};
+
+class Executor {
+ public:
+  Executor(int fd, JobRunner& runner) : wire_(fd), runner_(runner), environment_(runner.environment()) {}
+
+  [[nodiscard]] Status serve() {
+    GAUNTLET_CHECK_OK(announce());
+    while (true) {
+      GAUNTLET_TRY(const std::optional<proto::Frame> frame, wire_.receive());
+      if (!frame || frame->has_executor_stop()) return wire_.flush();
+      if (!frame->has_run_attempt()) {
+        return fail(ErrorCode::kInvalid, "the agent sent {}, which an executor does not understand",
+                    proto::name_of(frame->body_case()));
+      }
+      proto::Frame answer;
+      answer.mutable_attempt_ended()->set_lease_id(frame->run_attempt().lease_id());
+      *answer.mutable_attempt_ended()->mutable_outcome() = attempt(frame->run_attempt());
+      GAUNTLET_CHECK_OK(wire_.send(answer));
+    }
+  }
+
+ private:
+  [[nodiscard]] Status announce() {
+    proto::Frame frame;
+    frame.mutable_executor_ready()->set_program(runner_.program());
+    frame.mutable_executor_ready()->set_pid(::getpid());
+    frame.mutable_executor_ready()->set_environment(environment_);
+    GAUNTLET_CHECK_OK(wire_.send(frame));
+    return wire_.flush();
+  }
+
+  /// Which code makes artifacts here, out of the environment.
+  [[nodiscard]] artifacts::Provenance provenance() const {
+    const Result<Json> parsed = parse_json(environment_, "environment");
+    if (!parsed || !parsed->is_object()) return {};
+    return {parsed->value("revision", std::string()), parsed->value("versions", Json::object())};
+  }
+
+  [[nodiscard]] std::string environment_of(const AttemptContext& attempt) const {
+    Result<Json> parsed = parse_json(environment_, "environment");
+    if (!parsed || !parsed->is_object()) return environment_;
+    (*parsed)["world"] = attempt.world;
+    (*parsed)["threads"] = attempt.threads;
+    (*parsed)["device"] = attempt.device;
+    const Result<std::string> text = canonical_json(*parsed);
+    return text ? *text : environment_;
+  }
+
+  [[nodiscard]] Result<AttemptContext> context_of(const proto::RunAttempt& message) const {
+    GAUNTLET_TRY(const Json form, parse_json(message.canonical(), "the job"));
+    AttemptContext attempt;
+    GAUNTLET_TRY(attempt.job, spec::job_from_canonical(form));
+    GAUNTLET_TRY(attempt.key, proto::key_from_bytes(message.key()));
+    if (!message.locations().empty()) {
+      GAUNTLET_TRY(attempt.job.locations, parse_json(message.locations(), "the job's locations"));
+    }
+    attempt.job.title = message.title();
+    attempt.lease = LeaseId{message.lease_id()};
+    attempt.attempt = AttemptNo{message.attempt()};
+    attempt.workdir = message.workdir();
+    attempt.log = message.log();
+    attempt.rendezvous = message.rendezvous();
+    attempt.device = message.device();
+    attempt.rank = static_cast<int>(message.rank());
+    attempt.world = std::max(1, static_cast<int>(message.world()));
+    attempt.threads = std::max(1, static_cast<int>(message.threads()));
+    attempt.store = artifacts::ArtifactStore(attempt.workdir, provenance());
+    return attempt;
+  }
+
+  [[nodiscard]] proto::Outcome attempt(const proto::RunAttempt& message) {
+    const auto start = Steady::now();
+    Result<AttemptResult> result = try_attempt(message);
+    if (!result) {
+      proto::Outcome outcome = outcome_of(result.error());
+      outcome.set_wall_s(seconds_since(start));
+      return outcome;
+    }
+    proto::Outcome outcome = outcome_of(*result);
+    outcome.set_wall_s(seconds_since(start));
+    return outcome;
+  }
+
+  /// The boundary where what libraries throw becomes an error of this attempt.
+  [[nodiscard]] Result<AttemptResult> try_attempt(const proto::RunAttempt& message) {
+    try {
+      GAUNTLET_TRY(const AttemptContext context, context_of(message));
+      // A job without a log takes no time worth telling either; its report may wait for those behind it.
+      if (context.log.empty()) return run(context);
+      GAUNTLET_CHECK_OK(wire_.flush());
+      GAUNTLET_TRY(const AttemptLog log, AttemptLog::open(context.log));
+      return run_logged(context);
+    } catch (const std::bad_alloc&) {
+      return fail(ErrorCode::kOutOfMemory, "{}: out of memory", message.title());
+    } catch (const std::exception& thrown) {
+      return fail(ErrorCode::kInternal, "{}: {}", message.title(), thrown.what());
+    } catch (...) {
+      return fail(ErrorCode::kInternal, "{}: something that is no std::exception was thrown", message.title());
+    }
+  }
+
+  [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context) {
+    WireProgress progress(wire_, context.lease);
+    if (!context.log.empty()) progress.update({.phase = "start"});
+    GAUNTLET_TRY(AttemptResult result, runner_.run(context, progress));
+    if (result.environment.empty()) result.environment = environment_of(context);
+    return result;
+  }
+
+  [[nodiscard]] Result<AttemptResult> run_logged(const AttemptContext& context) {
+    const auto start = Steady::now();
+    const bool first = context.rank == 0;
+    if (first) {
+      std::cout << fmt::format("{}: {}, key {}, attempt {}, rank 0 of {}, {} threads\n", runner_.program(),
+                               context.job.title, context.key.hex(), context.attempt.value, context.world,
+                               context.threads)
+                << std::flush;
+    }
+    Result<AttemptResult> result = run(context);
+    if (!result) {
+      std::cerr << fmt::format("rank {}: {}: {}\n", context.rank, name_of(result.error().code), result.error().message);
+    } else if (first) {
+      std::cout << fmt::format("done after {:.1f} s\n", seconds_since(start));
+    }
+    return result;
+  }
+
+  Wire wire_;
+  JobRunner& runner_;
+  std::string environment_;
+};
+
+}  // namespace
+
+int run_executor(int fd, JobRunner& runner) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() == 1) return 0;  // the agent was gone before the line above
+  try {
+    const Status served = Executor(fd, runner).serve();
+    if (served) return 0;
+    std::cerr << fmt::format("{}: {}\n", runner.program(), served.error().message);
+  } catch (const std::exception& thrown) {
+    std::cerr << fmt::format("{}: {}\n", runner.program(), thrown.what());
+  }
+  return 1;
+}
+
+}  // namespace gauntlet::worker

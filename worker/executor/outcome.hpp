@@ -1,0 +1,22 @@
+// How an attempt ended, as the message that says so.
+// Thread safety: free functions on plain values.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/base/result.hpp"
+#include "schemas/protocol.pb.h"
+#include "worker/executor/executor.hpp"
+
+namespace gauntlet::worker {
+
+/// Rows and curves in the order given, the manifest's hash, the environment; code 0 and no message.
+[[nodiscard]] proto::Outcome outcome_of(const AttemptResult& result);
+[[nodiscard]] proto::Outcome outcome_of(const Error& error);
+
+/// The text with every byte that is not UTF-8 replaced by '?': what libraries and logs say may be anything, and a message
+/// that is not UTF-8 cannot be sent.
+[[nodiscard]] std::string valid_utf8(std::string_view text);
+
+}  // namespace gauntlet::worker

@@ -1,0 +1,82 @@
+#include "worker/launch/frame_channel.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+
+namespace gauntlet::worker {
+namespace {
+
+constexpr std::size_t kBlockBytes = std::size_t{256} << 10;
+
+}  // namespace
+
+FrameChannel::FrameChannel(Socket socket) : socket_(std::move(socket)), block_(kBlockBytes, '\0') {}
+
+void FrameChannel::start() { read_some(); }
+
+void FrameChannel::send(const proto::Frame& frame) {
+  if (closed_) return;
+  if (const Status appended = proto::append_frame(frame, outgoing_); !appended) return fail_with(appended.error());
+  if (outgoing_.size() > kMaxQueuedBytes) {
+    return fail_with({ErrorCode::kIo, fmt::format("{} bytes wait for a peer that does not read; {} may", outgoing_.size(),
+                                                  kMaxQueuedBytes)});
+  }
+  if (writing_) return;
+  writing_ = true;
+  // Written after the current handler, so that everything it sends leaves together.
+  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->write_some(); });
+}
+
+void FrameChannel::close() {
+  closed_ = true;
+  handlers_ = {};
+  boost::system::error_code ignored;  // closing what is broken already
+  socket_.close(ignored);
+}
+
+void FrameChannel::read_some() {
+  socket_.async_read_some(boost::asio::buffer(block_),
+                          [self = shared_from_this()](const boost::system::error_code& error, std::size_t n_bytes) {
+                            if (self->closed_) return;
+                            if (error == boost::asio::error::eof) {
+                              return self->fail_with({ErrorCode::kUnreachable, "the peer closed the connection"});
+                            }
+                            if (error) return self->fail_with({ErrorCode::kIo, error.message()});
+                            self->reader_.feed(std::string_view(self->block_).substr(0, n_bytes));
+                            self->take_frames();
+                          });
+}
+
+void FrameChannel::take_frames() {
+  while (!closed_) {
+    const auto frame = reader_.next();
+    if (!frame) return fail_with(frame.error());
+    if (!frame->has_value()) return read_some();
+    const auto on_frame = handlers_.on_frame;  // it may close the channel, which drops the handlers
+    on_frame(**frame);
+  }
+}
+
+void FrameChannel::write_some() {
+  writing_ = false;
+  if (closed_ || outgoing_.empty()) return;
+  writing_ = true;
+  in_flight_.clear();
+  std::swap(in_flight_, outgoing_);
+  boost::asio::async_write(socket_, boost::asio::buffer(in_flight_),
+                           [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+                             if (self->closed_) return;
+                             // What the peer sent before it went away is still read; the end of the stream tells the rest.
+                             if (!error) self->write_some();
+                           });
+}
+
+void FrameChannel::fail_with(Error error) {
+  if (closed_) return;
+  const auto on_closed = handlers_.on_closed;
+  close();
+  if (on_closed) on_closed(error);
+}
+
+}  // namespace gauntlet::worker

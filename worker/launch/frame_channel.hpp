@@ -1,0 +1,56 @@
+// Frames over a connected stream socket, without blocking: TCP to the coordinator, a socket pair to an executor.
+// Thread safety: everything happens on the thread that runs the io_context.
+#pragma once
+
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/result.hpp"
+#include "core/proto/frame.hpp"
+
+namespace gauntlet::worker {
+
+class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
+ public:
+  using Socket = boost::asio::generic::stream_protocol::socket;
+
+  struct Handlers {
+    std::function<void(const proto::Frame&)> on_frame;
+    /// Called once: the peer closed (kUnreachable), broke the framing (kCorrupt), the system said no (kIo), or more than
+    /// kMaxQueuedBytes wait to be sent (kIo). Not called after close().
+    std::function<void(const Error&)> on_closed;
+  };
+
+  /// Bytes waiting for a peer that does not read.
+  static constexpr std::size_t kMaxQueuedBytes = std::size_t{256} << 20;
+
+  explicit FrameChannel(Socket socket);
+  /// Before start.
+  void set_handlers(Handlers handlers) { handlers_ = std::move(handlers); }
+  /// Begins to read; frames arrive from inside io_context::run only.
+  void start();
+  /// Queues a frame. What is sent in one turn of the loop leaves in one write.
+  void send(const proto::Frame& frame);
+  /// Closes without further calls of the handlers.
+  void close();
+
+ private:
+  void read_some();
+  void take_frames();
+  void write_some();
+  void fail_with(Error error);
+
+  Socket socket_;
+  Handlers handlers_;
+  proto::FrameReader reader_;
+  std::string block_;         ///< where one read lands
+  std::string outgoing_;      ///< encoded, not yet given to the socket
+  std::string in_flight_;     ///< being written
+  bool writing_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace gauntlet::worker
