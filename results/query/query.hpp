@@ -1,0 +1,36 @@
+// Questions to the database that cannot change it.
+// Thread safety: every call opens a connection of its own; calls may run at once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.hpp"
+
+namespace gauntlet::results {
+
+enum class OutputFormat : std::uint8_t { kTable, kCsv, kJson, kJsonl, kMarkdown };
+
+/// "table", "csv", "json", "jsonl", "md". Errors (kInvalid): names the known ones.
+[[nodiscard]] Result<OutputFormat> output_format_from(std::string_view name);
+
+struct QueryOptions {
+  OutputFormat format = OutputFormat::kTable;
+  double time_limit_s = 60;                        ///< 0 = none
+  std::size_t max_bytes = std::size_t{512} << 20;  ///< of output
+};
+
+/// Runs one SELECT (or EXPLAIN, or a PRAGMA that only reads) on a read-only connection and returns its rows
+/// as text. JSON: {"format":1,"columns":[…],"rows":[[…]]}; JSON lines: one object per row. Blobs are shown as
+/// hexadecimal. Errors: kInvalid (SQL mistakes, more output than max_bytes), kRefused (anything that would
+/// write, attach or load), kTimedOut, kNotFound (no database), and those of opening.
+[[nodiscard]] Result<std::string> run_query(const std::filesystem::path& database, std::string_view sql,
+                                            const QueryOptions& options);
+
+/// SELECT over v_results by the short form of a condition (see parse_where).
+[[nodiscard]] Result<std::string> run_where(const std::filesystem::path& database, std::string_view where,
+                                            const QueryOptions& options);
+
+}  // namespace gauntlet::results

@@ -1,0 +1,31 @@
+// Tables as text. The same table gives the same bytes.
+// Thread safety: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/result.hpp"
+#include "results/table/pivot.hpp"
+
+namespace gauntlet::results {
+
+enum class Format : std::uint8_t {
+  kMarkdown,  ///< padded, so that it reads well unrendered too
+  kCsv,       ///< one line per entry: axes of its row, of its column, mean, std, n, expected, state, mark
+  kJson,      ///< {"format":1,…}
+  kText,      ///< for terminals: best marked by *, second by _
+  kTerminal,  ///< as kText, with bold and underlined instead of the marks (ANSI escapes)
+};
+
+/// "md", "csv", "json", "text". Errors (kInvalid): names the known ones.
+[[nodiscard]] Result<Format> format_from(std::string_view name);
+
+/// Ends with a line break.
+[[nodiscard]] std::string render(const Table& table, Format format);
+
+/// "61.3 ± 1.1", "61.3 ± 1.1 (2)", "–", "": one entry without its mark. `with_n` adds the count.
+[[nodiscard]] std::string entry_text(const Table& table, const TableEntry& entry, bool with_n);
+
+}  // namespace gauntlet::results
