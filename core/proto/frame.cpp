@@ -1,0 +1,103 @@
+#include "core/proto/frame.hpp"
+
+#include <array>
+
+namespace gauntlet::proto {
+namespace {
+
+std::uint32_t read_length(std::string_view header) {
+  std::uint32_t length = 0;
+  for (std::size_t byte = 0; byte < kFrameHeaderBytes; ++byte) {
+    length |= std::uint32_t{static_cast<std::uint8_t>(header[byte])} << (8 * byte);
+  }
+  return length;
+}
+
+}  // namespace
+
+Status append_frame(const Frame& frame, std::string& out) {
+  const std::size_t length = frame.ByteSizeLong();
+  if (length > kMaxFrameBytes) {
+    return fail(ErrorCode::kInvalid, "a {} frame of {} bytes is too large; at most {} bytes are allowed",
+                name_of(frame.body_case()), length, kMaxFrameBytes);
+  }
+  for (std::size_t byte = 0; byte < kFrameHeaderBytes; ++byte) {
+    out.push_back(static_cast<char>((length >> (8 * byte)) & 0xff));
+  }
+  frame.AppendToString(&out);
+  return {};
+}
+
+Result<std::string> encode_frame(const Frame& frame) {
+  std::string out;
+  GAUNTLET_CHECK_OK(append_frame(frame, out));
+  return out;
+}
+
+Result<Frame> decode_payload(std::string_view payload) {
+  Frame frame;
+  if (payload.size() > kMaxFrameBytes ||
+      !frame.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+    return fail(ErrorCode::kCorrupt, "{} bytes from the peer are not a frame of this protocol",
+                payload.size());
+  }
+  if (frame.body_case() == Frame::BODY_NOT_SET) {
+    return fail(ErrorCode::kCorrupt, "a frame of {} bytes from the peer holds no message this program knows",
+                payload.size());
+  }
+  return frame;
+}
+
+std::string_view name_of(Frame::BodyCase body) {
+  const auto* field = Frame::descriptor()->FindFieldByNumber(static_cast<int>(body));
+  return field == nullptr ? std::string_view("empty") : std::string_view(field->name());
+}
+
+Frame failure_frame(std::uint64_t id, const Error& error) {
+  Frame frame;
+  frame.set_id(id);
+  frame.mutable_failure()->set_code(static_cast<std::uint32_t>(error.code));
+  frame.mutable_failure()->set_message(error.message);
+  return frame;
+}
+
+ErrorCode error_code_from(std::uint32_t number) {
+  if (number == 0 || number > static_cast<std::uint32_t>(ErrorCode::kJobsFailed)) return ErrorCode::kInternal;
+  return static_cast<ErrorCode>(number);
+}
+
+Error error_of(const Failure& failure) { return Error{error_code_from(failure.code()), failure.message()}; }
+
+void FrameReader::feed(std::string_view bytes) {
+  if (at_ == buffer_.size()) {
+    buffer_.clear();
+    at_ = 0;
+  } else if (at_ > buffer_.size() / 2) {  // moves each byte at most once per doubling
+    buffer_.erase(0, at_);
+    at_ = 0;
+  }
+  buffer_.append(bytes);
+}
+
+Result<std::optional<Frame>> FrameReader::next() {
+  if (broken_) return fail(*broken_);
+  const std::string_view unread = std::string_view(buffer_).substr(at_);
+  if (unread.size() < kFrameHeaderBytes) return std::nullopt;
+  const std::size_t length = read_length(unread);
+  if (length > max_bytes_) {
+    broken_ = Error{
+        ErrorCode::kInvalid,
+        fmt::format("the peer announces a frame of {} bytes; at most {} are allowed", length, max_bytes_)};
+    return fail(*broken_);
+  }
+  if (unread.size() < kFrameHeaderBytes + length) return std::nullopt;
+  Result<Frame> frame = decode_payload(unread.substr(kFrameHeaderBytes, length));
+  if (!frame) {
+    broken_ = frame.error();
+    return fail(*broken_);
+  }
+  at_ += kFrameHeaderBytes + length;
+  return std::optional<Frame>(std::move(*frame));
+}
+
+}  // namespace gauntlet::proto

@@ -1,0 +1,155 @@
+#include "core/proto/frame.hpp"
+
+#include <gmock/gmock.h>
+
+#include "core/base/random.hpp"
+
+namespace gauntlet::proto {
+namespace {
+
+using testing::HasSubstr;
+
+Frame hello_frame() {
+  Frame frame;
+  frame.set_id(7);
+  frame.mutable_hello()->set_protocol(1);
+  frame.mutable_hello()->set_token("t");
+  frame.mutable_hello()->set_role("client");
+  return frame;
+}
+
+// id = 7: 08 07; hello (field 2): 12 0d; protocol 1: 08 01; token "t": 12 01 74; role "client": 1a 06 63 6c
+// 69 65 6e 74
+const std::string kGolden(
+    "\x11\x00\x00\x00\x08\x07\x12\x0d\x08\x01\x12\x01t\x1a\x06"
+    "client",
+    21);
+
+TEST(Frame, HasTheGoldenBytes) { EXPECT_EQ(*encode_frame(hello_frame()), kGolden); }
+
+TEST(Frame, ReadsTheGoldenBytes) {
+  FrameReader reader;
+  reader.feed(kGolden);
+  const auto frame = reader.next();
+  ASSERT_TRUE(frame && *frame);
+  EXPECT_EQ((*frame)->id(), 7U);
+  EXPECT_EQ((*frame)->hello().token(), "t");
+  EXPECT_EQ((*frame)->hello().role(), "client");
+  EXPECT_EQ(reader.buffered(), 0U);
+}
+
+TEST(Frame, KeepsFieldNumbers) {
+  const auto* descriptor = Frame::descriptor();
+  EXPECT_EQ(descriptor->FindFieldByName("hello")->number(), 2);
+  EXPECT_EQ(descriptor->FindFieldByName("submit_begin")->number(), 10);
+  EXPECT_EQ(descriptor->FindFieldByName("worker_join")->number(), 40);
+  EXPECT_EQ(descriptor->FindFieldByName("lease_batch")->number(), 44);
+  EXPECT_EQ(descriptor->FindFieldByName("attempt_ended")->number(), 63);
+}
+
+TEST(FrameReader, WaitsWhenCutAtAnyByte) {
+  for (std::size_t cut = 0; cut < kGolden.size(); ++cut) {
+    FrameReader reader;
+    reader.feed(std::string_view(kGolden).substr(0, cut));
+    const auto early = reader.next();
+    ASSERT_TRUE(early) << "cut at byte " << cut;
+    EXPECT_FALSE(*early) << "cut at byte " << cut;
+    reader.feed(std::string_view(kGolden).substr(cut));
+    const auto whole = reader.next();
+    ASSERT_TRUE(whole && *whole) << "cut at byte " << cut;
+    EXPECT_EQ((*whole)->hello().role(), "client");
+  }
+}
+
+TEST(FrameReader, ReadsManyFramesFedByteByByte) {
+  std::string stream;
+  for (std::uint64_t id = 1; id <= 50; ++id) {
+    Frame frame = hello_frame();
+    frame.set_id(id);
+    ASSERT_TRUE(append_frame(frame, stream));
+  }
+  FrameReader reader;
+  std::uint64_t n_read = 0;
+  for (const char byte : stream) {
+    reader.feed({&byte, 1});
+    for (auto frame = reader.next(); *frame; frame = reader.next()) EXPECT_EQ((*frame)->id(), ++n_read);
+  }
+  EXPECT_EQ(n_read, 50U);
+}
+
+TEST(FrameReader, RefusesAnOversizedLengthBeforeItsBytesCome) {
+  FrameReader reader;
+  reader.feed(std::string_view("\x01\x00\x00\x04", 4));  // 64 MiB + 1
+  const auto frame = reader.next();
+  ASSERT_FALSE(frame);
+  EXPECT_EQ(frame.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(frame.error().message, HasSubstr("67108865"));
+  EXPECT_THAT(frame.error().message, HasSubstr("at most 67108864"));
+  EXPECT_FALSE(reader.next()) << "a broken stream stays broken";
+}
+
+TEST(FrameReader, HonoursASmallerLimit) {
+  FrameReader reader(16);
+  reader.feed(kGolden);
+  EXPECT_FALSE(reader.next());
+}
+
+TEST(Frame, RefusesToWriteMoreThanTheLimit) {
+  Frame frame;
+  frame.mutable_failure()->set_message(std::string(kMaxFrameBytes, 'x'));
+  std::string out = "before";
+  const Status status = append_frame(frame, out);
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().message, HasSubstr("failure frame"));
+  EXPECT_EQ(out, "before");
+}
+
+TEST(FrameReader, RefusesGarbage) {
+  FrameReader reader;
+  reader.feed(std::string_view("\x05\x00\x00\x00\xff\xff\xff\xff\xff", 9));
+  const auto frame = reader.next();
+  ASSERT_FALSE(frame);
+  EXPECT_EQ(frame.error().code, ErrorCode::kCorrupt);
+}
+
+TEST(FrameReader, RefusesAFrameWithoutAMessage) {
+  FrameReader reader;
+  reader.feed(std::string_view("\x02\x00\x00\x00\x08\x01", 6));
+  const auto frame = reader.next();
+  ASSERT_FALSE(frame);
+  EXPECT_THAT(frame.error().message, HasSubstr("no message"));
+}
+
+TEST(FrameReader, SurvivesRandomBytes) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    RandomStream random(seed);
+    std::string bytes = kGolden + kGolden;
+    for (int n_flips = 0; n_flips < 4; ++n_flips) {
+      bytes[random.below(static_cast<std::uint32_t>(bytes.size()))] = static_cast<char>(random.below(256));
+    }
+    FrameReader reader(1 << 16);
+    reader.feed(bytes);
+    std::size_t n_frames = 0;
+    for (auto frame = reader.next(); frame && *frame; frame = reader.next()) ++n_frames;
+    EXPECT_LE(n_frames, 10U);
+  }
+}
+
+TEST(Failure, CarriesAnErrorBothWays) {
+  const Frame frame = failure_frame(3, {ErrorCode::kRefused, "wrong token"});
+  EXPECT_EQ(frame.id(), 3U);
+  EXPECT_EQ(error_of(frame.failure()).code, ErrorCode::kRefused);
+  EXPECT_EQ(error_of(frame.failure()).message, "wrong token");
+  EXPECT_EQ(error_code_from(0), ErrorCode::kInternal);
+  EXPECT_EQ(error_code_from(18), ErrorCode::kJobsFailed);
+  EXPECT_EQ(error_code_from(19), ErrorCode::kInternal);
+}
+
+TEST(Frame, NamesItsMessages) {
+  EXPECT_EQ(name_of(Frame::kHello), "hello");
+  EXPECT_EQ(name_of(Frame::kReportBatch), "report_batch");
+  EXPECT_EQ(name_of(Frame::BODY_NOT_SET), "empty");
+}
+
+}  // namespace
+}  // namespace gauntlet::proto
