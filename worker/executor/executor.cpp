@@ -137,30 +137,30 @@ class Executor {
     return outcome;
   }
 
-  /// The boundary where what libraries throw becomes an error of this attempt.
   [[nodiscard]] Result<AttemptResult> try_attempt(const proto::RunAttempt& message) {
-    try {
-      GAUNTLET_TRY(const AttemptContext context, context_of(message));
-      // A job without a log takes no time worth telling either; its report may wait for those behind it.
-      if (context.log.empty()) return run(context);
-      GAUNTLET_CHECK_OK(wire_.flush());
-      GAUNTLET_TRY(const AttemptLog log, AttemptLog::open(context.log));
-      return run_logged(context);
-    } catch (const std::bad_alloc&) {
-      return fail(ErrorCode::kOutOfMemory, "{}: out of memory", message.title());
-    } catch (const std::exception& thrown) {
-      return fail(ErrorCode::kInternal, "{}: {}", message.title(), thrown.what());
-    } catch (...) {
-      return fail(ErrorCode::kInternal, "{}: something that is no std::exception was thrown", message.title());
-    }
+    GAUNTLET_TRY(const AttemptContext context, context_of(message));
+    // A job without a log takes no time worth telling; its report may wait for those behind it.
+    if (context.log.empty()) return run(context);
+    GAUNTLET_CHECK_OK(wire_.flush());
+    GAUNTLET_TRY(const AttemptLog log, AttemptLog::open(context.log));
+    return run_logged(context);
   }
 
+  /// The boundary where what libraries throw becomes an error of this attempt.
   [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context) {
     WireProgress progress(wire_, context.lease);
     if (!context.log.empty()) progress.update({.phase = "start"});
-    GAUNTLET_TRY(AttemptResult result, runner_.run(context, progress));
-    if (result.environment.empty()) result.environment = environment_of(context);
-    return result;
+    try {
+      Result<AttemptResult> result = runner_.run(context, progress);
+      if (result && result->environment.empty()) result->environment = environment_of(context);
+      return result;
+    } catch (const std::bad_alloc&) {
+      return fail(ErrorCode::kOutOfMemory, "{}: out of memory", context.job.title);
+    } catch (const std::exception& thrown) {
+      return fail(ErrorCode::kInternal, "{}: {}", context.job.title, thrown.what());
+    } catch (...) {
+      return fail(ErrorCode::kInternal, "{}: something that is no std::exception was thrown", context.job.title);
+    }
   }
 
   [[nodiscard]] Result<AttemptResult> run_logged(const AttemptContext& context) {
@@ -189,8 +189,7 @@ class Executor {
 }  // namespace
 
 int run_executor(int fd, JobRunner& runner) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() == 1) return 0;  // the agent was gone before the line above
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // an agent gone before this line shows as the end of the stream
   try {
     const Status served = Executor(fd, runner).serve();
     if (served) return 0;
