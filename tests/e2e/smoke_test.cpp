@@ -1,0 +1,189 @@
+// The main job through its real processes: sweep file → coordinator over TCP → agent → ranks → artifacts →
+// rows → table, and the same again while something is killed.
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "core/base/json.hpp"
+#include "tests/support/process.hpp"
+
+namespace gauntlet {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing_support::descendants;
+using testing_support::Finished;
+using testing_support::Process;
+using testing_support::TemporaryFolder;
+using testing_support::wait_until;
+
+constexpr auto kRunLimit = std::chrono::seconds(300);
+const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
+
+/// A work folder with a copy of the smoke sweep (its table path made absolute) beside it.
+class Smoke : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ifstream file(GAUNTLET_SOURCE_DIR "/tests/e2e/smoke.yaml");
+    std::stringstream text;
+    text << file.rdbuf();
+    write_spec(text.str());
+  }
+
+  void write_spec(std::string text) {
+    text = std::regex_replace(text, std::regex(R"(\[results/tables)"),
+                              "[" GAUNTLET_SOURCE_DIR "/results/tables");
+    spec_text_ = text;
+    std::ofstream(folder_.path() / "smoke.yaml") << text;
+  }
+
+  std::vector<std::string> command(const std::string& verb) const {
+    return {kGauntlet, verb, (folder_.path() / "smoke.yaml").string(), "--workdir", workdir().string()};
+  }
+  fs::path workdir() const { return folder_.path() / "runs"; }
+
+  Finished run_sweep() { return testing_support::run(command("run"), folder_.path(), {}, kRunLimit); }
+
+  /// Number from SQL that gives one.
+  std::int64_t count(const std::string& sql) {
+    const Finished query = testing_support::run(
+        {kGauntlet, "query", sql, "--workdir", workdir().string(), "--format", "json"}, folder_.path());
+    EXPECT_EQ(query.exit_code, 0) << query.err;
+    return Json::parse(query.out).at("rows").at(0).at(0).get<std::int64_t>();
+  }
+
+  /// What an undisturbed run prints; computed once per test program.
+  static const std::string& undisturbed_table() {
+    static const std::string table = [] {
+      Reference reference;
+      return reference.table();
+    }();
+    return table;
+  }
+
+  TemporaryFolder folder_;
+  std::string spec_text_;
+
+ private:
+  struct Reference;
+};
+
+struct Smoke::Reference : Smoke {
+  void TestBody() override {}
+  std::string table() {
+    SetUp();
+    const Finished finished = run_sweep();
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    return finished.out;
+  }
+};
+
+/// Kills one process of the running sweep while a model trains, and expects the same table in the end.
+class SmokeKilled : public Smoke {
+ protected:
+  void kill_and_finish(const std::function<std::vector<pid_t>(pid_t run)>& find) {
+    const std::string expected = undisturbed_table();
+    Process process(command("run"), folder_.path());
+    pid_t victim = 0;
+    ASSERT_TRUE(wait_until([&] {
+      const fs::path models = workdir() / "artifacts" / "train_model";
+      if (!fs::exists(models)) return false;
+      const std::vector<pid_t> found = find(process.pid());
+      if (!found.empty()) victim = found.front();
+      return victim != 0;
+    })) << process.err();
+    ASSERT_EQ(::kill(victim, SIGKILL), 0);
+    const Finished finished = process.wait(kRunLimit);
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    EXPECT_EQ(finished.out, expected);
+    EXPECT_EQ(count("SELECT count(*) FROM v_jobs WHERE state <> 'done'"), 0);
+    // One row per job and metric: nothing counted twice.
+    EXPECT_EQ(count("SELECT count(*) - count(DISTINCT job_id || '/' || metric_id) FROM results"), 0);
+    EXPECT_TRUE(testing_support::processes_with(workdir().string()).empty());
+  }
+};
+
+TEST_F(Smoke, PrintsTheTableAndRepeatsItWithoutWork) {
+  const Finished first = run_sweep();
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("drfgd"));
+  EXPECT_EQ(count("SELECT count(*) FROM v_missing"), 0);
+  EXPECT_TRUE(fs::exists(workdir() / "tables" / "quickstart.md"));
+
+  const std::int64_t attempts = count("SELECT count(*) FROM attempts");
+  const Finished second = run_sweep();
+  EXPECT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_EQ(count("SELECT count(*) FROM attempts"), attempts);
+}
+
+TEST_F(Smoke, AnAddedSeedRunsOnlyItsOwnCells) {
+  const std::string full = spec_text_;
+  write_spec(std::regex_replace(full, std::regex(R"(seed: \[1, 2\])"), "seed: [1]"));
+  ASSERT_EQ(run_sweep().exit_code, 0);
+  const std::int64_t before = count("SELECT count(*) FROM attempts");
+  write_spec(full);
+  const Finished wider = run_sweep();
+  ASSERT_EQ(wider.exit_code, 0) << wider.err;
+  EXPECT_EQ(wider.out, undisturbed_table());
+  // The dataset is prepared once; everything else belongs to one seed.
+  EXPECT_EQ(count("SELECT count(*) FROM attempts"), 2 * before - 1);
+}
+
+TEST_F(Smoke, TwoRanksFinishTheSameSweep) {
+  write_spec(std::regex_replace(spec_text_, std::regex(R"(train_model: \{cpus: 1\})"),
+                                "train_model: {cpus: 2, ranks: 2}"));
+  const Finished finished = run_sweep();
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(count("SELECT count(*) FROM v_missing"), 0);
+}
+
+TEST_F(Smoke, ADamagedArtifactIsNamedAndRebuilt) {
+  ASSERT_EQ(run_sweep().exit_code, 0);
+  fs::path model;
+  for (const auto& entry : fs::recursive_directory_iterator(workdir() / "artifacts" / "train_model")) {
+    if (entry.path().filename() == "model.safetensors") model = entry.path();
+  }
+  ASSERT_FALSE(model.empty());
+  std::ofstream(model, std::ios::app) << "damage";
+  // More adaptive steps: new jobs that need the damaged model.
+  write_spec(std::regex_replace(spec_text_, std::regex("label: PGD adaptive, steps: 2"),
+                                "label: PGD adaptive, steps: 1"));
+  const Finished again = run_sweep();
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(count("SELECT count(*) FROM v_missing"), 0);
+}
+
+TEST_F(SmokeKilled, TheCoordinator) {
+  kill_and_finish([](pid_t run) { return descendants(run, "gauntlet coordinator"); });
+}
+
+TEST_F(SmokeKilled, TheAgent) {
+  kill_and_finish([](pid_t run) { return descendants(run, "gauntlet worker"); });
+}
+
+TEST_F(SmokeKilled, ARank) {
+  kill_and_finish([](pid_t run) { return descendants(run, "gauntlet-rank --fd"); });
+}
+
+TEST_F(Smoke, AnInterruptedSweepSaysHowToGoOnAndDoes) {
+  Process process(command("run"), folder_.path());
+  ASSERT_TRUE(wait_until([&] { return !descendants(process.pid(), "gauntlet-rank --fd").empty(); }))
+      << process.err();
+  process.send(SIGINT);
+  const Finished interrupted = process.wait(kRunLimit);
+  EXPECT_EQ(interrupted.exit_code, 130);
+  EXPECT_THAT(interrupted.err, HasSubstr("gauntlet run"));
+  EXPECT_TRUE(testing_support::processes_with(workdir().string()).empty());
+  const Finished finished = run_sweep();
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(finished.out, undisturbed_table());
+}
+
+}  // namespace
+}  // namespace gauntlet
