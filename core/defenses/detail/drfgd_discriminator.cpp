@@ -1,0 +1,112 @@
+#include "core/defenses/detail/drfgd_discriminator.hpp"
+
+#include <string>
+#include <vector>
+
+namespace gauntlet::defenses {
+namespace {
+
+using torch::Tensor;
+
+Tensor unit(const Tensor& vector) { return vector / vector.norm().clamp_min(1e-12); }
+
+class ImageDiscriminator final : public Discriminator {
+ public:
+  explicit ImageDiscriminator(const ImageDiscriminatorLayout& layout) {
+    std::int64_t in = 3;
+    for (std::int64_t stage = 1; stage <= layout.n_stages; ++stage) {
+      const std::int64_t out = layout.width << (stage - 1);
+      auto block = register_module("disc" + std::to_string(stage), std::make_shared<torch::nn::Module>());
+      stages_.push_back(block->register_module("conv", SpectralConv2d(in, out, 4, 2, 1)));
+      in = out;
+    }
+    auto block = register_module("dischead", std::make_shared<torch::nn::Module>());
+    head_ = block->register_module(
+        "conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(in, 1, layout.head_kernel).bias(false)));
+  }
+  Tensor forward(const Tensor& input) override {
+    Tensor x = input;
+    for (auto& stage : stages_) {
+      x = stage->forward(x);
+      x = torch::leaky_relu_(x, 0.01);
+    }
+    return head_->forward(x).flatten();
+  }
+
+ private:
+  std::vector<SpectralConv2d> stages_;
+  torch::nn::Conv2d head_{nullptr};
+};
+
+class TextDiscriminatorNet final : public Discriminator {
+ public:
+  TextDiscriminatorNet(std::int64_t text_dim, std::int64_t hidden, std::int64_t middle,
+                       TextDiscriminator form)
+      : form_(form) {
+    const std::int64_t sizes[] = {text_dim, hidden, middle, 1};
+    for (std::size_t layer = 1; layer <= 3; ++layer) {
+      auto block = register_module("disc" + std::to_string(layer), std::make_shared<torch::nn::Module>());
+      layers_.push_back(block->register_module("fc", torch::nn::Linear(sizes[layer - 1], sizes[layer])));
+    }
+  }
+  Tensor forward(const Tensor& input) override {
+    Tensor x = input;
+    for (std::size_t layer = 0; layer < 3; ++layer) {
+      x = layers_[layer]->forward(x);
+      if (form_ == TextDiscriminator::kLeaky && layer < 2) x = torch::leaky_relu_(x, 0.2);
+    }
+    return x.flatten();
+  }
+
+ private:
+  TextDiscriminator form_;
+  std::vector<torch::nn::Linear> layers_;
+};
+
+}  // namespace
+
+SpectralConv2dImpl::SpectralConv2dImpl(std::int64_t in, std::int64_t out, std::int64_t kernel,
+                                       std::int64_t stride, std::int64_t padding)
+    : stride_(stride), padding_(padding) {
+  const torch::nn::Conv2d plain(torch::nn::Conv2dOptions(in, out, kernel));  // for its initialisation
+  weight = register_parameter("weight", plain->weight.detach().clone());
+  bias = register_parameter("bias", plain->bias.detach().clone());
+  u = register_buffer("u", unit(torch::randn({out})));
+  v = register_buffer("v", unit(torch::randn({in * kernel * kernel})));
+  power_step();
+}
+
+void SpectralConv2dImpl::power_step() {
+  const torch::NoGradGuard no_grad;
+  const auto matrix = weight.flatten(1);
+  v.copy_(unit(torch::mv(matrix.t(), u)));
+  u.copy_(unit(torch::mv(matrix, v)));
+}
+
+Tensor SpectralConv2dImpl::forward(const Tensor& input) {
+  if (is_training()) power_step();
+  // Copies: the graph keeps them while later forwards move the buffers on.
+  const auto sigma = torch::dot(u.clone(), torch::mv(weight.flatten(1), v.clone()));
+  return torch::conv2d(input, weight / sigma, bias, stride_, padding_);
+}
+
+ImageDiscriminatorLayout image_discriminator_layout(std::int64_t image_px, std::int64_t width) {
+  if (image_px == 224) return {.n_stages = 5, .width = width, .head_kernel = 7};
+  ImageDiscriminatorLayout layout{.n_stages = 0, .width = width, .head_kernel = image_px};
+  while (layout.head_kernel > 4) {
+    ++layout.n_stages;
+    layout.head_kernel /= 2;
+  }
+  return layout;
+}
+
+std::shared_ptr<Discriminator> make_image_discriminator(const ImageDiscriminatorLayout& layout) {
+  return std::make_shared<ImageDiscriminator>(layout);
+}
+
+std::shared_ptr<Discriminator> make_text_discriminator(std::int64_t text_dim, std::int64_t hidden,
+                                                       std::int64_t middle, TextDiscriminator form) {
+  return std::make_shared<TextDiscriminatorNet>(text_dim, hidden, middle, form);
+}
+
+}  // namespace gauntlet::defenses

@@ -1,0 +1,152 @@
+#include "core/defenses/detail/drfgd_trainer.hpp"
+
+#include "core/base/check.hpp"
+#include "core/models/losses.hpp"
+
+namespace gauntlet::defenses {
+namespace {
+
+using torch::Tensor;
+
+std::unique_ptr<torch::optim::Adam> adam(const std::vector<Tensor>& parameters, const DrfgdConfig& config) {
+  auto options = torch::optim::AdamOptions(config.lr).betas({config.beta1, config.beta2});
+  return std::make_unique<torch::optim::Adam>(parameters, options);
+}
+
+/// A term with weight 0 is the same as a term that is switched off, and cheaper.
+bool has_divergence(const DrfgdConfig& config) { return config.use_div && config.lambda > 0; }
+bool has_classifier(const DrfgdConfig& config) { return config.use_cls && config.lambda > 0; }
+
+}  // namespace
+
+FrozenModule::FrozenModule(torch::nn::Module& module, bool eval)
+    : module_(module), was_training_(module.is_training()) {
+  if (eval) module_.eval();
+  for (auto& parameter : module_.parameters()) {
+    if (!parameter.requires_grad()) continue;
+    parameter.set_requires_grad(false);
+    unfrozen_.push_back(parameter);
+  }
+}
+
+FrozenModule::~FrozenModule() {
+  for (auto& parameter : unfrozen_) parameter.set_requires_grad(true);
+  if (was_training_ != module_.is_training()) module_.train(was_training_);
+}
+
+/// Collects weighted losses of a batch that is spread over ranks.
+struct DrfgdTrainer::Objective {
+  double share = 1;  ///< ranks / rows of the global batch: turns a sum over local rows into this rank's share
+  Tensor total;
+  std::map<std::string, Tensor> losses;
+
+  Tensor record(const char* name, const Tensor& rows) {
+    const auto loss = rows.sum() * share;
+    losses[name] = loss.detach();
+    return loss;
+  }
+  void add(const char* name, double weight, const Tensor& rows) {
+    const auto term = record(name, rows) * weight;
+    total = total.defined() ? total + term : term;
+  }
+};
+
+std::vector<Tensor> trained_parameters(const Generator& generator, const DrfgdConfig& config) {
+  std::vector<Tensor> trained;
+  for (const auto& parameter : generator.named_parameters()) {
+    const bool is_classifier = parameter.key().starts_with("cls.");
+    const bool is_avf = parameter.key().starts_with("avf.");
+    if (is_classifier && !has_classifier(config)) continue;
+    if (is_avf && !has_classifier(config) && !has_divergence(config)) continue;
+    trained.push_back(parameter.value());
+  }
+  return trained;
+}
+
+DrfgdTrainer::DrfgdTrainer(const DrfgdConfig& config, DrfgdPlayers players)
+    : config_(config),
+      players_(std::move(players)),
+      branches_(has_classifier(config) || has_divergence(config) ? Branches::kBoth : Branches::kRobustOnly),
+      divergence_(config.div_mode == "literal" ? Divergence::kLiteral : Divergence::kSeparate),
+      game_(config.gan == "bce" ? AdversarialGame::kBce : AdversarialGame::kLeastSquares) {
+  auto trained = trained_parameters(*players_.generator, config_);
+  generator_optimizer_ = adam(trained, config_);
+  generator_reducer_ = players_.communicator->make_reducer(std::move(trained));
+  if (config_.use_dis) {
+    GAUNTLET_CHECK(players_.discriminator != nullptr);
+    discriminator_optimizer_ = adam(players_.discriminator->parameters(), config_);
+    discriminator_reducer_ = players_.communicator->make_reducer(players_.discriminator->parameters());
+  }
+}
+
+std::map<std::string, Tensor> DrfgdTrainer::step(const DrfgdBatch& batch) {
+  Objective objective;
+  objective.share =
+      static_cast<double>(players_.communicator->world_size()) / static_cast<double>(batch.global_size);
+  // One pass over clean and adversarial inputs, so that batch normalisation sees both.
+  const Generated made = players_.generator->forward(torch::cat({batch.clean, batch.adversarial}), branches_);
+  if (config_.use_dis && n_steps_ % config_.d_every == 0) {
+    const auto outputs = made.output.detach().chunk(2);
+    step_discriminator(objective, batch.clean, outputs[0], outputs[1]);
+  }
+  ++n_steps_;
+  if (branches_ == Branches::kBoth) add_feature_losses(objective, made, batch.labels);
+  std::unique_ptr<FrozenModule> frozen;
+  if (config_.use_dis) frozen = std::make_unique<FrozenModule>(*players_.discriminator, /*eval=*/false);
+  add_output_losses(objective, batch, made.output);
+  generator_optimizer_->zero_grad();
+  generator_reducer_->backward(objective.total);
+  generator_optimizer_->step();
+  objective.losses["total"] = objective.total.detach();
+  return std::move(objective.losses);
+}
+
+void DrfgdTrainer::step_discriminator(Objective& objective, const Tensor& clean,
+                                      const Tensor& regenerated_clean,
+                                      const Tensor& regenerated_adversarial) {
+  auto& discriminator = *players_.discriminator;
+  const auto real = discriminator_real(discriminator.forward(clean), game_);
+  const auto fake_clean = discriminator_fake(discriminator.forward(regenerated_clean), game_);
+  const auto fake_adversarial = discriminator_fake(discriminator.forward(regenerated_adversarial), game_);
+  discriminator_optimizer_->zero_grad();
+  discriminator_reducer_->backward(objective.record("d", real + 0.5 * (fake_clean + fake_adversarial)));
+  discriminator_optimizer_->step();
+}
+
+void DrfgdTrainer::add_feature_losses(Objective& objective, const Generated& made,
+                                      const Tensor& labels) const {
+  if (has_divergence(config_)) {
+    const auto rows = divergence(made.z_arf, made.z_avf, divergence_, config_.div_margin);
+    objective.add("div", config_.lambda, 0.5 * rows);
+  }
+  if (has_classifier(config_)) {
+    const auto arf = multi_label_cross_entropy(made.logits_arf, labels.repeat({2, 1}), config_.cls_norm);
+    const auto targets = torch::cat({labels, 1 - labels});  // the adversarial AVF must not know the labels
+    const auto avf = multi_label_cross_entropy(made.logits_avf, targets, config_.cls_norm).chunk(2);
+    objective.add("cls", config_.lambda, torch::cat({arf / 3, avf[0] / 3, avf[1]}));
+  }
+}
+
+void DrfgdTrainer::add_output_losses(Objective& objective, const DrfgdBatch& batch,
+                                     const Tensor& output) const {
+  const auto outputs = output.chunk(2);
+  if (config_.use_dis) {
+    const auto clean = generator_fake(players_.discriminator->forward(outputs[0]), game_);
+    const auto adversarial = generator_fake(players_.discriminator->forward(outputs[1]), game_);
+    objective.add("dis", 1, 0.5 * (clean + adversarial));
+  }
+  if (config_.use_ali && config_.alpha > 0) {
+    const auto relevant = models::relevance_mask(batch.labels, players_.train_labels).repeat({2, 1});
+    const auto rows =
+        models::repel_attract_loss(players_.encode(output), players_.code_sum, /*attract=*/relevant,
+                                   /*repel=*/relevant.logical_not(), config_.tau);
+    objective.add("ali", config_.alpha, 0.5 * rows);
+  }
+  if (config_.use_rec && config_.beta > 0) {
+    auto rows = squared_error(outputs[0], batch.clean) + squared_error(outputs[1], batch.clean);
+    if (config_.rec_pairs == 3) rows = rows + squared_error(outputs[0], outputs[1]);
+    objective.add("rec", config_.beta, rows / static_cast<double>(config_.rec_pairs));
+  }
+}
+
+}  // namespace gauntlet::defenses

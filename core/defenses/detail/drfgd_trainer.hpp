@@ -1,0 +1,87 @@
+// One training step of DRFGD: generator forward on clean and adversarial inputs, discriminator step,
+// generator step.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/collective/communicator.hpp"
+#include "core/defenses/detail/drfgd_config.hpp"
+#include "core/defenses/detail/drfgd_discriminator.hpp"
+#include "core/defenses/detail/drfgd_generator.hpp"
+#include "core/defenses/detail/drfgd_losses.hpp"
+
+namespace gauntlet::defenses {
+
+/// Turns off training mode and weight gradients of a module while it lives, and puts both back as they were.
+class FrozenModule {
+ public:
+  explicit FrozenModule(torch::nn::Module& module, bool eval = true);
+  ~FrozenModule();
+  FrozenModule(const FrozenModule&) = delete;
+  FrozenModule& operator=(const FrozenModule&) = delete;
+
+ private:
+  torch::nn::Module& module_;
+  bool was_training_;
+  std::vector<torch::Tensor> unfrozen_;
+};
+
+/// What a trainer plays with; networks in train mode, on one device, of one type.
+struct DrfgdPlayers {
+  std::shared_ptr<Generator> generator;
+  std::shared_ptr<Discriminator> discriminator;  ///< not used without use_dis
+  /// Regenerated inputs in the generator's domain → relaxed codes [B, K] of the frozen target,
+  /// differentiable.
+  std::function<torch::Tensor(const torch::Tensor&)> encode;
+  torch::Tensor code_sum;      ///< [N, K] b^v + b^t of the training set
+  torch::Tensor train_labels;  ///< [N, C]
+  collective::Communicator* communicator = nullptr;
+};
+
+/// This rank's rows of a global batch of pairs, in the generator's domain.
+struct DrfgdBatch {
+  torch::Tensor clean, adversarial;  ///< [b, …]
+  torch::Tensor labels;              ///< [b, C] of the clean items
+  std::int64_t global_size = 0;      ///< pairs of the batch over all ranks
+};
+
+class DrfgdTrainer {
+ public:
+  DrfgdTrainer(const DrfgdConfig& config, DrfgdPlayers players);
+
+  /// This rank's share of each loss, times the number of ranks: the mean over ranks is the global batch's
+  /// loss. Names: div, cls, ali, rec, dis, d (before D's update), total; those switched off are absent, d
+  /// also between D's steps.
+  std::map<std::string, torch::Tensor> step(const DrfgdBatch& batch);
+
+ private:
+  struct Objective;
+  void step_discriminator(Objective& objective, const torch::Tensor& clean,
+                          const torch::Tensor& regenerated_clean,
+                          const torch::Tensor& regenerated_adversarial);
+  void add_feature_losses(Objective& objective, const Generated& made, const torch::Tensor& labels) const;
+  void add_output_losses(Objective& objective, const DrfgdBatch& batch, const torch::Tensor& output) const;
+
+  DrfgdConfig config_;
+  DrfgdPlayers players_;
+  Branches branches_;
+  Divergence divergence_;
+  AdversarialGame game_;
+  std::unique_ptr<torch::optim::Adam> generator_optimizer_, discriminator_optimizer_;
+  std::unique_ptr<collective::GradientReducer> generator_reducer_, discriminator_reducer_;
+  std::int64_t n_steps_ = 0;
+};
+
+/// Generator parameters that the config's losses reach: without L_Cls the classifier gets no gradient,
+/// without L_Cls and L_Div neither does the AVF branch.
+[[nodiscard]] std::vector<torch::Tensor> trained_parameters(const Generator& generator,
+                                                            const DrfgdConfig& config);
+
+}  // namespace gauntlet::defenses
