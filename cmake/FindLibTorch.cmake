@@ -13,7 +13,12 @@ find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_INCLUDE LibTor
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
   add_library(LibTorch::LibTorch INTERFACE IMPORTED)
-  target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE
+  # LibTorch brings the headers of another fmt. A folder that holds only the system's fmt goes before them, so that a
+  # program has one.
+  find_path(LibTorch_SYSTEM_FMT fmt/core.h PATHS /usr/include NO_DEFAULT_PATH REQUIRED)
+  file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/system-fmt")
+  file(CREATE_LINK "${LibTorch_SYSTEM_FMT}/fmt" "${CMAKE_BINARY_DIR}/system-fmt/fmt" SYMBOLIC)
+  target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE "${CMAKE_BINARY_DIR}/system-fmt"
     "${LibTorch_INCLUDE}" "${LibTorch_INCLUDE}/torch/csrc/api/include")
   target_compile_definitions(LibTorch::LibTorch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
   target_link_libraries(LibTorch::LibTorch INTERFACE "${LibTorch_CPU}" "${LibTorch_C10}")
