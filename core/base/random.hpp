@@ -21,6 +21,8 @@ class RandomStream {
   std::uint32_t below(std::uint32_t n);
   /// Uniform in [0, 1) with 24 random bits, so float and double agree.
   double uniform();
+  /// The 64 bits the next draw starts from; of a fresh stream, a number that identifies it.
+  [[nodiscard]] std::uint64_t state() const { return state_; }
 
  private:
   std::uint64_t state_;

@@ -16,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
-#include "core/base/files.hpp"
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
+#include "core/io/npy.hpp"
 
 namespace gauntlet::data {
 
@@ -56,8 +56,17 @@ class PreparedSet {
 
   [[nodiscard]] const Json& about() const { return about_; }  ///< dataset.json
 
+  /// Names of the labels from dataset.json, or "label 0", "label 1", ...
+  [[nodiscard]] std::vector<std::string> label_names() const;
+
  private:
-  MappedFile image_file_, text_file_, label_file_;
+  Status map_images(const std::filesystem::path& folder);
+  Status map_text(const std::filesystem::path& folder);
+  Status map_labels(const std::filesystem::path& folder);
+  Status read_split(const std::filesystem::path& folder);
+  Status read_about(const std::filesystem::path& folder);
+
+  io::NpyArray image_file_, text_file_, label_file_;
   std::int64_t n_items_ = 0, height_ = 0, width_ = 0, feature_dim_ = 0, text_dim_ = 0, n_labels_ = 0;
   std::span<const std::uint8_t> images_, text_u8_, labels_;
   std::span<const float> features_, text_f32_;
