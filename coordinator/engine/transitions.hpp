@@ -39,13 +39,13 @@ using StateCounts = std::array<std::uint64_t, kJobStateCount>;
 /// What an attempt left behind besides its artifact. Of a failed attempt only message, log, wall_s,
 /// environment matter.
 struct AttemptOutcome {
-  std::string message;  ///< one sentence; "" when done
-  std::string log;      ///< path relative to the work folder
-  std::vector<spec::ResultRow> rows;
-  std::vector<spec::Curve> curves;
+  std::string message = {};  ///< one sentence; "" when done
+  std::string log = {};      ///< path relative to the work folder
+  std::vector<spec::ResultRow> rows = {};
+  std::vector<spec::Curve> curves = {};
   double wall_s = 0;
-  std::string environment;  ///< canonical JSON
-  std::string manifest;     ///< SHA-256 of the artifact's manifest, hexadecimal; "" for jobs without one
+  std::string environment = {};  ///< canonical JSON
+  std::string manifest = {};     ///< SHA-256 of the artifact's manifest, hexadecimal; "" for jobs without one
 };
 
 // ---------------------------------------------------------------- transitions

@@ -1,0 +1,139 @@
+#include "coordinator/engine/graph_changes.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace gauntlet::engine {
+namespace {
+
+Milliseconds backoff_after(const EngineConfig& config, std::uint8_t n_failures) {
+  const int doublings = std::clamp(n_failures - 1, 0, 16);
+  return std::min(config.max_backoff, config.backoff * (std::int64_t{1} << doublings));
+}
+
+/// What the code says about the job itself.
+struct Verdict {
+  bool again = false;
+  SteadyTime not_before{};
+};
+
+Verdict judge(State& state, const Now& now, Job& job, ErrorCode code) {
+  const EngineConfig& config = state.config();
+  if (code == ErrorCode::kInterrupted) return {.again = true, .not_before = {}};
+  if (code == ErrorCode::kLost) {
+    ++job.losses;
+    return {.again = job.losses < config.max_losses, .not_before = {}};
+  }
+  ++job.failures;
+  const bool again = is_retryable(code) && job.failures < config.max_failures;
+  return {.again = again, .not_before = now.steady + backoff_after(config, job.failures)};
+}
+
+}  // namespace
+
+void settle_job(State& state, const Now& now, JobId id, std::vector<Transition>& transitions,
+                SteadyTime queued_from) {
+  JobState settled = state.settled(id);
+  if (const auto* blocked = std::get_if<Blocked>(&settled)) {
+    transitions.push_back({now.wall_ms, JobBlocked{id, blocked->culprit}});
+  } else if (std::holds_alternative<Waiting>(settled)) {
+    transitions.push_back({now.wall_ms, JobWaiting{id}});
+  } else {
+    std::get<Queued>(settled).not_before = queued_from;
+    transitions.push_back({now.wall_ms, JobQueued{id}});
+  }
+  state.set_state(id, std::move(settled));
+}
+
+void release_dependants(State& state, const Now& now, JobId done, std::vector<Transition>& transitions) {
+  for (const JobId id : state.dependants(done)) {
+    const auto* waiting = std::get_if<Waiting>(&state.job(id).state);
+    if (waiting == nullptr) continue;
+    if (waiting->n_unmet > 1) {
+      state.set_state(id, Waiting{waiting->n_unmet - 1});
+    } else {
+      state.set_state(id, Queued{});
+      transitions.push_back({now.wall_ms, JobQueued{id}});
+    }
+  }
+}
+
+void block_dependants(State& state, const Now& now, JobId blocker, JobId culprit,
+                      std::vector<Transition>& transitions) {
+  std::vector<JobId> frontier{blocker};
+  while (!frontier.empty()) {
+    const JobId from = frontier.back();
+    frontier.pop_back();
+    for (const JobId id : state.dependants(from)) {
+      if (!std::holds_alternative<Waiting>(state.job(id).state)) continue;
+      state.set_state(id, Blocked{culprit});
+      transitions.push_back({now.wall_ms, JobBlocked{id, culprit}});
+      frontier.push_back(id);
+    }
+  }
+}
+
+void reopen_job(State& state, const Now& now, JobId id, std::vector<Transition>& transitions) {
+  settle_job(state, now, id, transitions);
+  for (const JobId dependant : state.dependants(id)) {
+    const JobStateTag tag = tag_of(state.job(dependant).state);
+    if (tag == JobStateTag::kWaiting || tag == JobStateTag::kQueued)
+      settle_job(state, now, dependant, transitions);
+  }
+}
+
+void unblock_dependants(State& state, const Now& now, JobId id, std::vector<Transition>& transitions) {
+  std::set<JobId> below;  // by growing id, so that needs are settled before what needs them
+  std::vector<JobId> frontier{id};
+  while (!frontier.empty()) {
+    const JobId blocker = frontier.back();
+    frontier.pop_back();
+    for (const JobId dependant : state.dependants(blocker)) {
+      if (!std::holds_alternative<Blocked>(state.job(dependant).state)) continue;
+      if (below.insert(dependant).second) frontier.push_back(dependant);
+    }
+  }
+  for (const JobId blocked : below) {
+    const JobId before = std::get<Blocked>(state.job(blocked).state).culprit;
+    const JobState settled = state.settled(blocked);
+    const auto* still = std::get_if<Blocked>(&settled);
+    if (still != nullptr && still->culprit == before) continue;
+    settle_job(state, now, blocked, transitions);
+  }
+}
+
+void fail_job(State& state, const Now& now, JobId id, ErrorCode code, std::vector<Transition>& transitions) {
+  state.set_state(id, Failed{code});
+  transitions.push_back({now.wall_ms, JobFailed{id, code}});
+  block_dependants(state, now, id, id, transitions);
+}
+
+LeaseRef current_ref(const State& state, JobId id) {
+  const Job& job = state.job(id);
+  return {id, std::get<Leased>(job.state).lease, AttemptNo{job.attempts}};
+}
+
+void end_attempt(State& state, const Now& now, JobId id, AttemptEnd end,
+                 std::vector<Transition>& transitions) {
+  const LeaseRef ref = current_ref(state, id);
+  Job& job = state.job(id);
+  const WorkerId worker = std::get<Leased>(job.state).worker;
+  const Verdict verdict = judge(state, now, job, end.code);
+  transitions.push_back({now.wall_ms, AttemptFailed{id, ref.lease, ref.attempt, worker, end.code,
+                                                    std::move(end.outcome), job.failures, job.losses}});
+  if (!verdict.again) {
+    fail_job(state, now, id, end.code, transitions);
+    return;
+  }
+  settle_job(state, now, id, transitions, verdict.not_before);
+  // A need may have had to run again, and failed, while the attempt went on.
+  const auto* blocked = std::get_if<Blocked>(&state.job(id).state);
+  if (blocked != nullptr) block_dependants(state, now, id, blocked->culprit, transitions);
+}
+
+void place_into(State& state, const Now& now, Decision& decision) {
+  for (GiveLeases& leases : place(state, now, decision.transitions))
+    decision.messages.emplace_back(std::move(leases));
+}
+
+}  // namespace gauntlet::engine

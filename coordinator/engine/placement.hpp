@@ -1,0 +1,35 @@
+// Placement: which ready job goes to which worker now.
+// Order: priority of the sweep, then the sweep that was served least, then the job submitted first. A job
+// goes to one worker whole (its gang, its cpus, its GPUs) or not at all. A job asking for more cpus than a
+// worker has gets the whole worker. A job that does not fit may be passed by `max_overtakes` placements; then
+// a worker is kept for it. Cost of a call: what it grants times the open workers, plus the shapes that do not
+// fit; never the queued jobs.
+#pragma once
+
+#include <vector>
+
+#include "coordinator/engine/state.hpp"
+
+namespace gauntlet::engine {
+
+struct LeaseGrant {
+  JobId job;
+  LeaseId lease;
+  AttemptNo attempt;
+  std::uint64_t gpus = 0;  ///< bit i = device i of the worker
+};
+
+/// New leases of one worker, in the order in which they were given.
+struct GiveLeases {
+  WorkerId worker;
+  std::vector<LeaseGrant> grants;
+};
+
+/// Leases what fits and appends one JobLeased transition per grant.
+[[nodiscard]] std::vector<GiveLeases> place(State& state, const Now& now,
+                                            std::vector<Transition>& transitions);
+
+/// Whether the resources fit into what the worker has free now.
+[[nodiscard]] bool fits_now(const Worker& worker, const spec::Resources& asked);
+
+}  // namespace gauntlet::engine
