@@ -42,7 +42,8 @@ Result<FileState> state_of(const fs::path& path) {
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) return fail(system_error(errno, "read", path));
   if (!S_ISREG(about.st_mode)) return fail(ErrorCode::kCorrupt, "{} is not a file", path.string());
-  return FileState{static_cast<std::uint64_t>(about.st_size), about.st_ino, ns_of(about.st_mtim), ns_of(about.st_ctim)};
+  return FileState{static_cast<std::uint64_t>(about.st_size), about.st_ino, ns_of(about.st_mtim),
+                   ns_of(about.st_ctim)};
 }
 
 /// Hashes of files already read by this process.
@@ -82,7 +83,8 @@ std::string host_name() {
   return name;
 }
 
-/// When the process started, in clock ticks since boot: with its id, what tells two processes of one id apart. Empty if it is gone.
+/// When the process started, in clock ticks since boot: with its id, what tells two processes of one id
+/// apart. Empty if it is gone.
 std::string start_of(pid_t pid) {
   const Result<std::string> stat = read_file(fmt::format("/proc/{}/stat", pid), 1 << 16);
   if (!stat) return "";
@@ -134,7 +136,8 @@ Status sync_folders(const fs::path& folder) {
 void remember_files(const Artifact& artifact, const std::vector<ManifestFile>& files) {
   for (const ManifestFile& file : files) {
     const Result<FileState> state = state_of(artifact.file(file.name));
-    if (state && state->size == file.bytes) hash_cache().remember(artifact.file(file.name), *state, file.sha256);
+    if (state && state->size == file.bytes)
+      hash_cache().remember(artifact.file(file.name), *state, file.sha256);
   }
 }
 
@@ -148,7 +151,8 @@ Status check_file(const fs::path& path, const ManifestFile& file) {
     return fail(ErrorCode::kCorrupt, "{} has {} bytes instead of {}", file.name, state->size, file.bytes);
   }
   GAUNTLET_TRY(const std::string hash, hash_cache().hash(path, *state));
-  if (hash != file.sha256) return fail(ErrorCode::kCorrupt, "the content of {} does not match its hash", file.name);
+  if (hash != file.sha256)
+    return fail(ErrorCode::kCorrupt, "the content of {} does not match its hash", file.name);
   return {};
 }
 
@@ -179,7 +183,8 @@ Result<Draft> ArtifactStore::begin(const JobKey& key) const {
   return Draft(folder);
 }
 
-Result<Artifact> ArtifactStore::publish(Draft draft, const spec::JobSpec& job, const JobKey& key, const Json& about) const {
+Result<Artifact> ArtifactStore::publish(Draft draft, const spec::JobSpec& job, const JobKey& key,
+                                        const Json& about) const {
   Manifest manifest{job, key, about, {}, provenance_.revision, provenance_.versions};
   GAUNTLET_TRY(manifest.files, list_files(draft.folder()));
   GAUNTLET_TRY(const std::string text, write_manifest(manifest));
@@ -192,7 +197,8 @@ Result<Artifact> ArtifactStore::publish(Draft draft, const spec::JobSpec& job, c
     if (errno != ENOTEMPTY && errno != EEXIST) return fail(system_error(errno, "write", folder));
     Result<Artifact> existing = open(job.kind, key);
     // A damaged one has been set aside, and a vanished one is out of the way: the draft takes the place.
-    if (existing || (existing.error().code != ErrorCode::kCorrupt && existing.error().code != ErrorCode::kNotFound)) {
+    if (existing ||
+        (existing.error().code != ErrorCode::kCorrupt && existing.error().code != ErrorCode::kNotFound)) {
       return existing;
     }
     std::error_code ignored;
@@ -210,7 +216,8 @@ Result<Artifact> ArtifactStore::open(spec::JobKind kind, const JobKey& key) cons
   const fs::path folder = folder_of(kind, key);
   std::error_code error;
   if (!fs::exists(folder, error) && !error) {
-    return fail(ErrorCode::kNotFound, "there is no {} artifact {} in {}", spec::name_of(kind), key.brief(), root_.string());
+    return fail(ErrorCode::kNotFound, "there is no {} artifact {} in {}", spec::name_of(kind), key.brief(),
+                root_.string());
   }
   Result<Artifact> checked = check(kind, key, folder);
   if (!checked && checked.error().code == ErrorCode::kCorrupt) {
@@ -227,29 +234,32 @@ Result<Artifact> ArtifactStore::check(spec::JobKind kind, const JobKey& key, con
   }
   GAUNTLET_TRY(Manifest manifest, read_manifest(*text));
   if (manifest.key != key || manifest.job.kind != kind) {
-    return fail(ErrorCode::kCorrupt, "{} is that of the {} artifact {}", kManifestName, spec::name_of(manifest.job.kind),
-                manifest.key.brief());
+    return fail(ErrorCode::kCorrupt, "{} is that of the {} artifact {}", kManifestName,
+                spec::name_of(manifest.job.kind), manifest.key.brief());
   }
   for (const ManifestFile& file : manifest.files) GAUNTLET_CHECK_OK(check_file(folder / file.name, file));
   return Artifact{folder, std::move(manifest.job), std::move(manifest.about), to_hex(sha256(*text))};
 }
 
-Error ArtifactStore::set_aside(spec::JobKind kind, const JobKey& key, const fs::path& folder, const Error& found) const {
+Error ArtifactStore::set_aside(spec::JobKind kind, const JobKey& key, const fs::path& folder,
+                               const Error& found) const {
   const fs::path place = root_ / ".damaged" / fmt::format("{}-{}", spec::name_of(kind), draft_name(key));
-  Error moved{ErrorCode::kCorrupt, fmt::format("artifact {} is damaged: {}; it was moved to {}", folder.string(), found.message,
-                                               place.string())};
+  Error moved{ErrorCode::kCorrupt, fmt::format("artifact {} is damaged: {}; it was moved to {}",
+                                               folder.string(), found.message, place.string())};
   const Status made = make_directories(place.parent_path());
   const bool done = made && ::rename(folder.c_str(), place.c_str()) == 0;
   if (done || (made && errno == ENOENT)) return moved;  // ENOENT: another process was faster
   const std::string reason = made ? std::generic_category().message(errno) : made.error().message;
-  return {ErrorCode::kCorrupt, fmt::format("artifact {} is damaged: {}; it could not be moved away ({}): remove it by hand",
-                                           folder.string(), found.message, reason)};
+  return {ErrorCode::kCorrupt,
+          fmt::format("artifact {} is damaged: {}; it could not be moved away ({}): remove it by hand",
+                      folder.string(), found.message, reason)};
 }
 
 void ArtifactStore::remove_stale_drafts() const {
   std::error_code error;
   std::vector<fs::path> stale;
-  for (auto it = fs::directory_iterator(root_ / ".tmp", error); !error && it != fs::directory_iterator(); it.increment(error)) {
+  for (auto it = fs::directory_iterator(root_ / ".tmp", error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
     if (is_stale(it->path())) stale.push_back(it->path());
   }
   for (const fs::path& draft : stale) fs::remove_all(draft, error);

@@ -2,12 +2,12 @@
 //
 //   <workdir>/artifacts/<kind>/<k[0:2]>/<key>/manifest.json + payload files
 //
-// An artifact is written in <workdir>/artifacts/.tmp and renamed in, so it is whole or absent. It is checked against its manifest when it is
-// opened; a damaged one is moved to <workdir>/artifacts/.damaged/, and the error (kCorrupt) names it.
-// manifest.json is canonical JSON: {"format": 1, "kind", "key", "job": canonical form, "about", "files": [{"name", "bytes",
-// "sha256"}] sorted by name, "revision", "versions", "digest": SHA-256 of the same object without it}. It holds no times, so the same
-// content made by the same code has the same manifest.
-// Thread safety: all functions may be called from several threads and processes at once.
+// An artifact is written in <workdir>/artifacts/.tmp and renamed in, so it is whole or absent. It is checked
+// against its manifest when it is opened; a damaged one is moved to <workdir>/artifacts/.damaged/, and the
+// error (kCorrupt) names it. manifest.json is canonical JSON: {"format": 1, "kind", "key", "job": canonical
+// form, "about", "files": [{"name", "bytes", "sha256"}] sorted by name, "revision", "versions", "digest":
+// SHA-256 of the same object without it}. It holds no times, so the same content made by the same code has
+// the same manifest. Thread safety: all functions may be called from several threads and processes at once.
 #pragma once
 
 #include <filesystem>
@@ -24,8 +24,8 @@ namespace gauntlet::artifacts {
 /// A published artifact, checked.
 struct Artifact {
   std::filesystem::path folder;
-  spec::JobSpec job;     ///< the job that made it
-  Json about;            ///< what the job wrote down beside its payload (dims, counts, scales); an object
+  spec::JobSpec job;  ///< the job that made it
+  Json about;         ///< what the job wrote down beside its payload (dims, counts, scales); an object
   std::string manifest_hash;  ///< SHA-256 of manifest.json, hexadecimal
   [[nodiscard]] std::filesystem::path file(std::string_view name) const { return folder / name; }
 };
@@ -48,8 +48,8 @@ class Draft {
 
 /// Which code makes artifacts; written into their manifests.
 struct Provenance {
-  std::string revision;             ///< of the program's source
-  Json versions = Json::object();   ///< library name → version
+  std::string revision;            ///< of the program's source
+  Json versions = Json::object();  ///< library name → version
 };
 
 class ArtifactStore {
@@ -62,20 +62,23 @@ class ArtifactStore {
 
   /// Starts an empty folder. Errors: kNoSpace, kIo (read-only work folder), with the path.
   [[nodiscard]] Result<Draft> begin(const JobKey& key) const;
-  /// Hashes every file, writes the manifest, syncs, renames in. When the artifact exists already (another attempt was faster),
-  /// the existing one is kept and returned. Errors: kNoSpace, kIo; kInvalid for what cannot be an artifact: a link, a name
-  /// that is not UTF-8, a file of the manifest's own name.
-  [[nodiscard]] Result<Artifact> publish(Draft draft, const spec::JobSpec& job, const JobKey& key, const Json& about) const;
+  /// Hashes every file, writes the manifest, syncs, renames in. When the artifact exists already (another
+  /// attempt was faster), the existing one is kept and returned. Errors: kNoSpace, kIo; kInvalid for what
+  /// cannot be an artifact: a link, a name that is not UTF-8, a file of the manifest's own name.
+  [[nodiscard]] Result<Artifact> publish(Draft draft, const spec::JobSpec& job, const JobKey& key,
+                                         const Json& about) const;
 
-  /// Opens and checks sizes and hashes. A file whose size and time match a check made before in this process is not hashed
-  /// again. Errors: kNotFound (no such artifact), kCorrupt (set aside, named).
+  /// Opens and checks sizes and hashes. A file whose size and time match a check made before in this process
+  /// is not hashed again. Errors: kNotFound (no such artifact), kCorrupt (set aside, named).
   [[nodiscard]] Result<Artifact> open(spec::JobKind kind, const JobKey& key) const;
 
-  /// Removes leftovers in .tmp: those of processes of this machine that are gone, and others not touched for seven days.
+  /// Removes leftovers in .tmp: those of processes of this machine that are gone, and others not touched for
+  /// seven days.
   void remove_stale_drafts() const;
 
  private:
-  [[nodiscard]] Result<Artifact> check(spec::JobKind kind, const JobKey& key, const std::filesystem::path& folder) const;
+  [[nodiscard]] Result<Artifact> check(spec::JobKind kind, const JobKey& key,
+                                       const std::filesystem::path& folder) const;
   /// Moves a damaged artifact away, so that it is made again; the error to return.
   [[nodiscard]] Error set_aside(spec::JobKind kind, const JobKey& key, const std::filesystem::path& folder,
                                 const Error& found) const;

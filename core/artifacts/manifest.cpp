@@ -33,11 +33,14 @@ tl::unexpected<Error> damaged(std::string_view what) {
 Result<std::vector<ManifestFile>> read_files(const Json& list) {
   std::vector<ManifestFile> files;
   for (const Json& item : list) {
-    const bool complete = item.is_object() && item.contains("name") && item["name"].is_string() && item.contains("bytes") &&
-                          item["bytes"].is_number_unsigned() && item.contains("sha256") && item["sha256"].is_string();
+    const bool complete = item.is_object() && item.contains("name") && item["name"].is_string() &&
+                          item.contains("bytes") && item["bytes"].is_number_unsigned() &&
+                          item.contains("sha256") && item["sha256"].is_string();
     if (!complete) return damaged("lists a file without name, bytes and sha256");
-    ManifestFile file{item["name"].get<std::string>(), item["bytes"].get<std::uint64_t>(), item["sha256"].get<std::string>()};
-    if (!stays_inside(file.name)) return damaged(fmt::format("names a file outside its folder: '{}'", file.name));
+    ManifestFile file{item["name"].get<std::string>(), item["bytes"].get<std::uint64_t>(),
+                      item["sha256"].get<std::string>()};
+    if (!stays_inside(file.name))
+      return damaged(fmt::format("names a file outside its folder: '{}'", file.name));
     files.push_back(std::move(file));
   }
   return files;
@@ -67,11 +70,14 @@ Result<Manifest> read_manifest(std::string_view text) {
   Result<Json> parsed = parse_json(text, kManifestName);
   if (!parsed) return fail(ErrorCode::kCorrupt, "{}", parsed.error().message);
   Json& document = *parsed;
-  for (const char* member : {"format", "kind", "key", "job", "about", "files", "revision", "versions", "digest"}) {
-    if (!document.is_object() || !document.contains(member)) return damaged(fmt::format("has no '{}'", member));
+  for (const char* member :
+       {"format", "kind", "key", "job", "about", "files", "revision", "versions", "digest"}) {
+    if (!document.is_object() || !document.contains(member))
+      return damaged(fmt::format("has no '{}'", member));
   }
   if (document["format"] != kFormat) {
-    return damaged(fmt::format("has format {}; this program reads format {}", document["format"].dump(), kFormat));
+    return damaged(
+        fmt::format("has format {}; this program reads format {}", document["format"].dump(), kFormat));
   }
   const Json digest = document["digest"];
   document.erase("digest");
@@ -84,7 +90,8 @@ Result<Manifest> read_manifest(std::string_view text) {
   if (document["key"] != manifest.key.hex() || document["kind"] != spec::name_of(manifest.job.kind)) {
     return damaged("names another key or kind than its job has");
   }
-  if (!document["files"].is_array() || !document["revision"].is_string()) return damaged("has members of the wrong type");
+  if (!document["files"].is_array() || !document["revision"].is_string())
+    return damaged("has members of the wrong type");
   GAUNTLET_TRY(manifest.files, read_files(document["files"]));
   manifest.about = document["about"];
   manifest.revision = document["revision"].get<std::string>();
@@ -103,11 +110,13 @@ Result<std::vector<ManifestFile>> list_files(const std::filesystem::path& folder
     if (error) break;
     if (type == std::filesystem::file_type::directory) continue;
     if (type != std::filesystem::file_type::regular) {
-      return fail(ErrorCode::kInvalid, "{} is neither a file nor a folder; an artifact holds nothing else", path.string());
+      return fail(ErrorCode::kInvalid, "{} is neither a file nor a folder; an artifact holds nothing else",
+                  path.string());
     }
     const std::string name = path.lexically_relative(folder).generic_string();
     if (name == kManifestName) {
-      return fail(ErrorCode::kInvalid, "{} has the manifest's own name; a job must name its file otherwise", path.string());
+      return fail(ErrorCode::kInvalid, "{} has the manifest's own name; a job must name its file otherwise",
+                  path.string());
     }
     GAUNTLET_CHECK_OK(sync_path(path));
     GAUNTLET_TRY(const Digest digest, sha256_file(path));
@@ -115,7 +124,8 @@ Result<std::vector<ManifestFile>> list_files(const std::filesystem::path& folder
     if (error) break;
   }
   if (error) return fail(system_error(error.value(), "read", folder));
-  std::sort(files.begin(), files.end(), [](const ManifestFile& a, const ManifestFile& b) { return a.name < b.name; });
+  std::sort(files.begin(), files.end(),
+            [](const ManifestFile& a, const ManifestFile& b) { return a.name < b.name; });
   return files;
 }
 

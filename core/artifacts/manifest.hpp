@@ -31,11 +31,12 @@ struct Manifest {
   Json versions = Json::object();
 };
 
-/// Canonical text, its own digest included. Errors (kInvalid): a name that is not UTF-8, a number that is not finite.
+/// Canonical text, its own digest included. Errors (kInvalid): a name that is not UTF-8, a number that is not
+/// finite.
 [[nodiscard]] Result<std::string> write_manifest(const Manifest& manifest);
 
-/// Reads and checks what can be checked without the files: the digest, the format, the key against the job's canonical form,
-/// names that stay inside the folder. Errors: kCorrupt.
+/// Reads and checks what can be checked without the files: the digest, the format, the key against the job's
+/// canonical form, names that stay inside the folder. Errors: kCorrupt.
 [[nodiscard]] Result<Manifest> read_manifest(std::string_view text);
 
 /// Every regular file below `folder` but the manifest, hashed; sorted by name.

@@ -1,5 +1,5 @@
-// The worker agent: one process per machine. It joins a coordinator, takes leases, runs them in executor processes, sends
-// heartbeats and reports, and outlives both its executors and its coordinator.
+// The worker agent: one process per machine. It joins a coordinator, takes leases, runs them in executor
+// processes, sends heartbeats and reports, and outlives both its executors and its coordinator.
 //
 // One thread runs everything (an asio io_context); what computes lives in child processes.
 #pragma once
@@ -21,26 +21,29 @@ struct AgentGpu {
 };
 
 struct AgentOptions {
-  std::filesystem::path workdir;  ///< artifacts and logs; also where the coordinator is found when `host` is ""
-  std::string host;               ///< "" = read coordinator.json of the work folder before every connection
+  std::filesystem::path
+      workdir;       ///< artifacts and logs; also where the coordinator is found when `host` is ""
+  std::string host;  ///< "" = read coordinator.json of the work folder before every connection
   std::uint16_t port = 0;
-  std::string token;              ///< "" = read the work folder's token file
-  std::string name;               ///< "" = host name
-  std::int64_t cpus = 0;          ///< threads to offer; 0 = the processors this process may use
-  std::int64_t memory_mb = 0;     ///< 0 = physical memory
+  std::string token;           ///< "" = read the work folder's token file
+  std::string name;            ///< "" = host name
+  std::int64_t cpus = 0;       ///< threads to offer; 0 = the processors this process may use
+  std::int64_t memory_mb = 0;  ///< 0 = physical memory
   std::vector<AgentGpu> gpus;
-  std::uint32_t credit = 512;     ///< most leases in hand at once; only jobs that need no cpu come close to it
-  std::filesystem::path gauntlet_program;  ///< started as `<program> executor --fd N`; "" = gauntlet beside this program
-  std::filesystem::path rank_program;      ///< started as `<program> --fd N`; "" = gauntlet-rank beside this program
+  std::uint32_t credit = 512;  ///< most leases in hand at once; only jobs that need no cpu come close to it
+  std::filesystem::path
+      gauntlet_program;  ///< started as `<program> executor --fd N`; "" = gauntlet beside this program
+  std::filesystem::path
+      rank_program;  ///< started as `<program> --fd N`; "" = gauntlet-rank beside this program
   /// Leave when no coordinator has been reached for that many seconds; empty = try for ever.
   std::optional<double> exit_with_coordinator_s;
 };
 
-/// Works until it is asked to leave: by SIGTERM or SIGINT (attempts are stopped and reported as interrupted; a second signal ends
-/// everything at once), by the coordinator (attempts finish first), or by exit_with_coordinator_s.
-/// Returns the process exit code: 0, or 130 after a second signal. Errors: kRefused (wrong token, another protocol), kInvalid (an
-/// option), kIo, kUnreachable (no coordinator within exit_with_coordinator_s, ever).
-/// Logs through spdlog's default logger.
+/// Works until it is asked to leave: by SIGTERM or SIGINT (attempts are stopped and reported as interrupted;
+/// a second signal ends everything at once), by the coordinator (attempts finish first), or by
+/// exit_with_coordinator_s. Returns the process exit code: 0, or 130 after a second signal. Errors: kRefused
+/// (wrong token, another protocol), kInvalid (an option), kIo, kUnreachable (no coordinator within
+/// exit_with_coordinator_s, ever). Logs through spdlog's default logger.
 [[nodiscard]] Result<int> run_agent(const AgentOptions& options);
 
 }  // namespace gauntlet::worker

@@ -52,7 +52,8 @@ AttemptLog::AttemptLog(AttemptLog&& other) noexcept
 AttemptLog::~AttemptLog() {
   if (saved_out_ < 0 && saved_err_ < 0) return;
   flush_streams();
-  for (const auto& [saved, stream] : {std::pair(saved_out_, STDOUT_FILENO), std::pair(saved_err_, STDERR_FILENO)}) {
+  for (const auto& [saved, stream] :
+       {std::pair(saved_out_, STDOUT_FILENO), std::pair(saved_err_, STDERR_FILENO)}) {
     if (saved < 0) continue;
     ::dup2(saved, stream);
     ::close(saved);

@@ -10,7 +10,8 @@ namespace gauntlet::worker {
 
 class AttemptLog {
  public:
-  /// Creates the folders, appends to the file (the ranks of a gang share one). Errors: kIo, kNoSpace, with the path.
+  /// Creates the folders, appends to the file (the ranks of a gang share one). Errors: kIo, kNoSpace, with
+  /// the path.
   [[nodiscard]] static Result<AttemptLog> open(const std::filesystem::path& path);
   AttemptLog(AttemptLog&& other) noexcept;
   AttemptLog& operator=(AttemptLog&&) = delete;

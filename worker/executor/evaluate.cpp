@@ -15,7 +15,8 @@ struct Codes {
   std::vector<std::int64_t> rows;  ///< [n], items of the dataset
 };
 
-Result<artifacts::Artifact> open_input(const AttemptContext& attempt, std::string_view role, spec::JobKind kind) {
+Result<artifacts::Artifact> open_input(const AttemptContext& attempt, std::string_view role,
+                                       spec::JobKind kind) {
   const spec::JobInput* const input = attempt.job.find_input(role);
   if (input == nullptr) return fail(ErrorCode::kInvalid, "the evaluate job has no input '{}'", role);
   return attempt.store.open(kind, input->key);
@@ -26,8 +27,8 @@ Result<std::vector<std::int64_t>> read_rows(const artifacts::Artifact& artifact,
   GAUNTLET_TRY(const std::span<const std::int64_t> values, array.as<std::int64_t>());
   for (const std::int64_t row : values) {
     if (row < 0 || row >= n_items) {
-      return fail(ErrorCode::kCorrupt, "{} names item {}; the dataset has items 0 to {}", array.path.string(), row,
-                  n_items - 1);
+      return fail(ErrorCode::kCorrupt, "{} names item {}; the dataset has items 0 to {}", array.path.string(),
+                  row, n_items - 1);
     }
   }
   return std::vector<std::int64_t>(values.begin(), values.end());
@@ -37,15 +38,17 @@ Result<Codes> read_codes(const AttemptContext& attempt, std::string_view role, s
   GAUNTLET_TRY(const artifacts::Artifact artifact, open_input(attempt, role, spec::JobKind::kEncode));
   const Json& bits = artifact.about.contains("bits") ? artifact.about["bits"] : Json();
   if (!bits.is_number_integer()) {
-    return fail(ErrorCode::kCorrupt, "{} does not say how many bits its codes have", artifact.folder.string());
+    return fail(ErrorCode::kCorrupt, "{} does not say how many bits its codes have",
+                artifact.folder.string());
   }
   GAUNTLET_TRY(const io::NpyArray array, io::read_npy(artifact.file("codes.npy")));
   GAUNTLET_TRY(const std::span<const std::uint8_t> bytes, array.as<std::uint8_t>());
-  GAUNTLET_TRY(metrics::PackedCodes codes, metrics::PackedCodes::from_packed(bytes, bits.get<std::int64_t>()));
+  GAUNTLET_TRY(metrics::PackedCodes codes,
+               metrics::PackedCodes::from_packed(bytes, bits.get<std::int64_t>()));
   GAUNTLET_TRY(std::vector<std::int64_t> rows, read_rows(artifact, n_items));
   if (codes.n() != static_cast<std::int64_t>(rows.size())) {
-    return fail(ErrorCode::kCorrupt, "{} holds {} codes, but {} row numbers", artifact.folder.string(), codes.n(),
-                rows.size());
+    return fail(ErrorCode::kCorrupt, "{} holds {} codes, but {} row numbers", artifact.folder.string(),
+                codes.n(), rows.size());
   }
   return Codes{std::move(codes), std::move(rows)};
 }
@@ -63,7 +66,8 @@ Result<metrics::LabelSets> labels_of(const data::PreparedSet& set, std::span<con
 }
 
 /// Labels the attack aimed at, per query. Nothing for an untargeted attack.
-Result<std::optional<metrics::LabelSets>> read_targets(const AttemptContext& attempt, const data::PreparedSet& set,
+Result<std::optional<metrics::LabelSets>> read_targets(const AttemptContext& attempt,
+                                                       const data::PreparedSet& set,
                                                        std::span<const std::int64_t> query_rows) {
   if (attempt.job.find_input("crafted") == nullptr) return std::optional<metrics::LabelSets>();
   GAUNTLET_TRY(const artifacts::Artifact artifact, open_input(attempt, "crafted", spec::JobKind::kCraft));
@@ -75,8 +79,9 @@ Result<std::optional<metrics::LabelSets>> read_targets(const AttemptContext& att
   GAUNTLET_TRY(const io::NpyArray array, io::read_npy(artifact.file("targets.npy")));
   GAUNTLET_TRY(const std::span<const std::uint8_t> values, array.as<std::uint8_t>());
   if (array.shape != std::vector<std::int64_t>{static_cast<std::int64_t>(rows.size()), set.n_labels()}) {
-    return fail(ErrorCode::kCorrupt, "{} has shape {}; {} queries and {} labels need [{}, {}]", array.path.string(),
-                io::shape_text(array.shape), rows.size(), set.n_labels(), rows.size(), set.n_labels());
+    return fail(ErrorCode::kCorrupt, "{} has shape {}; {} queries and {} labels need [{}, {}]",
+                array.path.string(), io::shape_text(array.shape), rows.size(), set.n_labels(), rows.size(),
+                set.n_labels());
   }
   GAUNTLET_TRY(metrics::LabelSets targets, metrics::LabelSets::from_values(values, set.n_labels()));
   return std::optional(std::move(targets));
@@ -112,9 +117,10 @@ Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& 
   const metrics::EvaluationInput input{query.codes, retrieval.codes, query_labels, retrieval_labels,
                                        targets ? &*targets : nullptr};
   GAUNTLET_TRY(const metrics::Evaluation evaluation, metrics::evaluate(input, names, attempt.threads));
-  std::cout << fmt::format("{} queries ({} without a relevant item), {} retrieval items, {} bits, chance MAP {:.4f}\n",
-                           evaluation.n_queries, evaluation.n_without_relevant, evaluation.n_retrieval, evaluation.bits,
-                           evaluation.chance_map);
+  std::cout << fmt::format(
+      "{} queries ({} without a relevant item), {} retrieval items, {} bits, chance MAP {:.4f}\n",
+      evaluation.n_queries, evaluation.n_without_relevant, evaluation.n_retrieval, evaluation.bits,
+      evaluation.chance_map);
   return AttemptResult{.rows = metrics::rows_of(evaluation), .curves = metrics::curves_of(evaluation)};
 }
 

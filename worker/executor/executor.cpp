@@ -21,7 +21,9 @@ namespace {
 using Steady = std::chrono::steady_clock;
 constexpr auto kProgressInterval = std::chrono::milliseconds(200);
 
-double seconds_since(Steady::time_point start) { return std::chrono::duration<double>(Steady::now() - start).count(); }
+double seconds_since(Steady::time_point start) {
+  return std::chrono::duration<double>(Steady::now() - start).count();
+}
 
 /// Sends what a runner tells, but not more often than anybody looks.
 class WireProgress final : public ProgressSink {
@@ -159,7 +161,8 @@ class Executor {
     } catch (const std::exception& thrown) {
       return fail(ErrorCode::kInternal, "{}: {}", context.job.title, thrown.what());
     } catch (...) {
-      return fail(ErrorCode::kInternal, "{}: something that is no std::exception was thrown", context.job.title);
+      return fail(ErrorCode::kInternal, "{}: something that is no std::exception was thrown",
+                  context.job.title);
     }
   }
 
@@ -174,7 +177,8 @@ class Executor {
     }
     Result<AttemptResult> result = run(context);
     if (!result) {
-      std::cerr << fmt::format("rank {}: {}: {}\n", context.rank, name_of(result.error().code), result.error().message);
+      std::cerr << fmt::format("rank {}: {}: {}\n", context.rank, name_of(result.error().code),
+                               result.error().message);
     } else if (first) {
       std::cout << fmt::format("done after {:.1f} s\n", seconds_since(start));
     }

@@ -1,9 +1,11 @@
-// The executor: a warm child process of the agent that runs attempts one after another. Both executors (`gauntlet executor`
-// for jobs without torch, `gauntlet-rank` for the others) are this loop around a JobRunner.
+// The executor: a warm child process of the agent that runs attempts one after another. Both executors
+// (`gauntlet executor` for jobs without torch, `gauntlet-rank` for the others) are this loop around a
+// JobRunner.
 //
-// The executor speaks frames with the agent over one socket. While an attempt runs, stdout and stderr go to the attempt's log, so
-// that whatever a library prints, the last words of a crash included, are found there.
-// Thread safety: run_executor and the runner use the calling thread; ProgressSink::update may be called from any thread.
+// The executor speaks frames with the agent over one socket. While an attempt runs, stdout and stderr go to
+// the attempt's log, so that whatever a library prints, the last words of a crash included, are found there.
+// Thread safety: run_executor and the runner use the calling thread; ProgressSink::update may be called from
+// any thread.
 #pragma once
 
 #include <cstdint>
@@ -38,12 +40,12 @@ struct AttemptContext {
 
 /// How far an attempt is.
 struct Progress {
-  std::int64_t epoch = 0;   ///< 1-based; 0 = not an epoch kind of job, or not started
+  std::int64_t epoch = 0;  ///< 1-based; 0 = not an epoch kind of job, or not started
   std::int64_t epochs = 0;
-  double fraction = 0;      ///< of the whole job, in [0,1]
-  double rate = 0;          ///< items per second; 0 = unknown
-  std::map<std::string, double> losses;
-  std::string phase;        ///< "epoch", "vocabulary", …
+  double fraction = 0;  ///< of the whole job, in [0,1]
+  double rate = 0;      ///< items per second; 0 = unknown
+  std::map<std::string, double> losses = {};
+  std::string phase = {};  ///< "epoch", "vocabulary", …
 };
 
 class ProgressSink {
@@ -55,10 +57,11 @@ class ProgressSink {
 
 /// What a finished attempt leaves beside its log. Only rank 0's counts; the other ranks return an empty one.
 struct AttemptResult {
-  std::vector<spec::ResultRow> rows;
-  std::vector<spec::Curve> curves;
-  std::string manifest_hash;  ///< of the published artifact, hexadecimal; "" for jobs without one
-  std::string environment;    ///< canonical JSON; "" = JobRunner::environment() with world size and threads added
+  std::vector<spec::ResultRow> rows = {};
+  std::vector<spec::Curve> curves = {};
+  std::string manifest_hash = {};  ///< of the published artifact, hexadecimal; "" for jobs without one
+  std::string environment =
+      {};  ///< canonical JSON; "" = JobRunner::environment() with world size and threads added
 };
 
 class JobRunner {
@@ -68,12 +71,13 @@ class JobRunner {
   [[nodiscard]] virtual std::string program() const = 0;
   /// Canonical JSON object: program, revision, library versions, device.
   [[nodiscard]] virtual std::string environment() const = 0;
-  /// Runs one attempt to its end. Exceptions that libraries throw may pass: the executor turns them into errors.
+  /// Runs one attempt to its end. Exceptions that libraries throw may pass: the executor turns them into
+  /// errors.
   [[nodiscard]] virtual Result<AttemptResult> run(const AttemptContext& attempt, ProgressSink& progress) = 0;
 };
 
-/// Announces itself on `fd`, then runs the attempts it is told to until ExecutorStop or the end of the stream (the agent is gone).
-/// Returns the process exit code: 0, or 1 when the stream broke its rules.
+/// Announces itself on `fd`, then runs the attempts it is told to until ExecutorStop or the end of the stream
+/// (the agent is gone). Returns the process exit code: 0, or 1 when the stream broke its rules.
 [[nodiscard]] int run_executor(int fd, JobRunner& runner);
 
 }  // namespace gauntlet::worker

@@ -29,9 +29,12 @@ std::string LightRunner::environment() const {
 
 Result<AttemptResult> LightRunner::run(const AttemptContext& attempt, ProgressSink& progress) {
   switch (attempt.job.kind) {
-    case spec::JobKind::kPrepare: return run_prepare(attempt, progress);
-    case spec::JobKind::kEvaluate: return run_evaluate(attempt, progress);
-    case spec::JobKind::kNoop: return run_noop(attempt, progress);
+    case spec::JobKind::kPrepare:
+      return run_prepare(attempt, progress);
+    case spec::JobKind::kEvaluate:
+      return run_evaluate(attempt, progress);
+    case spec::JobKind::kNoop:
+      return run_noop(attempt, progress);
     case spec::JobKind::kFeatures:
     case spec::JobKind::kTrainModel:
     case spec::JobKind::kTrainAttack:
@@ -39,7 +42,8 @@ Result<AttemptResult> LightRunner::run(const AttemptContext& attempt, ProgressSi
     case spec::JobKind::kTrainDefense:
     case spec::JobKind::kEncode:
     case spec::JobKind::kExplain:
-    case spec::JobKind::kCommand: break;
+    case spec::JobKind::kCommand:
+      break;
   }
   return fail(ErrorCode::kInvalid, "gauntlet executor runs prepare, evaluate and noop jobs; this one is {}",
               spec::name_of(attempt.job.kind));

@@ -15,12 +15,12 @@ class LightRunner final : public JobRunner {
   [[nodiscard]] Result<AttemptResult> run(const AttemptContext& attempt, ProgressSink& progress) override;
 };
 
-/// Runs the dataset entry named by the job into an artifact. Errors: those of the entry; kInvalid when this program has another
-/// version of the entry, or when the sources are not those the job was planned for.
+/// Runs the dataset entry named by the job into an artifact. Errors: those of the entry; kInvalid when this
+/// program has another version of the entry, or when the sources are not those the job was planned for.
 [[nodiscard]] Result<AttemptResult> run_prepare(const AttemptContext& attempt, ProgressSink& progress);
 
-/// Metrics of one direction from two sets of codes: inputs data, query_codes, retrieval_codes and, when targeted, crafted.
-/// Errors: kCorrupt for inputs that do not fit together; those of metrics::evaluate.
+/// Metrics of one direction from two sets of codes: inputs data, query_codes, retrieval_codes and, when
+/// targeted, crafted. Errors: kCorrupt for inputs that do not fit together; those of metrics::evaluate.
 [[nodiscard]] Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& progress);
 
 /// Waits config.ms milliseconds, then gives three rows: noop_zero, noop_one, noop_index (= config.index).

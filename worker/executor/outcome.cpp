@@ -7,7 +7,8 @@ namespace {
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
-/// Length of the well-formed UTF-8 sequence at the start of `text`; 0 if there is none. (Unicode 15, table 3-7.)
+/// Length of the well-formed UTF-8 sequence at the start of `text`; 0 if there is none. (Unicode 15, table
+/// 3-7.)
 std::size_t sequence_length(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   if (lead < 0x80) return 1;

@@ -15,8 +15,8 @@ namespace gauntlet::worker {
 [[nodiscard]] proto::Outcome outcome_of(const AttemptResult& result);
 [[nodiscard]] proto::Outcome outcome_of(const Error& error);
 
-/// The text with every byte that is not UTF-8 replaced by '?': what libraries and logs say may be anything, and a message
-/// that is not UTF-8 cannot be sent.
+/// The text with every byte that is not UTF-8 replaced by '?': what libraries and logs say may be anything,
+/// and a message that is not UTF-8 cannot be sent.
 [[nodiscard]] std::string valid_utf8(std::string_view text);
 
 }  // namespace gauntlet::worker

@@ -18,7 +18,8 @@ Status check_sources(const data::DatasetEntry& entry, const AttemptContext& atte
   GAUNTLET_TRY(const std::string found, entry.content_id(config));
   if (*planned == found) return {};
   return fail(ErrorCode::kInvalid,
-              "the sources of {} are not those the job was planned for: content id {} here, {} in the job; submit the "
+              "the sources of {} are not those the job was planned for: content id {} here, {} in the job; "
+              "submit the "
               "sweep again",
               attempt.job.entry, found, planned->dump());
 }
@@ -34,15 +35,16 @@ Result<AttemptResult> run_prepare(const AttemptContext& attempt, ProgressSink& p
   }
   GAUNTLET_TRY(const data::DatasetEntry* const entry, data::dataset_registry().find(attempt.job.entry));
   if (entry->about.version != attempt.job.version) {
-    return fail(ErrorCode::kInvalid, "dataset {} has version {} here; the job asks for version {}", attempt.job.entry,
-                entry->about.version, attempt.job.version);
+    return fail(ErrorCode::kInvalid, "dataset {} has version {} here; the job asks for version {}",
+                attempt.job.entry, entry->about.version, attempt.job.version);
   }
   const Json config = entry_config(attempt.job);
   GAUNTLET_CHECK_OK(check_sources(*entry, attempt, config));
   GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
-  GAUNTLET_CHECK_OK(entry->prepare(config, draft.folder(), attempt.threads, [&](double fraction, std::string_view phase) {
-    progress.update({.fraction = fraction, .phase = std::string(phase)});
-  }));
+  GAUNTLET_CHECK_OK(
+      entry->prepare(config, draft.folder(), attempt.threads, [&](double fraction, std::string_view phase) {
+        progress.update({.fraction = fraction, .phase = std::string(phase)});
+      }));
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, Json::object()));
   return AttemptResult{.manifest_hash = artifact.manifest_hash};

@@ -17,10 +17,11 @@ void FrameChannel::start() { read_some(); }
 
 void FrameChannel::send(const proto::Frame& frame) {
   if (closed_) return;
-  if (const Status appended = proto::append_frame(frame, outgoing_); !appended) return fail_with(appended.error());
+  if (const Status appended = proto::append_frame(frame, outgoing_); !appended)
+    return fail_with(appended.error());
   if (outgoing_.size() > kMaxQueuedBytes) {
-    return fail_with({ErrorCode::kIo, fmt::format("{} bytes wait for a peer that does not read; {} may", outgoing_.size(),
-                                                  kMaxQueuedBytes)});
+    return fail_with({ErrorCode::kIo, fmt::format("{} bytes wait for a peer that does not read; {} may",
+                                                  outgoing_.size(), kMaxQueuedBytes)});
   }
   if (writing_) return;
   writing_ = true;
@@ -36,16 +37,17 @@ void FrameChannel::close() {
 }
 
 void FrameChannel::read_some() {
-  socket_.async_read_some(boost::asio::buffer(block_),
-                          [self = shared_from_this()](const boost::system::error_code& error, std::size_t n_bytes) {
-                            if (self->closed_) return;
-                            if (error == boost::asio::error::eof) {
-                              return self->fail_with({ErrorCode::kUnreachable, "the peer closed the connection"});
-                            }
-                            if (error) return self->fail_with({ErrorCode::kIo, error.message()});
-                            self->reader_.feed(std::string_view(self->block_).substr(0, n_bytes));
-                            self->take_frames();
-                          });
+  socket_.async_read_some(
+      boost::asio::buffer(block_),
+      [self = shared_from_this()](const boost::system::error_code& error, std::size_t n_bytes) {
+        if (self->closed_) return;
+        if (error == boost::asio::error::eof) {
+          return self->fail_with({ErrorCode::kUnreachable, "the peer closed the connection"});
+        }
+        if (error) return self->fail_with({ErrorCode::kIo, error.message()});
+        self->reader_.feed(std::string_view(self->block_).substr(0, n_bytes));
+        self->take_frames();
+      });
 }
 
 void FrameChannel::take_frames() {
@@ -67,7 +69,8 @@ void FrameChannel::write_some() {
   boost::asio::async_write(socket_, boost::asio::buffer(in_flight_),
                            [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
                              if (self->closed_) return;
-                             // What the peer sent before it went away is still read; the end of the stream tells the rest.
+                             // What the peer sent before it went away is still read; the end of the stream
+                             // tells the rest.
                              if (!error) self->write_some();
                            });
 }

@@ -1,5 +1,5 @@
-// Frames over a connected stream socket, without blocking: TCP to the coordinator, a socket pair to an executor.
-// Thread safety: everything happens on the thread that runs the io_context.
+// Frames over a connected stream socket, without blocking: TCP to the coordinator, a socket pair to an
+// executor. Thread safety: everything happens on the thread that runs the io_context.
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -19,8 +19,8 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
 
   struct Handlers {
     std::function<void(const proto::Frame&)> on_frame;
-    /// Called once: the peer closed (kUnreachable), broke the framing (kCorrupt), the system said no (kIo), or more than
-    /// kMaxQueuedBytes wait to be sent (kIo). Not called after close().
+    /// Called once: the peer closed (kUnreachable), broke the framing (kCorrupt), the system said no (kIo),
+    /// or more than kMaxQueuedBytes wait to be sent (kIo). Not called after close().
     std::function<void(const Error&)> on_closed;
   };
 
@@ -46,9 +46,9 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
   Socket socket_;
   Handlers handlers_;
   proto::FrameReader reader_;
-  std::string block_;         ///< where one read lands
-  std::string outgoing_;      ///< encoded, not yet given to the socket
-  std::string in_flight_;     ///< being written
+  std::string block_;      ///< where one read lands
+  std::string outgoing_;   ///< encoded, not yet given to the socket
+  std::string in_flight_;  ///< being written
   bool writing_ = false;
   bool closed_ = false;
 };

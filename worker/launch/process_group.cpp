@@ -46,12 +46,13 @@ class ExecImage {
     arguments_.insert(arguments_.end(), {"--fd", fmt::format("{}", socket)});
     for (char** variable = environ; *variable != nullptr; ++variable) {
       const std::string_view text(*variable);
-      const bool replaced = std::any_of(command.environment.begin(), command.environment.end(), [&](const auto& ours) {
-        return text.substr(0, text.find('=')) == ours.first;
-      });
+      const bool replaced =
+          std::any_of(command.environment.begin(), command.environment.end(),
+                      [&](const auto& ours) { return text.substr(0, text.find('=')) == ours.first; });
       if (!replaced) environment_.emplace_back(text);
     }
-    for (const auto& [name, value] : command.environment) environment_.push_back(fmt::format("{}={}", name, value));
+    for (const auto& [name, value] : command.environment)
+      environment_.push_back(fmt::format("{}={}", name, value));
     for (std::string& text : arguments_) argv_.push_back(text.data());
     for (std::string& text : environment_) envp_.push_back(text.data());
     argv_.push_back(nullptr);
@@ -152,8 +153,8 @@ std::string log_tail(const std::filesystem::path& path, std::size_t n_lines) {
   return start == std::string::npos || start == 0 ? text : text.substr(start + 1);
 }
 
-Result<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(boost::asio::io_context& context, const Command& command,
-                                                                Handlers handlers) {
+Result<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(boost::asio::io_context& context,
+                                                                const Command& command, Handlers handlers) {
   GAUNTLET_TRY(const Started started, fork_and_exec(command));
   boost::system::error_code error;
   FrameChannel::Socket socket(context);
@@ -165,7 +166,8 @@ Result<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(boost::asio::io_
   return process;
 }
 
-ExecutorProcess::ExecutorProcess(boost::asio::io_context& context, pid_t pid, FrameChannel::Socket socket, Handlers handlers)
+ExecutorProcess::ExecutorProcess(boost::asio::io_context& context, pid_t pid, FrameChannel::Socket socket,
+                                 Handlers handlers)
     : pid_(pid), handlers_(std::move(handlers)), child_signals_(context, SIGCHLD), patience_(context) {
   channel_ = std::make_shared<FrameChannel>(std::move(socket));
 }
@@ -195,7 +197,8 @@ void ExecutorProcess::watch() {
 void ExecutorProcess::reap() {
   if (ending_) return;
   siginfo_t seen{};
-  if (::waitid(P_PID, static_cast<id_t>(pid_), &seen, WEXITED | WNOHANG | WNOWAIT) == 0 && seen.si_pid == pid_) {
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &seen, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+      seen.si_pid == pid_) {
     signal_group(SIGKILL);  // before the reaping, while the group's number cannot belong to anybody else
     int status = 0;
     ::waitpid(pid_, &status, 0);

@@ -41,8 +41,8 @@ struct Ending {
 /// The last lines of a file, at most `n_lines` and 8 KiB of them; "" when it cannot be read or is empty.
 [[nodiscard]] std::string log_tail(const std::filesystem::path& path, std::size_t n_lines = 20);
 
-/// One child process with its own process group and a socket to it. It dies with this process (parent-death signal), and
-/// whatever it leaves in its group dies with it.
+/// One child process with its own process group and a socket to it. It dies with this process (parent-death
+/// signal), and whatever it leaves in its group dies with it.
 class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
  public:
   struct Handlers {
@@ -55,7 +55,8 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   static constexpr std::chrono::milliseconds kPatience{2000};
 
   /// Errors: kNotFound, kIo: "cannot start <program>: <reason>".
-  [[nodiscard]] static Result<std::shared_ptr<ExecutorProcess>> start(boost::asio::io_context& context, const Command& command,
+  [[nodiscard]] static Result<std::shared_ptr<ExecutorProcess>> start(boost::asio::io_context& context,
+                                                                      const Command& command,
                                                                       Handlers handlers);
   /// Kills and reaps whatever is left, without calling the handlers.
   ~ExecutorProcess();
@@ -69,7 +70,8 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   void kill();
 
  private:
-  ExecutorProcess(boost::asio::io_context& context, pid_t pid, FrameChannel::Socket socket, Handlers handlers);
+  ExecutorProcess(boost::asio::io_context& context, pid_t pid, FrameChannel::Socket socket,
+                  Handlers handlers);
   void watch();
   void reap();
   void await_last_frames();

@@ -1,0 +1,327 @@
+#include "worker/agent/agent.hpp"
+
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <random>
+
+#include "core/artifacts/artifact_store.hpp"
+#include "core/base/text.hpp"
+#include "core/spec/catalog.hpp"
+#include "worker/agent/attempts.hpp"
+#include "worker/agent/connection.hpp"
+#include "worker/agent/machine.hpp"
+#include "worker/agent/reports.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+/// How long a leaving agent waits for its attempts to end and its reports to be settled.
+constexpr std::chrono::seconds kLeaveDeadline{8};
+/// A coordinator that says nothing for this long, and for three heartbeats, is taken for gone.
+constexpr std::chrono::milliseconds kLeastSilence{10000};
+constexpr std::uint32_t kDefaultHeartbeatMs = 1000;
+constexpr int kExitInterrupted = 130;
+
+std::string random_id() {
+  std::random_device device;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
+}
+
+/// Options with every default filled in.
+Result<AgentOptions> complete(AgentOptions options) {
+  if (options.workdir.empty()) return fail(ErrorCode::kInvalid, "a worker needs a work folder");
+  if (options.cpus < 0)
+    return fail(ErrorCode::kInvalid, "{} cpus were asked for; 1 or more are allowed", options.cpus);
+  if (options.credit == 0)
+    return fail(ErrorCode::kInvalid, "a credit of 0 leases was asked for; 1 or more are allowed");
+  std::error_code error;
+  options.workdir = std::filesystem::absolute(options.workdir, error);
+  if (options.cpus == 0) options.cpus = usable_cpus();
+  if (options.memory_mb == 0) options.memory_mb = physical_memory_mb();
+  if (options.name.empty()) options.name = host_name();
+  if (options.gauntlet_program.empty()) options.gauntlet_program = program_folder() / "gauntlet";
+  if (options.rank_program.empty()) options.rank_program = program_folder() / "gauntlet-rank";
+  return options;
+}
+
+class Agent {
+ public:
+  explicit Agent(AgentOptions options)
+      : options_(std::move(options)),
+        id_(random_id()),
+        has_torch_(::access(options_.rank_program.c_str(), X_OK) == 0),
+        signals_(context_, SIGTERM, SIGINT),
+        heartbeat_(context_),
+        leave_deadline_(context_),
+        alone_(context_),
+        attempts_(context_, {options_.workdir, options_.cpus, has_torch_},
+                  {{options_.gauntlet_program, {"executor"}, {}}, {options_.rank_program, {}, {}}},
+                  [this](proto::Report report) { report_later(std::move(report)); }),
+        connection_(context_, options_.workdir, {options_.host, options_.port, options_.token},
+                    {[this] { return join_message(); }, [this](const auto& welcome) { joined(welcome); },
+                     [this](const auto& frame) { take(frame); }, [this](const auto& error) { lost(error); },
+                     [this](const auto& error) { give_up(error); }}) {}
+
+  [[nodiscard]] Result<int> run() {
+    artifacts::ArtifactStore(options_.workdir).remove_stale_drafts();
+    if (!has_torch_) {
+      spdlog::warn("{} is not there: jobs that need torch are left to other workers",
+                   options_.rank_program.string());
+    }
+    await_signal();
+    watch_loneliness();
+    connection_.start();
+    context_.run();
+    if (error_) return fail(*error_);
+    return exit_code_;
+  }
+
+ private:
+  // ---- joining
+
+  [[nodiscard]] proto::WorkerJoin join_message() const {
+    proto::WorkerJoin join;
+    join.set_agent_id(id_);
+    join.set_name(options_.name);
+    join.set_cpus(options_.cpus);
+    join.set_memory_mb(options_.memory_mb);
+    join.set_credit(options_.credit);
+    join.set_has_torch(has_torch_);
+    for (const AgentGpu& gpu : options_.gpus) {
+      proto::Gpu& message = *join.add_gpus();
+      message.set_index(gpu.index);
+      message.set_name(gpu.name);
+      message.set_memory_mb(gpu.memory_mb);
+    }
+    for (const auto kind : {spec::EntryKind::kDataset, spec::EntryKind::kModel, spec::EntryKind::kAttack,
+                            spec::EntryKind::kDefense, spec::EntryKind::kMetric}) {
+      for (const spec::CatalogEntry& entry : spec::Catalog::builtin().entries(kind)) {
+        proto::EntryVersion& message = *join.add_entries();
+        message.set_kind(std::string(spec::name_of(kind)));
+        message.set_name(entry.name);
+        message.set_version(entry.version);
+      }
+    }
+    for (const proto::HeldLease& lease : attempts_.held()) *join.add_held() = lease;
+    for (const proto::HeldLease& lease : reports_.held()) *join.add_held() = lease;
+    return join;
+  }
+
+  void joined(const proto::WorkerWelcome& welcome) {
+    ever_joined_ = true;
+    alone_.cancel();
+    spdlog::info("joined as worker {} with {} and {}", welcome.worker_id(),
+                 count_of(static_cast<std::size_t>(options_.cpus), "cpu"),
+                 count_of(attempts_.size(), "held lease"));
+    heartbeat_ms_ = welcome.heartbeat_ms() > 0 ? welcome.heartbeat_ms() : kDefaultHeartbeatMs;
+    drop_stale(welcome.stale());
+    if (leaving_) send_drain();
+    reports_.resend_all();
+    send_reports();
+    beat_later();
+    leave_if_done();
+  }
+
+  void lost(const Error& error) {
+    spdlog::warn("lost the coordinator: {}; {} go on", error.message, count_of(attempts_.size(), "attempt"));
+    heartbeat_.cancel();
+    watch_loneliness();
+    leave_if_done();
+  }
+
+  void give_up(const Error& error) {
+    error_ = error;
+    finish();
+  }
+
+  /// Leaves when no coordinator is reached for as long as the options say.
+  void watch_loneliness() {
+    if (!options_.exit_with_coordinator_s) return;
+    const auto patience = std::chrono::duration<double>(*options_.exit_with_coordinator_s);
+    alone_.expires_after(std::chrono::duration_cast<std::chrono::milliseconds>(patience));
+    alone_.async_wait([this](const boost::system::error_code& error) {
+      if (error || connection_.is_joined()) return;
+      const std::string why = connection_.last_error().message;
+      if (!ever_joined_) return give_up({ErrorCode::kUnreachable, why});
+      spdlog::warn("leaving: no coordinator for {} ({})", human_duration(*options_.exit_with_coordinator_s),
+                   why);
+      finish();
+    });
+  }
+
+  // ---- leases and reports
+
+  void take(const proto::Frame& frame) {
+    if (frame.has_lease_batch()) {
+      for (const proto::Lease& lease : frame.lease_batch().leases()) take_lease(lease);
+    } else if (frame.has_report_reply()) {
+      for (const std::uint64_t lease : frame.report_reply().stale()) {
+        spdlog::info("the report of lease {} came too late and was not counted", lease);
+      }
+      for (const std::uint64_t lease : frame.report_reply().settled()) reports_.settle(lease);
+      leave_if_done();
+    } else if (frame.has_heartbeat_reply()) {
+      drop_stale(frame.heartbeat_reply().stale());
+    } else if (frame.has_stop_attempts()) {
+      const std::string& reason = frame.stop_attempts().reason();
+      for (const proto::HeldLease& lease : frame.stop_attempts().attempts()) {
+        attempts_.stop(lease.lease_id(), {ErrorCode::kInterrupted, reason.empty() ? "stopped" : reason});
+      }
+    } else if (frame.has_drain()) {
+      spdlog::info("asked to drain: {} to finish first", count_of(attempts_.size(), "attempt"));
+      leaving_ = true;
+      leave_if_done();
+    } else if (frame.has_failure()) {
+      connection_.reconnect({ErrorCode::kIo, frame.failure().message()});
+    }
+    // Anything else is of a newer coordinator, and nothing this worker has asked for.
+  }
+
+  void take_lease(const proto::Lease& lease) {
+    if (!leaving_) return attempts_.start(lease);
+    proto::Report report;
+    report.set_job_id(lease.job_id());
+    report.set_lease_id(lease.lease_id());
+    report.set_attempt(lease.attempt());
+    report.mutable_outcome()->set_code(static_cast<std::uint32_t>(ErrorCode::kInterrupted));
+    report.mutable_outcome()->set_message("the worker is leaving");
+    report_later(std::move(report));
+  }
+
+  template <class Leases>
+  void drop_stale(const Leases& leases) {
+    for (const proto::HeldLease& lease : leases) {
+      spdlog::info("lease {} is no longer current; its attempt is stopped", lease.lease_id());
+      attempts_.abandon(lease.lease_id());
+      reports_.settle(lease.lease_id());
+    }
+    leave_if_done();
+  }
+
+  /// Reports made in one turn of the loop leave in one frame.
+  void report_later(proto::Report report) {
+    reports_.add(std::move(report));
+    if (flush_posted_) return;
+    flush_posted_ = true;
+    boost::asio::post(context_, [this] {
+      flush_posted_ = false;
+      send_reports();
+      leave_if_done();
+    });
+  }
+
+  void send_reports() {
+    if (!connection_.is_joined()) return;
+    for (proto::ReportBatch& batch : reports_.take_unsent()) {
+      proto::Frame frame;
+      frame.set_id(next_request_++);
+      *frame.mutable_report_batch() = std::move(batch);
+      connection_.send(frame);
+    }
+  }
+
+  void beat_later() {
+    heartbeat_.expires_after(std::chrono::milliseconds(heartbeat_ms_));
+    heartbeat_.async_wait([this](const boost::system::error_code& error) {
+      if (error || !connection_.is_joined()) return;
+      if (connection_.silence() > std::max(kLeastSilence, std::chrono::milliseconds(3 * heartbeat_ms_))) {
+        return connection_.reconnect({ErrorCode::kTimedOut, "the coordinator has gone silent"});
+      }
+      proto::Frame frame;
+      frame.set_id(next_request_++);
+      proto::Heartbeat& beat = *frame.mutable_heartbeat();
+      for (proto::AttemptProgress& progress : attempts_.progress())
+        *beat.add_progress() = std::move(progress);
+      connection_.send(frame);
+      beat_later();
+    });
+  }
+
+  // ---- leaving
+
+  void await_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      const char* const name = ::sigabbrev_np(signal);
+      if (asked_by_signal_) {
+        spdlog::warn("SIG{} again: leaving at once", name);
+        exit_code_ = kExitInterrupted;
+        return finish();
+      }
+      spdlog::info("SIG{}: stopping {} and leaving", name, count_of(attempts_.size(), "attempt"));
+      asked_by_signal_ = true;
+      await_signal();
+      leave();
+    });
+  }
+
+  void leave() {
+    leaving_ = true;
+    leave_deadline_.expires_after(kLeaveDeadline);
+    leave_deadline_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) finish();
+    });
+    send_drain();
+    attempts_.stop_all({ErrorCode::kInterrupted, "the worker was asked to leave"});
+    leave_if_done();
+  }
+
+  void send_drain() {
+    proto::Frame frame;
+    frame.mutable_drain();
+    connection_.send(frame);
+  }
+
+  /// A worker asked to leave goes when nothing runs and every report is settled; without a coordinator there
+  /// is nobody to settle it, unless the coordinator asked.
+  void leave_if_done() {
+    if (!leaving_ || !attempts_.empty()) return;
+    const bool nobody_listens = asked_by_signal_ && !connection_.is_joined();
+    if (reports_.empty() || nobody_listens) finish();
+  }
+
+  void finish() {
+    connection_.stop();
+    context_.stop();
+  }
+
+  AgentOptions options_;
+  std::string id_;
+  bool has_torch_;
+  boost::asio::io_context context_{1};
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer heartbeat_;
+  boost::asio::steady_timer leave_deadline_;
+  boost::asio::steady_timer alone_;
+  Attempts attempts_;
+  Reports reports_;
+  Connection connection_;
+  std::uint32_t heartbeat_ms_ = kDefaultHeartbeatMs;
+  std::uint64_t next_request_ = 3;  ///< after hello and join
+  bool ever_joined_ = false;
+  bool flush_posted_ = false;
+  bool leaving_ = false;
+  bool asked_by_signal_ = false;
+  int exit_code_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+Result<int> run_agent(const AgentOptions& options) {
+  GAUNTLET_TRY(AgentOptions completed, complete(options));
+  try {
+    Agent agent(std::move(completed));
+    return agent.run();
+  } catch (const boost::system::system_error& thrown) {
+    return fail(ErrorCode::kIo, "the worker cannot go on: {}", thrown.what());
+  }
+}
+
+}  // namespace gauntlet::worker

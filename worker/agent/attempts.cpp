@@ -1,0 +1,351 @@
+#include "worker/agent/attempts.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "core/base/text.hpp"
+#include "core/proto/convert.hpp"
+#include "worker/executor/outcome.hpp"
+#include "worker/launch/process_group.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+/// What ranks get to end by themselves, and so stay warm, after one of them failed.
+constexpr std::chrono::seconds kGangPatience{2};
+constexpr std::size_t kMaxMessageBytes = 16 << 10;
+/// Executors that noops which take time may occupy, at least.
+constexpr std::size_t kLeastSleepers = 2;
+
+Result<spec::JobSpec> job_of(const proto::Lease& lease) {
+  GAUNTLET_TRY(const Json form, parse_json(lease.canonical(), "the lease's job"));
+  return spec::job_from_canonical(form);
+}
+
+bool takes_no_time(const spec::JobSpec& job) {
+  return job.kind == spec::JobKind::kNoop && job.config.value("ms", Json(0)) == 0;
+}
+
+/// Whether a process that reported this is better replaced: its memory or its communication may be in any
+/// state.
+bool spoils_process(std::uint32_t code) {
+  return code == static_cast<std::uint32_t>(ErrorCode::kInternal) ||
+         code == static_cast<std::uint32_t>(ErrorCode::kOutOfMemory) ||
+         code == static_cast<std::uint32_t>(ErrorCode::kCollective);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Attempts::Attempts(boost::asio::io_context& context, AttemptSettings settings,
+                   ExecutorPool::Programs programs, OnReport on_report)
+    : context_(context),
+      settings_(std::move(settings)),
+      pool_(context, std::move(programs)),
+      on_report_(std::move(on_report)) {
+  pool_.set_handlers({[this](Executor& executor, const auto& progress) { take_progress(executor, progress); },
+                      [this](Executor& executor, const auto& ended) { take_end(executor, ended); },
+                      [this](Executor& executor, const std::string& how) { take_death(executor, how); }});
+}
+
+void Attempts::start(const proto::Lease& lease) {
+  const auto [place, is_new] = attempts_.try_emplace(lease.lease_id());
+  if (!is_new) return;
+  Attempt& attempt = place->second;
+  attempt.lease = lease;
+  attempt.progress.set_lease_id(lease.lease_id());
+  attempt.started = std::chrono::steady_clock::now();
+  if (const Status assigned = assign(attempt); !assigned) {
+    give_verdict(attempt, assigned.error());
+    end_ranks(attempt);
+    return finish_if_over(lease.lease_id());
+  }
+  watch_limit(attempt);
+}
+
+Status Attempts::assign(Attempt& attempt) {
+  GAUNTLET_TRY(const spec::JobSpec job, job_of(attempt.lease));
+  attempt.kind = job.kind;
+  if (job.kind == spec::JobKind::kNoop) return assign_noop(attempt, takes_no_time(job));
+  std::error_code
+      ignored;  // a log of an earlier database may be there; if it cannot be removed, it is appended to
+  std::filesystem::remove(settings_.workdir / log_of(attempt.lease), ignored);
+  if (spec::needs_torch(job.kind)) return assign_ranks(attempt);
+  attempt.ranks.resize(1);
+  GAUNTLET_TRY(Executor* const executor, pool_.idle(ExecutorKind::kLight, std::nullopt));
+  tell(attempt, 0, *executor);
+  return {};
+}
+
+Status Attempts::assign_noop(Attempt& attempt, bool pipelined) {
+  attempt.ranks.resize(1);
+  if (pipelined) {
+    GAUNTLET_TRY(Executor* const executor, pool_.noop());
+    tell(attempt, 0, *executor);
+    return {};
+  }
+  const std::size_t most = std::max(kLeastSleepers, static_cast<std::size_t>(settings_.cpus));
+  if (!pool_.has_idle(ExecutorKind::kLight) && pool_.count(ExecutorKind::kLight) >= most) {
+    waiting_.push_back(attempt.lease.lease_id());
+    return {};
+  }
+  GAUNTLET_TRY(Executor* const executor, pool_.idle(ExecutorKind::kLight, std::nullopt));
+  tell(attempt, 0, *executor);
+  return {};
+}
+
+Status Attempts::assign_ranks(Attempt& attempt) {
+  if (!settings_.has_torch) {
+    return fail(ErrorCode::kInvalid, "this worker has no gauntlet-rank, which a {} job needs",
+                spec::name_of(attempt.kind));
+  }
+  const proto::Lease& lease = attempt.lease;
+  const std::int64_t world =
+      lease.gpus_size() > 0 ? lease.gpus_size() : std::max<std::int64_t>(1, lease.resources().ranks());
+  attempt.ranks.resize(static_cast<std::size_t>(world));
+  if (world > 1) {
+    std::error_code error;
+    std::filesystem::create_directories(settings_.workdir / "tmp", error);
+    std::filesystem::remove(rendezvous_of(attempt), error);
+  }
+  for (std::size_t rank = 0; rank < attempt.ranks.size(); ++rank) {
+    std::optional<std::uint32_t> gpu;
+    if (lease.gpus_size() > 0) gpu = lease.gpus(static_cast<int>(rank));
+    GAUNTLET_TRY(Executor* const executor, pool_.idle(ExecutorKind::kRank, gpu));
+    tell(attempt, rank, *executor);
+  }
+  return {};
+}
+
+void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor) {
+  const auto world = static_cast<std::int64_t>(attempt.ranks.size());
+  const std::int64_t cpus = std::min(attempt.lease.resources().cpus(), settings_.cpus);
+  proto::RunAttempt message;
+  message.set_lease_id(attempt.lease.lease_id());
+  message.set_key(attempt.lease.key());
+  message.set_canonical(attempt.lease.canonical());
+  message.set_title(attempt.lease.title());
+  message.set_attempt(attempt.lease.attempt());
+  message.set_rank(static_cast<std::uint32_t>(rank));
+  message.set_world(static_cast<std::uint32_t>(world));
+  message.set_threads(static_cast<std::uint32_t>(std::max<std::int64_t>(1, cpus / world)));
+  message.set_workdir(settings_.workdir.string());
+  message.set_device(attempt.lease.gpus_size() > 0 ? "cuda" : "cpu");
+  message.set_locations(attempt.lease.locations());
+  if (world > 1) message.set_rendezvous(rendezvous_of(attempt).string());
+  // A noop prints nothing, and thousands of empty files tell nothing.
+  if (executor.kind != ExecutorKind::kNoop)
+    message.set_log((settings_.workdir / log_of(attempt.lease)).string());
+  attempt.ranks[rank].executor = executor.id;
+  pool_.run(executor, message);
+}
+
+void Attempts::watch_limit(Attempt& attempt) {
+  const std::int64_t limit_s = attempt.lease.resources().time_s();
+  if (limit_s <= 0) return;
+  attempt.limit = std::make_unique<boost::asio::steady_timer>(context_, std::chrono::seconds(limit_s));
+  attempt.limit->async_wait(
+      [this, limit_s, id = attempt.lease.lease_id()](const boost::system::error_code& error) {
+        if (error) return;
+        stop(id, {ErrorCode::kTimedOut, fmt::format("it ran longer than its limit of {}",
+                                                    human_duration(static_cast<double>(limit_s)))});
+      });
+}
+
+void Attempts::stop(std::uint64_t lease_id, const Error& reason) {
+  Attempt* const attempt = find(lease_id);
+  if (attempt == nullptr) return;
+  give_verdict(*attempt, reason);
+  end_ranks(*attempt);
+  finish_if_over(lease_id);
+}
+
+void Attempts::stop_all(const Error& reason) {
+  for (const proto::HeldLease& lease : held()) stop(lease.lease_id(), reason);
+}
+
+void Attempts::abandon(std::uint64_t lease_id) {
+  Attempt* const attempt = find(lease_id);
+  if (attempt == nullptr) return;
+  attempt->wanted = false;
+  stop(lease_id, {ErrorCode::kStaleLease, "its lease is no longer current"});
+}
+
+std::vector<proto::HeldLease> Attempts::held() const {
+  std::vector<proto::HeldLease> all;
+  for (const auto& [id, attempt] : attempts_) {
+    if (!attempt.wanted) continue;
+    proto::HeldLease& held = all.emplace_back();
+    held.set_job_id(attempt.lease.job_id());
+    held.set_lease_id(id);
+    held.set_attempt(attempt.lease.attempt());
+  }
+  return all;
+}
+
+std::vector<proto::AttemptProgress> Attempts::progress() const {
+  std::vector<proto::AttemptProgress> all;
+  for (const auto& [id, attempt] : attempts_) {
+    if (attempt.wanted) all.push_back(attempt.progress);
+  }
+  return all;
+}
+
+void Attempts::give_verdict(Attempt& attempt, Error reason) {
+  // A rank that lost its peers may say so before the peer's death, the cause, is known.
+  const bool only_a_symptom = attempt.verdict && attempt.verdict->code == ErrorCode::kCollective;
+  if (!attempt.verdict || only_a_symptom) attempt.verdict = std::move(reason);
+}
+
+void Attempts::wait_then_end(Attempt& attempt) {
+  if (attempt.stopping) return;
+  attempt.limit = std::make_unique<boost::asio::steady_timer>(context_, kGangPatience);
+  attempt.limit->async_wait([this, id = attempt.lease.lease_id()](const boost::system::error_code& error) {
+    Attempt* const late = error ? nullptr : find(id);
+    if (late != nullptr) end_ranks(*late);
+  });
+}
+
+void Attempts::end_ranks(Attempt& attempt) {
+  attempt.stopping = true;
+  std::erase(waiting_, attempt.lease.lease_id());
+  for (Rank& rank : attempt.ranks) {
+    Executor* const executor = rank.executor == 0 ? nullptr : pool_.find(rank.executor);
+    if (executor == nullptr || executor->kind == ExecutorKind::kNoop) {
+      rank.executor = 0;  // a noop is over before anything could stop it; its answer is ignored
+    } else {
+      pool_.end(*executor);
+    }
+  }
+}
+
+void Attempts::take_progress(const Executor& executor, const proto::AttemptProgress& progress) {
+  Attempt* const attempt = find(progress.lease_id());
+  if (attempt != nullptr && !attempt->ranks.empty() && attempt->ranks.front().executor == executor.id) {
+    attempt->progress = progress;
+  }
+}
+
+void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& ended) {
+  Attempt* const attempt = find(ended.lease_id());
+  if (attempt != nullptr) {
+    for (std::size_t rank = 0; rank < attempt->ranks.size(); ++rank) {
+      if (attempt->ranks[rank].executor != executor.id) continue;
+      attempt->ranks[rank] = {0, ended.outcome()};
+      if (ended.outcome().code() != 0) {
+        give_verdict(*attempt, {static_cast<ErrorCode>(ended.outcome().code()), ended.outcome().message()});
+        wait_then_end(*attempt);
+      }
+    }
+  }
+  if (spoils_process(ended.outcome().code()) && executor.kind == ExecutorKind::kRank) {
+    if (Executor* const spoiled = pool_.find(executor.id)) pool_.end(*spoiled);
+  }
+  if (attempt != nullptr) finish_if_over(ended.lease_id());
+  run_waiting();
+}
+
+void Attempts::take_death(const Executor& executor, const std::string& how) {
+  const std::deque<std::uint64_t> leases = executor.leases;
+  for (std::size_t place = 0; place < leases.size(); ++place) {
+    Attempt* const attempt = find(leases[place]);
+    if (attempt == nullptr) continue;
+    const auto rank = std::find_if(attempt->ranks.begin(), attempt->ranks.end(),
+                                   [&](const Rank& r) { return r.executor == executor.id; });
+    if (rank == attempt->ranks.end()) continue;
+    rank->executor = 0;
+    if (place > 0 && !attempt->stopping) {  // it was only queued there
+      if (const Status again = assign(*attempt); !again) give_verdict(*attempt, again.error());
+    } else if (!attempt->stopping) {
+      std::string message =
+          fmt::format("{} (rank {} of {}) died: {}",
+                      executor.kind == ExecutorKind::kRank ? "gauntlet-rank" : "gauntlet executor",
+                      rank - attempt->ranks.begin(), attempt->ranks.size(), how);
+      const std::string tail = log_tail(settings_.workdir / log_of(attempt->lease));
+      if (!tail.empty()) message += fmt::format("; its log ends with:\n{}", tail);
+      give_verdict(*attempt, {ErrorCode::kProcessDied, std::move(message)});
+      end_ranks(*attempt);
+    }
+    finish_if_over(leases[place]);
+  }
+  run_waiting();
+}
+
+void Attempts::run_waiting() {
+  while (!waiting_.empty()) {
+    const std::uint64_t lease_id = waiting_.front();
+    waiting_.pop_front();
+    Attempt* const attempt = find(lease_id);
+    if (attempt == nullptr) continue;
+    const std::size_t waiting = waiting_.size();
+    if (const Status assigned = assign(*attempt); !assigned) {
+      give_verdict(*attempt, assigned.error());
+      finish_if_over(lease_id);
+    } else if (waiting_.size() >
+               waiting) {  // no executor yet: it went to the end; first it was, first it stays
+      waiting_.push_front(waiting_.back());
+      waiting_.pop_back();
+      return;
+    }
+  }
+}
+
+void Attempts::finish_if_over(std::uint64_t lease_id) {
+  Attempt* const attempt = find(lease_id);
+  if (attempt == nullptr) return;
+  const bool waits = std::find(waiting_.begin(), waiting_.end(), lease_id) != waiting_.end();
+  const bool runs = std::any_of(attempt->ranks.begin(), attempt->ranks.end(),
+                                [](const Rank& rank) { return rank.executor != 0; });
+  if (waits || runs) return;
+  Attempt over = std::move(*attempt);
+  attempts_.erase(lease_id);
+  finish(std::move(over));
+}
+
+void Attempts::finish(Attempt attempt) {
+  if (attempt.ranks.size() > 1) {
+    std::error_code ignored;  // a file of a few bytes
+    std::filesystem::remove(rendezvous_of(attempt), ignored);
+  }
+  if (!attempt.wanted) return;
+  proto::Report report;
+  report.set_job_id(attempt.lease.job_id());
+  report.set_lease_id(attempt.lease.lease_id());
+  report.set_attempt(attempt.lease.attempt());
+  if (attempt.verdict) {
+    if (attempt.verdict->message.size() > kMaxMessageBytes) attempt.verdict->message.resize(kMaxMessageBytes);
+    *report.mutable_outcome() = outcome_of(*attempt.verdict);
+    report.mutable_outcome()->set_wall_s(seconds_since(attempt.started));
+    spdlog::warn("{}: {}", attempt.lease.title(), attempt.verdict->message);
+  } else {
+    *report.mutable_outcome() = std::move(*attempt.ranks.front().outcome);
+  }
+  std::error_code ignored;
+  const std::filesystem::path log = log_of(attempt.lease);
+  if (attempt.kind != spec::JobKind::kNoop && std::filesystem::exists(settings_.workdir / log, ignored)) {
+    report.mutable_outcome()->set_log(log.string());
+  }
+  on_report_(std::move(report));
+}
+
+Attempts::Attempt* Attempts::find(std::uint64_t lease_id) {
+  const auto found = attempts_.find(lease_id);
+  return found == attempts_.end() ? nullptr : &found->second;
+}
+
+std::filesystem::path Attempts::log_of(const proto::Lease& lease) const {
+  const Result<JobKey> key = proto::key_from_bytes(lease.key());
+  const std::string folder = key ? key->hex() : fmt::format("lease-{}", lease.lease_id());
+  return std::filesystem::path("logs") / folder / fmt::format("{}.log", lease.attempt());
+}
+
+std::filesystem::path Attempts::rendezvous_of(const Attempt& attempt) const {
+  return settings_.workdir / "tmp" /
+         fmt::format("gang-{}-{}", attempt.lease.lease_id(), attempt.lease.attempt());
+}
+
+}  // namespace gauntlet::worker

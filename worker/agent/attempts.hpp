@@ -1,0 +1,102 @@
+// The attempts in hand: each is a lease, the executors that run it (one per rank), and how it ends.
+//
+// An attempt ends once, when all its ranks have answered or are dead. The first thing that goes wrong decides
+// its outcome: a rank that died or failed, a limit that passed, a wish to stop; from then on the remaining
+// ranks are only ended. Thread safety: everything happens on the thread that runs the io_context.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/base/result.hpp"
+#include "core/spec/job_spec.hpp"
+#include "schemas/protocol.pb.h"
+#include "worker/agent/executor_pool.hpp"
+
+namespace gauntlet::worker {
+
+struct AttemptSettings {
+  std::filesystem::path workdir;
+  std::int64_t cpus = 1;  ///< threads the worker offers; an attempt gets no more
+  bool has_torch = true;
+};
+
+class Attempts {
+ public:
+  using OnReport = std::function<void(proto::Report)>;
+
+  Attempts(boost::asio::io_context& context, AttemptSettings settings, ExecutorPool::Programs programs,
+           OnReport on_report);
+
+  /// Starts a lease; what cannot be started is reported at once.
+  void start(const proto::Lease& lease);
+  /// Ends an attempt; it is reported with this reason, once its processes are gone. Unknown leases are
+  /// ignored.
+  void stop(std::uint64_t lease_id, const Error& reason);
+  void stop_all(const Error& reason);
+  /// Ends an attempt whose outcome nobody wants.
+  void abandon(std::uint64_t lease_id);
+
+  [[nodiscard]] bool empty() const { return attempts_.empty(); }
+  [[nodiscard]] std::size_t size() const { return attempts_.size(); }
+  [[nodiscard]] std::vector<proto::HeldLease> held() const;
+  /// One per attempt, told by its rank 0; attempts that told nothing yet name their lease only.
+  [[nodiscard]] std::vector<proto::AttemptProgress> progress() const;
+
+ private:
+  struct Rank {
+    std::uint64_t executor = 0;  ///< 0 = answered, or gone
+    std::optional<proto::Outcome> outcome;
+  };
+  struct Attempt {
+    proto::Lease lease;
+    spec::JobKind kind = spec::JobKind::kNoop;
+    std::vector<Rank> ranks;
+    std::optional<Error> verdict;  ///< why it did not succeed
+    bool stopping = false;         ///< the remaining ranks are being ended
+    bool wanted = true;            ///< whether anybody hears how it ended
+    proto::AttemptProgress progress;
+    std::chrono::steady_clock::time_point started;
+    std::unique_ptr<boost::asio::steady_timer>
+        limit;  ///< its time limit, later the patience with its remaining ranks
+  };
+
+  [[nodiscard]] Status assign(Attempt& attempt);
+  [[nodiscard]] Status assign_noop(Attempt& attempt, bool pipelined);
+  [[nodiscard]] Status assign_ranks(Attempt& attempt);
+  void tell(Attempt& attempt, std::size_t rank, Executor& executor);
+  void watch_limit(Attempt& attempt);
+  void give_verdict(Attempt& attempt, Error reason);
+  void wait_then_end(Attempt& attempt);
+  void end_ranks(Attempt& attempt);
+  void finish_if_over(std::uint64_t lease_id);
+  void finish(Attempt attempt);
+  void run_waiting();
+
+  void take_progress(const Executor& executor, const proto::AttemptProgress& progress);
+  void take_end(const Executor& executor, const proto::AttemptEnded& ended);
+  void take_death(const Executor& executor, const std::string& how);
+
+  [[nodiscard]] Attempt* find(std::uint64_t lease_id);
+  [[nodiscard]] std::filesystem::path log_of(
+      const proto::Lease& lease) const;  ///< relative to the work folder
+  [[nodiscard]] std::filesystem::path rendezvous_of(const Attempt& attempt) const;
+
+  boost::asio::io_context& context_;
+  AttemptSettings settings_;
+  ExecutorPool pool_;
+  OnReport on_report_;
+  std::map<std::uint64_t, Attempt> attempts_;  ///< by lease id
+  std::deque<std::uint64_t> waiting_;          ///< noops that take time and have no executor yet
+};
+
+}  // namespace gauntlet::worker

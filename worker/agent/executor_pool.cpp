@@ -1,0 +1,123 @@
+#include "worker/agent/executor_pool.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "core/proto/frame.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+double ms_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Result<Executor*> ExecutorPool::idle(ExecutorKind kind, std::optional<std::uint32_t> gpu) {
+  for (Executor& executor : executors_) {
+    if (executor.kind == kind && executor.gpu == gpu && executor.leases.empty() && !executor.ending)
+      return &executor;
+  }
+  return start(kind, gpu);
+}
+
+Result<Executor*> ExecutorPool::noop() {
+  for (Executor& executor : executors_) {
+    if (executor.kind == ExecutorKind::kNoop && !executor.ending) return &executor;
+  }
+  return start(ExecutorKind::kNoop, std::nullopt);
+}
+
+std::size_t ExecutorPool::count(ExecutorKind kind) const {
+  return static_cast<std::size_t>(
+      std::count_if(executors_.begin(), executors_.end(),
+                    [&](const Executor& executor) { return executor.kind == kind && !executor.ending; }));
+}
+
+bool ExecutorPool::has_idle(ExecutorKind kind) const {
+  return std::any_of(executors_.begin(), executors_.end(), [&](const Executor& executor) {
+    return executor.kind == kind && executor.leases.empty() && !executor.ending;
+  });
+}
+
+Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint32_t> gpu) {
+  Command command = kind == ExecutorKind::kRank ? programs_.rank : programs_.light;
+  if (kind == ExecutorKind::kRank) {
+    // A rank sees its own device only, as number 0; a rank without one sees none.
+    command.environment.emplace_back("CUDA_VISIBLE_DEVICES", gpu ? fmt::format("{}", *gpu) : std::string());
+  }
+  const std::uint64_t id = next_id_++;
+  GAUNTLET_TRY(std::shared_ptr<ExecutorProcess> process,
+               ExecutorProcess::start(context_, command,
+                                      {[this, id](const proto::Frame& frame) { take(id, frame); },
+                                       [this, id](const Ending& ending) { died(id, ending); }}));
+  spdlog::debug("started {} (process {})", command.program.filename().string(), process->pid());
+  Executor& executor = executors_.emplace_back();
+  executor.kind = kind;
+  executor.gpu = gpu;
+  executor.id = id;
+  executor.process = std::move(process);
+  return &executor;
+}
+
+Executor* ExecutorPool::find(std::uint64_t id) {
+  const auto found =
+      std::find_if(executors_.begin(), executors_.end(), [&](const Executor& e) { return e.id == id; });
+  return found == executors_.end() ? nullptr : &*found;
+}
+
+void ExecutorPool::run(Executor& executor, const proto::RunAttempt& attempt) {
+  if (executor.kind != ExecutorKind::kNoop) {
+    executor.told = std::chrono::steady_clock::now();
+    executor.was_warm = executor.ready;
+  }
+  executor.leases.push_back(attempt.lease_id());
+  proto::Frame frame;
+  *frame.mutable_run_attempt() = attempt;
+  executor.process->send(frame);
+}
+
+void ExecutorPool::end(Executor& executor) {
+  executor.ending = true;
+  executor.process->end();
+}
+
+void ExecutorPool::take(std::uint64_t id, const proto::Frame& frame) {
+  Executor* const executor = find(id);
+  if (executor == nullptr) return;
+  if (frame.has_executor_ready()) {
+    executor->ready = true;
+  } else if (frame.has_attempt_progress()) {
+    if (executor->told) {
+      spdlog::debug("process {} took up lease {} after {:.1f} ms{}", executor->process->pid(),
+                    frame.attempt_progress().lease_id(), ms_since(*executor->told),
+                    executor->was_warm ? "" : " (with its start)");
+      executor->told.reset();
+    }
+    handlers_.on_progress(*executor, frame.attempt_progress());
+  } else if (frame.has_attempt_ended()) {
+    std::erase(executor->leases, frame.attempt_ended().lease_id());
+    executor->told.reset();
+    handlers_.on_ended(*executor, frame.attempt_ended());
+  } else {
+    spdlog::error("process {} sent {}, which no executor may; it is ended", executor->process->pid(),
+                  proto::name_of(frame.body_case()));
+    end(*executor);
+  }
+}
+
+void ExecutorPool::died(std::uint64_t id, const Ending& ending) {
+  const auto found =
+      std::find_if(executors_.begin(), executors_.end(), [&](const Executor& e) { return e.id == id; });
+  if (found == executors_.end()) return;
+  found->ending = true;
+  std::string how = describe(ending);
+  if (!found->ready) how += " before it was ready";
+  spdlog::debug("process {} ended: {}", found->process->pid(), how);
+  handlers_.on_died(*found, how);
+  executors_.erase(found);
+}
+
+}  // namespace gauntlet::worker

@@ -1,0 +1,85 @@
+// The executor processes of one agent, kept warm between attempts.
+// Thread safety: everything happens on the thread that runs the io_context.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/base/result.hpp"
+#include "schemas/protocol.pb.h"
+#include "worker/launch/process_group.hpp"
+
+namespace gauntlet::worker {
+
+/// What an executor is kept for. Executors of different kinds or devices never stand in for each other.
+enum class ExecutorKind : std::uint8_t {
+  kNoop,   ///< gauntlet executor: attempts that take no time, many in hand at once
+  kLight,  ///< gauntlet executor: one attempt at a time
+  kRank,   ///< gauntlet-rank: one attempt at a time
+};
+
+/// One executor process and the attempts it has been given, oldest first: it works on the first.
+struct Executor {
+  ExecutorKind kind = ExecutorKind::kLight;
+  std::optional<std::uint32_t> gpu;
+  std::uint64_t id = 0;
+  std::shared_ptr<ExecutorProcess> process;
+  std::deque<std::uint64_t> leases;
+  bool ready = false;
+  bool ending = false;  ///< gets nothing new
+  std::optional<std::chrono::steady_clock::time_point>
+      told;               ///< the latest RunAttempt, until it is known to be taken up
+  bool was_warm = false;  ///< when it was told
+};
+
+class ExecutorPool {
+ public:
+  struct Programs {
+    Command light;
+    Command rank;
+  };
+  struct Handlers {
+    std::function<void(Executor&, const proto::AttemptProgress&)> on_progress;
+    std::function<void(Executor&, const proto::AttemptEnded&)> on_ended;
+    /// The process is gone; the executor is dropped after this call. `leases` still names what it had in
+    /// hand.
+    std::function<void(Executor&, const std::string& how)> on_died;
+  };
+
+  ExecutorPool(boost::asio::io_context& context, Programs programs)
+      : context_(context), programs_(std::move(programs)) {}
+  void set_handlers(Handlers handlers) { handlers_ = std::move(handlers); }
+
+  /// One that has nothing in hand, started if need be. Errors: kNotFound, kIo (cannot be started).
+  [[nodiscard]] Result<Executor*> idle(ExecutorKind kind, std::optional<std::uint32_t> gpu);
+  /// The one for noops, however much it has in hand.
+  [[nodiscard]] Result<Executor*> noop();
+  [[nodiscard]] std::size_t count(ExecutorKind kind) const;
+  [[nodiscard]] bool has_idle(ExecutorKind kind) const;
+  /// Null when it is gone.
+  [[nodiscard]] Executor* find(std::uint64_t id);
+
+  void run(Executor& executor, const proto::RunAttempt& attempt);
+  /// Ends the process; on_died follows.
+  void end(Executor& executor);
+
+ private:
+  [[nodiscard]] Result<Executor*> start(ExecutorKind kind, std::optional<std::uint32_t> gpu);
+  void take(std::uint64_t id, const proto::Frame& frame);
+  void died(std::uint64_t id, const Ending& ending);
+
+  boost::asio::io_context& context_;
+  Programs programs_;
+  Handlers handlers_;
+  std::list<Executor> executors_;  ///< addresses stay valid while others come and go
+  std::uint64_t next_id_ = 1;
+};
+
+}  // namespace gauntlet::worker
