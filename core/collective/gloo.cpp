@@ -1,0 +1,234 @@
+#include <torch/csrc/distributed/c10d/FileStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/collective/communicator.hpp"
+
+namespace gauntlet::collective {
+namespace {
+
+/// Runs a library call and gives its failures this box's type.
+template <class Call>
+auto translated(std::string_view doing, Call&& call) {
+  try {
+    return call();
+  } catch (const c10::DistError& error) {
+    throw CollectiveFailure(fmt::format("{} failed: {}", doing, error.what_without_backtrace()));
+  } catch (const ::gloo::Exception& error) {
+    throw CollectiveFailure(fmt::format("{} failed: {}", doing, error.what()));
+  }
+}
+
+void wait_for(std::string_view doing, const c10::intrusive_ptr<c10d::Work>& work) {
+  translated(doing, [&] { work->wait(); });
+}
+
+class GlooReducer final : public GradientReducer {
+ public:
+  GlooReducer(std::vector<torch::Tensor> parameters, const c10::intrusive_ptr<c10d::ProcessGroup>& group)
+      : reducer_(make(parameters, group)) {}
+
+  void backward(const torch::Tensor& loss) override {
+    translated("averaging gradients", [&] {
+      reducer_->prepare_for_backward({loss});
+      loss.backward();
+    });
+  }
+
+ private:
+  static std::shared_ptr<c10d::Reducer> make(const std::vector<torch::Tensor>& parameters,
+                                             const c10::intrusive_ptr<c10d::ProcessGroup>& group) {
+    const std::vector<bool> sparse(parameters.size(), false);
+    auto [buckets, limits] = c10d::compute_bucket_assignment_by_size(
+        parameters, {c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap}, sparse);
+    std::reverse(buckets.begin(), buckets.end());  // backward reaches the last parameters first
+    const std::vector<std::int64_t> caps(limits.rbegin(), limits.rend());
+    return std::make_shared<c10d::Reducer>(
+        parameters, std::move(buckets), group, sparse, c10d::kDefaultBucketBytesCap,
+        /*find_unused_parameters=*/true, /*gradient_as_bucket_view=*/false,
+        std::unordered_map<std::size_t, std::string>{}, c10d::kDefaultFirstBucketBytes,
+        /*skip_all_reduce_unused_params=*/false,
+        /*use_python_reducer=*/false, caps);
+  }
+
+  std::shared_ptr<c10d::Reducer> reducer_;
+};
+
+class GlooCommunicator final : public Communicator {
+ public:
+  /// Buckets of gradients travel while backward still exchanges activations. Each kind has a group of its
+  /// own, so that neither's order depends on the other's.
+  GlooCommunicator(const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t world_size,
+                   std::chrono::milliseconds timeout)
+      : rank_(rank), world_size_(world_size) {
+    activations_ = make_backend(store, "activations", timeout);
+    gradients_ =
+        c10::make_intrusive<c10d::ProcessGroup>(store, static_cast<int>(rank), static_cast<int>(world_size));
+    gradients_->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO,
+                           make_backend(store, "gradients", timeout));
+    gradients_->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
+  }
+
+  [[nodiscard]] std::int64_t rank() const override { return rank_; }
+  [[nodiscard]] std::int64_t world_size() const override { return world_size_; }
+
+  void all_reduce_sum_(torch::Tensor& tensor) override {
+    const torch::NoGradGuard no_grad;
+    std::vector<torch::Tensor> tensors = {tensor.contiguous()};
+    wait_for("a sum over ranks", activations_->allreduce(tensors));
+    if (!tensor.is_same(tensors.front())) tensor.copy_(tensors.front());
+  }
+
+  void broadcast_(torch::Tensor& tensor) override {
+    const torch::NoGradGuard no_grad;
+    std::vector<torch::Tensor> tensors = {tensor.contiguous()};
+    wait_for("a broadcast", activations_->broadcast(tensors));
+    if (!tensor.is_same(tensors.front())) tensor.copy_(tensors.front());
+  }
+
+  void barrier() override { wait_for("a barrier", activations_->barrier()); }
+
+  [[nodiscard]] torch::Tensor all_reduce_sum(const torch::Tensor& tensor) override;
+  [[nodiscard]] torch::Tensor gather_rows(const torch::Tensor& local) override;
+
+  [[nodiscard]] std::unique_ptr<GradientReducer> make_reducer(
+      std::vector<torch::Tensor> parameters) override {
+    return std::make_unique<GlooReducer>(std::move(parameters), gradients_);
+  }
+
+  /// Number of rows of every rank.
+  [[nodiscard]] std::vector<std::int64_t> row_counts(const torch::Tensor& local) {
+    torch::Tensor counts = torch::zeros({world_size_}, torch::kInt64);
+    counts[rank_] = local.size(0);
+    all_reduce_sum_(counts);
+    const std::int64_t* first = counts.const_data_ptr<std::int64_t>();
+    return {first, first + world_size_};
+  }
+
+  /// Rows of all ranks in rank order, without gradient. Short ranks are padded on the way.
+  [[nodiscard]] torch::Tensor gather_padded(const torch::Tensor& local,
+                                            const std::vector<std::int64_t>& counts) {
+    const torch::NoGradGuard no_grad;
+    const std::int64_t most = *std::ranges::max_element(counts);
+    std::vector<std::int64_t> shape = local.sizes().vec();
+    shape.front() = most;
+    torch::Tensor padded = local.detach().contiguous();
+    if (local.size(0) < most) {
+      padded = torch::zeros(shape, local.options());
+      padded.narrow(0, 0, local.size(0)).copy_(local);
+    }
+    std::vector<std::vector<torch::Tensor>> parts(1);
+    for (std::int64_t rank = 0; rank < world_size_; ++rank)
+      parts.front().push_back(torch::empty(shape, local.options()));
+    std::vector<torch::Tensor> inputs = {padded};
+    wait_for("gathering rows", activations_->allgather(parts, inputs));
+    for (std::size_t rank = 0; rank < counts.size(); ++rank) {
+      parts.front()[rank] = parts.front()[rank].narrow(0, 0, counts[rank]);
+    }
+    return torch::cat(parts.front());
+  }
+
+ private:
+  [[nodiscard]] c10::intrusive_ptr<c10d::ProcessGroupGloo> make_backend(
+      const c10::intrusive_ptr<c10d::Store>& store, const std::string& prefix,
+      std::chrono::milliseconds timeout) const {
+    auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+    options->devices.push_back(
+        c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1", /*lazyInit=*/false));
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>(prefix, store),
+                                                       static_cast<int>(rank_), static_cast<int>(world_size_),
+                                                       options);
+  }
+
+  std::int64_t rank_;
+  std::int64_t world_size_;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> activations_;
+  c10::intrusive_ptr<c10d::ProcessGroup> gradients_;
+};
+
+torch::Tensor summed_copy(GlooCommunicator& communicator, const torch::Tensor& tensor) {
+  torch::Tensor sum = tensor.detach().clone(torch::MemoryFormat::Contiguous);
+  communicator.all_reduce_sum_(sum);
+  return sum;
+}
+
+/// y = sum over ranks of x; dx = sum over ranks of dy.
+struct SumOverRanks : torch::autograd::Function<SumOverRanks> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& tensor,
+                               std::int64_t communicator) {
+    context->saved_data["communicator"] = communicator;
+    return summed_copy(*reinterpret_cast<GlooCommunicator*>(communicator), tensor);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    auto* communicator = reinterpret_cast<GlooCommunicator*>(context->saved_data["communicator"].toInt());
+    return {summed_copy(*communicator, gradients.front()), {}};
+  }
+};
+
+/// y = rows of all ranks; dx = own rows of the sum over ranks of dy.
+struct RowsOfRanks : torch::autograd::Function<RowsOfRanks> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& local,
+                               std::int64_t communicator) {
+    auto& ranks = *reinterpret_cast<GlooCommunicator*>(communicator);
+    const std::vector<std::int64_t> counts = ranks.row_counts(local);
+    std::int64_t first = 0;
+    for (std::int64_t rank = 0; rank < ranks.rank(); ++rank) first += counts[static_cast<std::size_t>(rank)];
+    context->saved_data["communicator"] = communicator;
+    context->saved_data["first"] = first;
+    context->saved_data["rows"] = local.size(0);
+    return ranks.gather_padded(local, counts);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    auto* communicator = reinterpret_cast<GlooCommunicator*>(context->saved_data["communicator"].toInt());
+    const torch::Tensor sum = summed_copy(*communicator, gradients.front());
+    return {sum.narrow(0, context->saved_data["first"].toInt(), context->saved_data["rows"].toInt()), {}};
+  }
+};
+
+torch::Tensor GlooCommunicator::all_reduce_sum(const torch::Tensor& tensor) {
+  return SumOverRanks::apply(tensor, reinterpret_cast<std::int64_t>(this));
+}
+
+torch::Tensor GlooCommunicator::gather_rows(const torch::Tensor& local) {
+  return RowsOfRanks::apply(local, reinterpret_cast<std::int64_t>(this));
+}
+
+bool is_timeout(std::string_view message) {
+  return message.find("imed out") != std::string_view::npos ||
+         message.find("imeout") != std::string_view::npos;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Communicator>> make_gloo_communicator(const std::string& rendezvous_file,
+                                                             std::int64_t rank, std::int64_t world_size,
+                                                             int timeout_s) {
+  if (world_size < 1 || rank < 0 || rank >= world_size) {
+    return fail(ErrorCode::kInvalid, "rank {} of {} does not exist; ranks count from 0", rank, world_size);
+  }
+  const std::chrono::milliseconds timeout = std::chrono::seconds(timeout_s);
+  // Meeting the other ranks throws on every refusal, a late rank among them; nothing of ours runs in between.
+  try {
+    auto store = c10::make_intrusive<c10d::FileStore>(rendezvous_file, static_cast<int>(world_size));
+    store->setTimeout(timeout);
+    return std::make_unique<GlooCommunicator>(store, rank, world_size, timeout);
+  } catch (const c10::Error& error) {
+    const std::string reason = error.what_without_backtrace();
+    return fail(is_timeout(reason) ? ErrorCode::kTimedOut : ErrorCode::kCollective,
+                "rank {} of {} could not meet the others through {} within {} s: {}", rank, world_size,
+                rendezvous_file, timeout_s, reason);
+  } catch (const std::exception& error) {
+    return fail(is_timeout(error.what()) ? ErrorCode::kTimedOut : ErrorCode::kCollective,
+                "rank {} of {} could not meet the others through {} within {} s: {}", rank, world_size,
+                rendezvous_file, timeout_s, error.what());
+  }
+}
+
+}  // namespace gauntlet::collective

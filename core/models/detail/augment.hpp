@@ -1,0 +1,22 @@
+// Random flips and shifts of training pictures, drawn per picture so that they do not depend on the batch.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+namespace gauntlet::models {
+
+struct Augmentation {
+  bool flip = false;  ///< mirror left to right with probability 1/2
+  double max_shift =
+      0;  ///< largest shift along each axis, as a share of the side; the border is repeated outwards
+};
+
+/// images [B, 3, H, W] float or double → the same shape in channels-last memory. Picture i draws from the
+/// stream of (seed, step, rows[i]); rows [B] int64.
+[[nodiscard]] torch::Tensor augmented(const torch::Tensor& images, const torch::Tensor& rows,
+                                      const Augmentation& augmentation, std::uint64_t seed,
+                                      std::int64_t step);
+
+}  // namespace gauntlet::models

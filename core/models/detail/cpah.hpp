@@ -1,0 +1,214 @@
+// CPAH in parts: options, networks, losses, training steps. Xie et al., "Multi-Task Consistency-Preserving
+// Adversarial Hashing for Cross-Modal Retrieval", IEEE TIP 2020; layer sizes and step order follow the public
+// re-implementation comrados/cpah. Symbols: v image, t text; B batch, d hidden width, K code bits, C labels,
+// N training pairs.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/models/detail/picto_cnn.hpp"
+#include "core/models/hashing_model.hpp"
+
+namespace gauntlet::models {
+
+struct CpahConfig {
+  std::string backbone = "picto_cnn";
+  std::int64_t width = 20;
+  std::int64_t hidden = 512;
+  bool masked_codes = true;
+  std::int64_t epochs = 100;
+  std::int64_t batch_size = 256;
+  double lr = 1e-4;
+  double weight_decay = 5e-4;
+  double d_lr = 1e-4;
+  double d_weight_decay = 1e-4;
+  std::string schedule = "step";
+  std::int64_t warmup_steps = 0;
+  double alpha = 0.1;
+  double beta = 1;
+  double adversarial_weight = 100;
+  double penalty_weight = 10;
+  std::string consistency = "recommended";
+  bool augment_flip = false;
+  double augment_shift = 0;
+
+  static void fields(auto& self, auto& visit) {
+    visit("backbone", self.backbone,
+          {.doc = "What turns a picture into a feature: a convolutional trunk trained end to end, or nothing "
+                  "when the "
+                  "dataset holds features.",
+           .choices = {"picto_cnn", "features"}});
+    visit("width", self.width, {.doc = "Channels of the trunk's first layer.", .min = 1, .max = 512});
+    visit("hidden", self.hidden,
+          {.doc = "Width d of the modality networks and features.", .min = 8, .max = 16384});
+    visit(
+        "masked_codes", self.masked_codes,
+        {.doc =
+             "Hash the common (masked) part of a feature, as in training; false hashes the whole feature."});
+    visit("epochs", self.epochs, {.doc = "Passes over the training set.", .min = 1, .max = 100000});
+    visit("batch_size", self.batch_size,
+          {.doc = "Training pairs of the global batch.", .min = 2, .max = 65536});
+    visit("lr", self.lr,
+          {.doc = "Learning rate of everything but the discriminator (Adam).", .min = 0, .max = 1});
+    visit("weight_decay", self.weight_decay, {.doc = "L2 added to its gradients.", .min = 0, .max = 1});
+    visit(
+        "d_lr", self.d_lr,
+        {.doc = "Learning rate of the feature discriminator (Adam, betas 0.5 and 0.9).", .min = 0, .max = 1});
+    visit("d_weight_decay", self.d_weight_decay,
+          {.doc = "L2 added to the discriminator's gradients.", .min = 0, .max = 1});
+    visit("schedule", self.schedule,
+          {.doc = "Learning rate over time: step (x 0.2 after every 30 epochs, at least 1e-6) or poly (x (1 "
+                  "- step/steps)^0.9).",
+           .choices = {"step", "poly"}});
+    visit("warmup_steps", self.warmup_steps,
+          {.doc = "Steps over which the learning rate rises linearly to its value.", .min = 0, .max = 1e9});
+    visit("alpha", self.alpha,
+          {.doc = "Weight of the consistency and label classification losses.", .min = 0, .max = 1e6});
+    visit("beta", self.beta, {.doc = "Weight of the quantisation loss.", .min = 0, .max = 1e6});
+    visit("adversarial_weight", self.adversarial_weight,
+          {.doc = "Weight of the adversarial loss.", .min = 0, .max = 1e6});
+    visit("penalty_weight", self.penalty_weight,
+          {.doc = "Weight of the discriminator's gradient penalty.", .min = 0, .max = 1e6});
+    visit("consistency", self.consistency,
+          {.doc = "Consistency loss on the classifier's logits (recommended) or, as the public code has it, "
+                  "on the raw "
+                  "features, which leaves that classifier untrained (released).",
+           .choices = {"recommended", "released"}});
+    visit("augment_flip", self.augment_flip, {.doc = "Mirror training pictures with probability 1/2."});
+    visit(
+        "augment_shift", self.augment_shift,
+        {.doc = "Largest random shift of training pictures, as a share of the side.", .min = 0, .max = 0.5});
+  }
+};
+
+/// One linear layer under the name "fc".
+class HeadImpl : public torch::nn::Module {
+ public:
+  HeadImpl(std::int64_t from, std::int64_t to);
+  torch::Tensor forward(const torch::Tensor& input) { return fc(input); }
+  torch::nn::Linear fc;
+};
+TORCH_MODULE(Head);
+
+/// Linear ReLU Linear under the names "fc1", "fc2".
+class TwoLayerImpl : public torch::nn::Module {
+ public:
+  TwoLayerImpl(std::int64_t from, std::int64_t hidden, std::int64_t to);
+  torch::Tensor forward(const torch::Tensor& input) { return fc2(torch::relu(fc1(input))); }
+  torch::nn::Linear fc1, fc2;
+};
+TORCH_MODULE(TwoLayer);
+
+/// Two times Linear, batch normalisation, ReLU.
+class ModalityMlpImpl : public torch::nn::Module {
+ public:
+  ModalityMlpImpl(std::int64_t from, std::int64_t hidden, collective::Communicator* communicator);
+  torch::Tensor forward(const torch::Tensor& input);
+
+ private:
+  torch::nn::Linear fc1_, fc2_;
+  collective::SyncBatchNorm bn1_, bn2_;
+};
+TORCH_MODULE(ModalityMlp);
+
+/// What one modality gives for a batch.
+struct CpahParts {
+  torch::Tensor feature;  ///< [B, d]
+  torch::Tensor mask;     ///< [B, d] in (0,1)
+  torch::Tensor common;   ///< feature * mask
+  torch::Tensor own;      ///< feature * (1 - mask), private to the modality
+  torch::Tensor code;     ///< [B, K] in (-1,1), hashed from the common part
+};
+
+/// The part that encodes; saved as the model.
+class CpahNet final : public HashingModel {
+ public:
+  CpahNet(const CpahConfig& config, const ModelShape& shape, collective::Communicator* communicator);
+  torch::Tensor encode_image(const torch::Tensor& images) override;
+  torch::Tensor encode_text(const torch::Tensor& text) override;
+  /// [B, d], the output of the modality's network.
+  [[nodiscard]] torch::Tensor features(Modality modality, const torch::Tensor& input);
+  /// Mask, parts and code of features.
+  [[nodiscard]] CpahParts parts(Modality modality, const torch::Tensor& features);
+  /// The code of the features at test time; `masked` as in training.
+  [[nodiscard]] torch::Tensor hash(Modality modality, const torch::Tensor& features, bool masked);
+
+ private:
+  bool masked_codes_;
+  PictoCnn trunk_{nullptr};
+  ModalityMlp image_mlp_, text_mlp_;
+  Head mask_v_, mask_t_, hash_v_, hash_t_;
+};
+
+/// The parts that only training needs. D and Cns have d/8 hidden units (64 at the published d = 512).
+class CpahCriticsImpl : public torch::nn::Module {
+ public:
+  CpahCriticsImpl(std::int64_t hidden, std::int64_t n_labels);
+  TwoLayer D;    ///< feature discriminator: [B, d] → [B, 1] logit; images are real, texts fake
+  TwoLayer Cns;  ///< consistency classifier: [B, d] → [B, 3] logits: image-private, common, text-private
+  Head cls_v, cls_t;  ///< label classifiers: [B, d] → [B, C] logits
+};
+TORCH_MODULE(CpahCritics);
+
+/// Terms of Eq. 5, scalars.
+struct CriticLoss {
+  torch::Tensor real, fake, penalty;  ///< penalty with its weight
+  [[nodiscard]] torch::Tensor total() const { return real + fake + penalty; }
+};
+
+/// Terms of Eqs. 6, 7, 8, 10, 11 without weights, and L_G; scalars.
+struct GeneratorLoss {
+  torch::Tensor adversarial, consistency, classification, pairwise, quantisation, total;
+};
+
+/// A forward pass over the global batch; the same on every rank.
+struct CpahForward {
+  CpahParts image, text;
+  torch::Tensor labels;  ///< [B, C]
+  torch::Tensor rows;    ///< [B] int64
+};
+
+class CpahTraining final : public ModelTraining {
+ public:
+  /// Draws the critics' weights from torch's default generator.
+  CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> net, const TrainingSetup& setup);
+
+  [[nodiscard]] std::int64_t n_epochs() const override { return config_.epochs; }
+  [[nodiscard]] std::int64_t batch_size() const override { return config_.batch_size; }
+  Losses step(const TrainingBatch& batch) override;
+  /// B = sign(H^v + H^t); rows no batch has visited yet keep their random code.
+  void end_epoch() override;
+
+  // The three parts of a step, in their order.
+  [[nodiscard]] CpahForward forward(const TrainingBatch& batch);
+  /// One step of D on the detached common parts; mix [B, d] in [0,1] places the penalty's points.
+  CriticLoss critic_step(const CpahForward& pass, const torch::Tensor& mix);
+  /// One step of everything else, with D as it is now.
+  GeneratorLoss generator_step(const CpahForward& pass);
+
+  [[nodiscard]] CriticLoss critic_loss(const CpahForward& pass, const torch::Tensor& mix);
+  [[nodiscard]] GeneratorLoss generator_loss(const CpahForward& pass);
+
+  CpahCritics critics;
+  torch::Tensor relaxed_image, relaxed_text;  ///< H^v, H^t [N, K]: last relaxed codes of every training pair
+  torch::Tensor codes;                        ///< B [N, K] ±1
+
+ private:
+  [[nodiscard]] torch::Tensor draw_mix(const torch::Tensor& rows) const;
+  [[nodiscard]] torch::Tensor consistency_loss(const CpahForward& pass);
+  [[nodiscard]] double learning_rate() const;
+
+  CpahConfig config_;
+  std::shared_ptr<CpahNet> net_;
+  TrainingSetup setup_;
+  std::unique_ptr<torch::optim::Adam> generator_optimiser_, critic_optimiser_;
+  std::unique_ptr<collective::GradientReducer> generator_reducer_, critic_reducer_;
+  std::int64_t step_ = 0;
+  std::int64_t epoch_ = 0;
+};
+
+}  // namespace gauntlet::models

@@ -1,0 +1,84 @@
+#include "core/models/detail/cpah.hpp"
+
+namespace gauntlet::models {
+namespace {
+
+std::int64_t image_features(const CpahConfig& config, const ModelShape& shape) {
+  return config.backbone == "features" ? shape.feature_dim : PictoCnnImpl::n_features(config.width);
+}
+
+}  // namespace
+
+HeadImpl::HeadImpl(std::int64_t from, std::int64_t to)
+    : fc(register_module("fc", torch::nn::Linear(from, to))) {}
+
+TwoLayerImpl::TwoLayerImpl(std::int64_t from, std::int64_t hidden, std::int64_t to)
+    : fc1(register_module("fc1", torch::nn::Linear(from, hidden))),
+      fc2(register_module("fc2", torch::nn::Linear(hidden, to))) {}
+
+ModalityMlpImpl::ModalityMlpImpl(std::int64_t from, std::int64_t hidden,
+                                 collective::Communicator* communicator)
+    : fc1_(register_module("fc1", torch::nn::Linear(from, hidden))),
+      fc2_(register_module("fc2", torch::nn::Linear(hidden, hidden))),
+      bn1_(register_module("bn1", collective::SyncBatchNorm(hidden, communicator))),
+      bn2_(register_module("bn2", collective::SyncBatchNorm(hidden, communicator))) {}
+
+torch::Tensor ModalityMlpImpl::forward(const torch::Tensor& input) {
+  return torch::relu(bn2_(fc2_(torch::relu(bn1_(fc1_(input))))));
+}
+
+CpahNet::CpahNet(const CpahConfig& config, const ModelShape& shape, collective::Communicator* communicator)
+    : masked_codes_(config.masked_codes),
+      image_mlp_(image_features(config, shape), config.hidden, communicator),
+      text_mlp_(shape.text_dim, config.hidden, communicator),
+      mask_v_(config.hidden, config.hidden),
+      mask_t_(config.hidden, config.hidden),
+      hash_v_(config.hidden, shape.code_bits),
+      hash_t_(config.hidden, shape.code_bits) {
+  if (config.backbone == "picto_cnn") trunk_ = register_module("trunk", PictoCnn(config.width, communicator));
+  register_module("image_mlp", image_mlp_);
+  register_module("text_mlp", text_mlp_);
+  register_module("mask_v", mask_v_);
+  register_module("mask_t", mask_t_);
+  register_module("hash_v", hash_v_);
+  register_module("hash_t", hash_t_);
+}
+
+torch::Tensor CpahNet::encode_image(const torch::Tensor& images) {
+  return hash(Modality::kImage, features(Modality::kImage, images), masked_codes_);
+}
+
+torch::Tensor CpahNet::encode_text(const torch::Tensor& text) {
+  return hash(Modality::kText, features(Modality::kText, text), masked_codes_);
+}
+
+torch::Tensor CpahNet::features(Modality modality, const torch::Tensor& input) {
+  if (modality == Modality::kText) return text_mlp_(input);
+  return image_mlp_(trunk_ ? trunk_(input) : input);
+}
+
+CpahParts CpahNet::parts(Modality modality, const torch::Tensor& features) {
+  const bool image = modality == Modality::kImage;
+  CpahParts parts;
+  parts.feature = features;
+  parts.mask = torch::sigmoid((image ? mask_v_ : mask_t_)(features));
+  parts.common = features * parts.mask;
+  parts.own = features * (1 - parts.mask);
+  parts.code = torch::tanh((image ? hash_v_ : hash_t_)(parts.common));
+  return parts;
+}
+
+torch::Tensor CpahNet::hash(Modality modality, const torch::Tensor& features, bool masked) {
+  const bool image = modality == Modality::kImage;
+  const torch::Tensor hashed =
+      masked ? features * torch::sigmoid((image ? mask_v_ : mask_t_)(features)) : features;
+  return torch::tanh((image ? hash_v_ : hash_t_)(hashed));
+}
+
+CpahCriticsImpl::CpahCriticsImpl(std::int64_t hidden, std::int64_t n_labels)
+    : D(register_module("D", TwoLayer(hidden, hidden / 8, 1))),
+      Cns(register_module("Cns", TwoLayer(hidden, hidden / 8, 3))),
+      cls_v(register_module("cls_v", Head(hidden, n_labels))),
+      cls_t(register_module("cls_t", Head(hidden, n_labels))) {}
+
+}  // namespace gauntlet::models

@@ -1,0 +1,13 @@
+#include "core/train/seeding.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+
+namespace gauntlet::train {
+
+void seed_weights(std::uint64_t seed) { torch::manual_seed(seed); }
+
+void set_threads(int n_threads) { torch::set_num_threads(std::max(n_threads, 1)); }
+
+}  // namespace gauntlet::train

@@ -1,0 +1,59 @@
+#include "core/train/trainer.hpp"
+
+#include <chrono>
+#include <cmath>
+
+namespace gauntlet::train {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+double seconds_since(SteadyClock::time_point start) {
+  return std::chrono::duration<double>(SteadyClock::now() - start).count();
+}
+
+Status check_finite(const models::Losses& losses, std::int64_t epoch, std::int64_t step) {
+  for (const auto& [name, value] : losses) {
+    if (!std::isfinite(value)) {
+      return fail(
+          ErrorCode::kDiverged,
+          "training diverged in epoch {}, step {}: loss '{}' is {}; every loss must be a finite number",
+          epoch, step, name, value);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batches,
+                             collective::Communicator& communicator,
+                             const std::function<void(const EpochReport&)>& on_epoch) {
+  const SteadyClock::time_point start = SteadyClock::now();
+  TrainLog log;
+  for (std::int64_t epoch = 1; epoch <= training.n_epochs(); ++epoch) {
+    const SteadyClock::time_point epoch_start = SteadyClock::now();
+    models::Losses sums;
+    torch::Tensor n_pairs = torch::zeros({1}, torch::kInt64);
+    std::int64_t step = 0;
+    while (const std::optional<models::TrainingBatch> batch = batches.next()) {
+      const models::Losses losses = training.step(*batch);
+      GAUNTLET_CHECK_OK(check_finite(losses, epoch, ++step));
+      for (const auto& [name, value] : losses) sums[name] += value;
+      n_pairs += batch->rows.size(0);
+    }
+    training.end_epoch();
+    communicator.all_reduce_sum_(n_pairs);
+    for (auto& [name, sum] : sums) {
+      sum /= static_cast<double>(step);
+      log.curves[name].push_back(static_cast<float>(sum));
+    }
+    log.n_steps += step;
+    const double rate = static_cast<double>(n_pairs.item<std::int64_t>()) / seconds_since(epoch_start);
+    if (on_epoch) on_epoch({epoch, training.n_epochs(), std::move(sums), rate});
+  }
+  log.seconds = seconds_since(start);
+  return log;
+}
+
+}  // namespace gauntlet::train
