@@ -32,14 +32,8 @@ struct PictoConfig {
   }
 };
 
-Result<PictoConfig> config_from(Json config, Json* planned = nullptr) {
-  Json source = detail::take_planned_source(config);
-  if (planned != nullptr) *planned = std::move(source);
-  return read_config<PictoConfig>(config, "picto");
-}
-
 Result<std::string> content_id(const Json& config) {
-  GAUNTLET_TRY(const PictoConfig options, config_from(config));
+  GAUNTLET_TRY(const PictoConfig options, read_config<PictoConfig>(config, "picto"));
   GAUNTLET_TRY(const detail::SourceHashes hashes, detail::hash_sources(options.files.sources()));
   return hashes.content_id();
 }
@@ -64,10 +58,9 @@ detail::RowFiller make_filler(const std::shared_ptr<const Material>& from, int p
 
 Status prepare(const Json& config, const std::filesystem::path& folder, int n_threads,
                const ProgressFn& progress) {
-  Json planned;
-  GAUNTLET_TRY(const PictoConfig options, config_from(config, &planned));
+  GAUNTLET_TRY(const PictoConfig options, read_config<PictoConfig>(config, "picto"));
   const detail::EmojiSources sources = options.files.sources();
-  GAUNTLET_TRY(const detail::SourceHashes hashes, detail::hash_planned_sources(sources, planned));
+  GAUNTLET_TRY(const detail::SourceHashes hashes, detail::hash_sources(sources));
   if (progress) progress(0.0, "reading emoji");
   GAUNTLET_TRY(detail::ConceptSet concepts, detail::read_concepts(sources));
   GAUNTLET_TRY(detail::PictoOrder order,

@@ -109,14 +109,8 @@ Result<detail::SceneChoices> choices_from(const ScenesConfig& config) {
   return choices;
 }
 
-Result<ScenesConfig> config_from(Json config, Json* planned = nullptr) {
-  Json source = detail::take_planned_source(config);
-  if (planned != nullptr) *planned = std::move(source);
-  return read_config<ScenesConfig>(config, "picto_scenes");
-}
-
 Result<std::string> content_id(const Json& config) {
-  GAUNTLET_TRY(const ScenesConfig options, config_from(config));
+  GAUNTLET_TRY(const ScenesConfig options, read_config<ScenesConfig>(config, "picto_scenes"));
   GAUNTLET_CHECK_OK(choices_from(options));
   GAUNTLET_TRY(const detail::SourceHashes hashes, detail::hash_sources(options.files.sources()));
   return hashes.content_id();
@@ -154,11 +148,10 @@ detail::RowFiller make_filler(const Material& from, const detail::ScenePlanner& 
 
 Status prepare(const Json& config, const std::filesystem::path& folder, int n_threads,
                const ProgressFn& progress) {
-  Json planned;
-  GAUNTLET_TRY(const ScenesConfig options, config_from(config, &planned));
+  GAUNTLET_TRY(const ScenesConfig options, read_config<ScenesConfig>(config, "picto_scenes"));
   GAUNTLET_TRY(const detail::SceneChoices choices, choices_from(options));
   const detail::EmojiSources sources = options.files.sources();
-  GAUNTLET_TRY(const detail::SourceHashes hashes, detail::hash_planned_sources(sources, planned));
+  GAUNTLET_TRY(const detail::SourceHashes hashes, detail::hash_sources(sources));
   if (progress) progress(0.0, "reading emoji");
   GAUNTLET_TRY(detail::ConceptSet concepts, detail::read_concepts(sources));
   GAUNTLET_TRY(detail::SpriteSheet sprites, detail::read_sprites(sources.font, concepts.concepts));

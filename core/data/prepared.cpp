@@ -4,7 +4,6 @@
 #include "core/base/files.hpp"
 #include "core/base/hash.hpp"
 #include "core/data/dataset.hpp"
-#include "core/data/detail/emoji_sources.hpp"
 #include "core/data/detail/file_hashes.hpp"
 #include "core/data/detail/prepared_files.hpp"
 #include "core/data/prepared_set.hpp"
@@ -43,15 +42,7 @@ Result<std::string> content_id(const Json& config) {
 
 Status prepare(const Json& config, const std::filesystem::path& folder, int /*n_threads*/,
                const ProgressFn& progress) {
-  Json own = config;
-  const Json planned = detail::take_planned_source(own);
-  GAUNTLET_TRY(const PreparedConfig options, config_from(own));
-  GAUNTLET_TRY(const std::string found, content_id(own));
-  if (!planned.is_null() && planned != found) {
-    return fail(ErrorCode::kInvalid,
-                "{} has content id {}, the job was planned with {}; the folder has changed since",
-                options.path, found, planned.dump(-1, ' ', false, Json::error_handler_t::replace));
-  }
+  GAUNTLET_TRY(const PreparedConfig options, config_from(config));
   const std::filesystem::path source = options.path;
   GAUNTLET_TRY(const PreparedSet set, PreparedSet::open(source));
   if (const Status values = detail::check_values(set); !values) {

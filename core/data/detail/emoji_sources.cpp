@@ -61,23 +61,4 @@ Result<SourceHashes> hash_sources(const EmojiSources& sources) {
   return hashes;
 }
 
-Result<SourceHashes> hash_planned_sources(const EmojiSources& sources, const Json& planned) {
-  GAUNTLET_TRY(SourceHashes hashes, hash_sources(sources));
-  if (!planned.is_null() && planned != hashes.content_id()) {
-    return fail(ErrorCode::kInvalid,
-                "the emoji files here have content id {}, the job was planned with {}; install the same "
-                "package versions on "
-                "every machine or plan again",
-                hashes.content_id(), planned.dump(-1, ' ', false, Json::error_handler_t::replace));
-  }
-  return hashes;
-}
-
-Json take_planned_source(Json& config) {
-  if (!config.is_object() || !config.contains("source")) return nullptr;
-  Json planned = std::move(config["source"]);
-  config.erase("source");
-  return planned;
-}
-
 }  // namespace gauntlet::data::detail

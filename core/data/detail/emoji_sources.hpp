@@ -59,12 +59,4 @@ struct SourceHashes {
 /// Errors: kNotFound with the package and its apt-get line; kIo.
 [[nodiscard]] Result<SourceHashes> hash_sources(const EmojiSources& sources);
 
-/// Reads the hashes and refuses (kInvalid) when they are not those of `planned`, the content id a job was
-/// planned with; null means nothing was planned.
-[[nodiscard]] Result<SourceHashes> hash_planned_sources(const EmojiSources& sources, const Json& planned);
-
-/// Takes "source", the planned content id, out of a prepare job's config (null when there is none), so that
-/// the rest is the entry's own fields.
-[[nodiscard]] Json take_planned_source(Json& config);
-
 }  // namespace gauntlet::data::detail
