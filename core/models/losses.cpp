@@ -41,7 +41,7 @@ torch::Tensor repel_attract_logsumexp(const torch::Tensor& u, const torch::Tenso
 torch::Tensor repel_attract_loss(const torch::Tensor& u, const torch::Tensor& code_sum,
                                  const torch::Tensor& attract, const torch::Tensor& repel, double tau) {
   const Terms terms = repel_attract_terms(u, code_sum, attract, repel, tau);
-  return torch::where(terms.complete, softplus(terms.logsumexp), torch::zeros_like(terms.logsumexp));
+  return torch::where(terms.complete, log1p_exp(terms.logsumexp), torch::zeros_like(terms.logsumexp));
 }
 
 }  // namespace gauntlet::models

@@ -116,7 +116,7 @@ CriticLoss CpahTraining::critic_loss(const CpahForward& pass, const torch::Tenso
   const torch::Tensor real = pass.image.common.detach();
   const torch::Tensor fake = pass.text.common.detach();
   const auto critic = [this](const torch::Tensor& input) { return critics->D(input); };
-  return {softplus(-critic(real)).mean(), softplus(critic(fake)).mean(),
+  return {log1p_exp(-critic(real)).mean(), log1p_exp(critic(fake)).mean(),
           config_.penalty_weight * gradient_penalty(critic, real, fake, mix)};
 }
 
@@ -147,7 +147,7 @@ GeneratorLoss CpahTraining::generator_loss(const CpahForward& pass) {
                                                    at::Reduction::Sum);
   };
   GeneratorLoss loss;
-  loss.adversarial = softplus(-critics->D(pass.text.common)).mean();
+  loss.adversarial = log1p_exp(-critics->D(pass.text.common)).mean();
   loss.consistency = consistency_loss(pass);
   loss.classification =
       classification(critics->cls_v, pass.image) + classification(critics->cls_t, pass.text);

@@ -2,10 +2,10 @@
 
 namespace gauntlet::models {
 
-torch::Tensor softplus(const torch::Tensor& x) { return -torch::log_sigmoid(-x); }
+torch::Tensor log1p_exp(const torch::Tensor& x) { return -torch::log_sigmoid(-x); }
 
 torch::Tensor pairwise_likelihood(const torch::Tensor& theta, const torch::Tensor& similar) {
-  return (softplus(theta) - similar * theta).sum();
+  return (log1p_exp(theta) - similar * theta).sum();
 }
 
 torch::Tensor gradient_penalty(const std::function<torch::Tensor(const torch::Tensor&)>& critic,

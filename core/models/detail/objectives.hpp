@@ -8,10 +8,11 @@
 
 namespace gauntlet::models {
 
-[[nodiscard]] torch::Tensor softplus(const torch::Tensor& x);
+/// log(1 + e^x), the softplus, without overflow and exact at any size of x.
+[[nodiscard]] torch::Tensor log1p_exp(const torch::Tensor& x);
 
-/// Negative log-likelihood of pairwise similarity, summed: sum_ij [softplus(theta_ij) - similar_ij theta_ij].
-/// theta, similar (0/1): [B, B'].
+/// Negative log-likelihood of pairwise similarity, summed: sum_ij [log1p_exp(theta_ij) - similar_ij
+/// theta_ij]. theta, similar (0/1): [B, B'].
 [[nodiscard]] torch::Tensor pairwise_likelihood(const torch::Tensor& theta, const torch::Tensor& similar);
 
 /// mean_i (||gradient of the critic at mix*real + (1-mix)*fake||_2 - 1)^2; differentiable in the critic's
