@@ -1,6 +1,6 @@
-// The catalog: every registered entry as data. Programs without torch read it from schemas/catalog.json, which
-// gauntlet-rank --catalog writes and which is embedded in `gauntlet`.
-// Thread safety: immutable after reading.
+// The catalog: every registered entry as data. Programs without torch read it from schemas/catalog.json,
+// which gauntlet-rank --catalog writes and which is embedded in `gauntlet`. Thread safety: immutable after
+// reading.
 #pragma once
 
 #include <cstdint>

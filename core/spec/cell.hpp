@@ -16,9 +16,9 @@ struct Cell {
   std::int64_t bits = 0;
   std::string defense;
   std::string attack;
-  std::string protocol;    ///< "static", "retrained", "adaptive"; "none" when the attack is none
-  std::string direction;   ///< "i2t", "t2i"
-  std::string variant;     ///< "" or "<ablation name>/<variant name>"
+  std::string protocol;   ///< "static", "retrained", "adaptive"; "none" when the attack is none
+  std::string direction;  ///< "i2t", "t2i"
+  std::string variant;    ///< "" or "<ablation name>/<variant name>"
   std::uint64_t seed = 0;
   auto operator<=>(const Cell&) const = default;
 };

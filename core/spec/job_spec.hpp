@@ -1,5 +1,5 @@
-// One unit of work, as content: what is computed, by which entry, from which inputs. Its key is a hash of just that.
-// Thread safety: plain values.
+// One unit of work, as content: what is computed, by which entry, from which inputs. Its key is a hash of
+// just that. Thread safety: plain values.
 #pragma once
 
 #include <cstdint>
@@ -36,11 +36,11 @@ inline constexpr int kJobKindCount = 11;
 
 /// What one attempt asks of a worker. Not part of the key.
 struct Resources {
-  std::int64_t cpus = 1;        ///< threads, shared by the ranks; 0 only for noop jobs
-  std::int64_t gpus = 0;        ///< one rank per GPU when > 0
-  std::int64_t ranks = 1;       ///< processes of the gang on CPUs; ignored when gpus > 0
-  std::int64_t memory_mb = 0;   ///< 0 = not stated
-  std::int64_t time_s = 0;      ///< wall-clock limit; 0 = none
+  std::int64_t cpus = 1;       ///< threads, shared by the ranks; 0 only for noop jobs
+  std::int64_t gpus = 0;       ///< one rank per GPU when > 0
+  std::int64_t ranks = 1;      ///< processes of the gang on CPUs; ignored when gpus > 0
+  std::int64_t memory_mb = 0;  ///< 0 = not stated
+  std::int64_t time_s = 0;     ///< wall-clock limit; 0 = none
   bool operator==(const Resources&) const = default;
   [[nodiscard]] std::int64_t world_size() const { return gpus > 0 ? gpus : ranks; }
 };
@@ -64,18 +64,20 @@ struct JobSpec {
   // Not part of the key:
   Resources resources;
   Json locations = Json::object();  ///< the entry's `location` fields: where sources are
-  std::string title;             ///< for people: "train_model cpah 32 bits seed 1"
+  std::string title;                ///< for people: "train_model cpah 32 bits seed 1"
 
   [[nodiscard]] const JobInput* find_input(std::string_view role) const;
 };
 
-/// The object whose canonical text is hashed: kind, entry, version, config, inputs by role, seed, precision "fp32"
-/// (unless config has its own "precision").
+/// The object whose canonical text is hashed: kind, entry, version, config, inputs by role, seed, precision
+/// "fp32" (unless config has its own "precision").
 [[nodiscard]] Json canonical_form(const JobSpec& job);
-/// canonical_json(canonical_form(job)), for a config whose canonical text is at hand. `config_text` must be that text and
-/// `entry` plain ASCII; `precision` is the config's own, "fp32" otherwise.
-[[nodiscard]] std::string canonical_text(const JobSpec& job, std::string_view config_text, std::string_view precision);
-/// SHA-256 of canonical_json(canonical_form(job)). Errors: a number that is not finite, text that is not UTF-8.
+/// canonical_json(canonical_form(job)), for a config whose canonical text is at hand. `config_text` must be
+/// that text and `entry` plain ASCII; `precision` is the config's own, "fp32" otherwise.
+[[nodiscard]] std::string canonical_text(const JobSpec& job, std::string_view config_text,
+                                         std::string_view precision);
+/// SHA-256 of canonical_json(canonical_form(job)). Errors: a number that is not finite, text that is not
+/// UTF-8.
 [[nodiscard]] Result<JobKey> key_of(const JobSpec& job);
 /// Reads back what canonical_form wrote (resources and title are default). Errors: kCorrupt.
 [[nodiscard]] Result<JobSpec> job_from_canonical(const Json& form);

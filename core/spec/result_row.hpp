@@ -1,5 +1,5 @@
-// What a job reports besides its artifact: numbers and curves. Where they belong (sweep, cell, attempt, machine) is
-// added by the coordinator, which knows it.
+// What a job reports besides its artifact: numbers and curves. Where they belong (sweep, cell, attempt,
+// machine) is added by the coordinator, which knows it.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct ResultRow {
   double value = 0;
   std::string unit = "ratio";  ///< "ratio" (in [0,1]), "s", "count", "bytes", "grey_levels", "rows/s", …
   bool higher_is_better = true;
-  std::int64_t n = 0;                ///< what it averages over (queries, inputs); 1 for single readings
-  std::vector<float> per_query = {}; ///< empty, or one value per query in the order of the query set
+  std::int64_t n = 0;                 ///< what it averages over (queries, inputs); 1 for single readings
+  std::vector<float> per_query = {};  ///< empty, or one value per query in the order of the query set
 };
 
 /// One curve, e.g. pr: x = recall, y = precision; or loss: x = step, y = value.

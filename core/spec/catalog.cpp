@@ -1,0 +1,150 @@
+#include "core/spec/catalog.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "core/base/check.hpp"
+#include "core/base/text.hpp"
+#include "core/spec/detail/embedded_catalog.hpp"
+
+namespace gauntlet::spec {
+namespace {
+
+constexpr std::array kKinds = {EntryKind::kDataset, EntryKind::kModel, EntryKind::kAttack,
+                               EntryKind::kDefense, EntryKind::kMetric};
+
+/// Throws Json::exception on members that are missing or of another type.
+Result<CatalogEntry> entry_from(const Json& value) {
+  CatalogEntry entry;
+  entry.name = value.at("name").get<std::string>();
+  entry.version = value.at("version").get<std::int64_t>();
+  entry.summary = value.at("summary").get<std::string>();
+  entry.reference = value.at("reference").get<std::string>();
+  const Json& can = value.at("capabilities");
+  entry.image = can.at("image").get<bool>();
+  entry.text = can.at("text").get<bool>();
+  entry.trains = can.at("trains").get<bool>();
+  entry.targeted = can.at("targeted").get<bool>();
+  entry.adaptive = can.at("adaptive").get<bool>();
+  entry.joint = can.at("joint").get<bool>();
+  entry.replaces_model = can.at("replaces_model").get<bool>();
+  entry.crafts_with = can.at("crafts_with").get<std::string>();
+  for (const Json& field : value.at("fields")) {
+    GAUNTLET_TRY(FieldInfo info, field_from_json(field));
+    entry.fields.push_back(std::move(info));
+  }
+  entry.dataset_defaults = value.at("dataset_defaults");
+  return entry;
+}
+
+/// Defaults per dataset must be values the entry itself would accept.
+Status check_dataset_defaults(EntryKind kind, const CatalogEntry& entry) {
+  if (!entry.dataset_defaults.is_object()) {
+    return fail(ErrorCode::kCorrupt, "catalog: dataset_defaults of {} '{}' is not an object", name_of(kind),
+                entry.name);
+  }
+  for (const auto& [dataset, values] : entry.dataset_defaults.items()) {
+    const auto complete = complete_config(entry.fields, values, entry.name);
+    if (!complete) {
+      return fail(ErrorCode::kCorrupt, "catalog: defaults of {} for dataset '{}': {}", name_of(kind), dataset,
+                  complete.error().message);
+    }
+  }
+  return {};
+}
+
+/// A defense that trains on crafted inputs names a known attack, and its craft_ fields are that attack's.
+Status check_crafting(const Catalog& catalog, const CatalogEntry& defense) {
+  if (defense.crafts_with.empty()) return {};
+  const auto attack = catalog.find(EntryKind::kAttack, defense.crafts_with);
+  if (!attack) {
+    return fail(ErrorCode::kCorrupt, "catalog: defense '{}' crafts with an {}", defense.name,
+                attack.error().message);
+  }
+  for (const FieldInfo& field : defense.fields) {
+    if (!field.name.starts_with("craft_")) continue;
+    if (std::ranges::find((*attack)->fields, field.name.substr(6), &FieldInfo::name) ==
+        (*attack)->fields.end()) {
+      return fail(ErrorCode::kCorrupt, "catalog: defense '{}' has a field '{}', but attack '{}' has no '{}'",
+                  defense.name, field.name, defense.crafts_with, field.name.substr(6));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string_view name_of(EntryKind kind) {
+  switch (kind) {
+    case EntryKind::kDataset:
+      return "dataset";
+    case EntryKind::kModel:
+      return "model";
+    case EntryKind::kAttack:
+      return "attack";
+    case EntryKind::kDefense:
+      return "defense";
+    case EntryKind::kMetric:
+      return "metric";
+  }
+  return "unknown";
+}
+
+Result<Catalog> Catalog::from_json(const Json& document) {
+  Catalog catalog;
+  try {
+    if (document.at("format") != 1) {
+      return fail(ErrorCode::kCorrupt, "catalog: format is {}; allowed: 1", document.at("format").dump());
+    }
+    for (const EntryKind kind : kKinds) {
+      std::vector<CatalogEntry>& entries = catalog.entries_[kind];
+      for (const Json& value : document.at(fmt::format("{}s", name_of(kind)))) {
+        auto entry = entry_from(value);
+        if (!entry) return fail(ErrorCode::kCorrupt, "catalog: {}", entry.error().message);
+        if (std::ranges::find(entries, entry->name, &CatalogEntry::name) != entries.end()) {
+          return fail(ErrorCode::kCorrupt, "catalog: {} '{}' is listed twice", name_of(kind), entry->name);
+        }
+        GAUNTLET_CHECK_OK(check_dataset_defaults(kind, *entry));
+        entries.push_back(std::move(*entry));
+      }
+    }
+  } catch (const Json::exception& error) {
+    return fail(ErrorCode::kCorrupt, "catalog: malformed: {}", error.what());
+  }
+  for (const CatalogEntry& defense : catalog.entries(EntryKind::kDefense)) {
+    GAUNTLET_CHECK_OK(check_crafting(catalog, defense));
+  }
+  return catalog;
+}
+
+const Catalog& Catalog::builtin() {
+  static const Catalog catalog = [] {
+    const auto document = parse_json(detail::embedded_catalog_text(), "schemas/catalog.json");
+    GAUNTLET_CHECK(document.has_value());
+    auto read = from_json(*document);
+    GAUNTLET_CHECK(read.has_value());
+    return std::move(*read);
+  }();
+  return catalog;
+}
+
+const std::vector<CatalogEntry>& Catalog::entries(EntryKind kind) const {
+  static const std::vector<CatalogEntry> kNone;
+  const auto found = entries_.find(kind);
+  return found == entries_.end() ? kNone : found->second;
+}
+
+Result<const CatalogEntry*> Catalog::find(EntryKind kind, std::string_view name) const {
+  const std::vector<CatalogEntry>& all = entries(kind);
+  const auto found = std::ranges::find(all, name, &CatalogEntry::name);
+  if (found != all.end()) return &*found;
+  return fail(ErrorCode::kNotFound, "{}", unknown_name_message(name_of(kind), name, names(kind)));
+}
+
+std::vector<std::string> Catalog::names(EntryKind kind) const {
+  std::vector<std::string> all;
+  for (const CatalogEntry& entry : entries(kind)) all.push_back(entry.name);
+  return all;
+}
+
+}  // namespace gauntlet::spec

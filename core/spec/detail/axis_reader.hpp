@@ -1,0 +1,55 @@
+// Axis values: reads them as names or mappings and keeps every value of the file, by axis, under its label.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "core/spec/detail/reading.hpp"
+
+namespace gauntlet::spec::detail {
+
+/// A condition's text that must be known once every value of the file is.
+struct PendingName {
+  Axis axis = Axis::kDataset;
+  PlacedText name;
+};
+
+class AxisReader {
+ public:
+  AxisReader(const Catalog& catalog, SweepSpec& spec, Report& report)
+      : catalog_(catalog), spec_(spec), report_(report) {}
+
+  /// Reads a value of `axes:`; a label that is taken is a problem.
+  std::optional<std::uint32_t> add_axis_value(Axis axis, const YamlNode& node);
+  /// Reads a value named elsewhere (include, base): a label of the file means that value, anything else is a
+  /// value of its own.
+  std::optional<std::uint32_t> resolve(Axis axis, const YamlNode& node);
+  /// Adds the value an axis has when the file does not name it.
+  std::uint32_t add_default(Axis axis, std::string_view name);
+
+  /// Reads {attack: pgd, bits: [16, 32]}.
+  [[nodiscard]] Selector read_selector(const YamlNode& node, std::string_view what);
+  /// Reports the names in conditions that neither the file nor the catalog knows. Call once, after everything
+  /// is read.
+  void check_pending_names();
+
+  [[nodiscard]] bool matches(Axis axis, std::uint32_t value, const std::vector<std::string>& texts) const;
+
+ private:
+  std::optional<AxisValue> read_value(Axis axis, const YamlNode& node);
+  bool read_name(Axis axis, const YamlNode& node, AxisValue& value);
+  void read_member(Axis axis, const YamlNode::Member& member, const CatalogEntry* entry, AxisValue& value);
+  void read_option(const YamlNode::Member& member, const CatalogEntry& entry, const Names& own_keys,
+                   AxisValue& value);
+  std::optional<std::uint32_t> find_label(Axis axis, std::string_view label) const;
+  std::vector<AxisValue>& pool(Axis axis) { return spec_.values[static_cast<std::size_t>(axis)]; }
+  std::uint32_t append(Axis axis, AxisValue value);
+
+  const Catalog& catalog_;
+  SweepSpec& spec_;
+  Report& report_;
+  std::array<std::unordered_map<std::string, std::uint32_t>, kAxisCount> by_label_;
+  std::vector<PendingName> pending_;
+};
+
+}  // namespace gauntlet::spec::detail

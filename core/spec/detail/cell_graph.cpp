@@ -1,0 +1,366 @@
+#include "core/spec/detail/cell_graph.hpp"
+
+#include <algorithm>
+
+#include "core/base/check.hpp"
+
+namespace gauntlet::spec::detail {
+namespace {
+
+std::string_view name_of(Side side) {
+  switch (side) {
+    case Side::kImage:
+      return "image";
+    case Side::kText:
+      return "text";
+    case Side::kBoth:
+      return "both";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Part part) {
+  switch (part) {
+    case Part::kQuery:
+      return "query";
+    case Part::kTrain:
+      return "train";
+    case Part::kRetrieval:
+      return "retrieval";
+  }
+  return "unknown";
+}
+
+/// First number of the composed configs' keys.
+enum class Composed : std::uint32_t {
+  kModel,
+  kEncode,
+  kTrainAttack,
+  kCraft,
+  kDefense,
+  kTrainDefense,
+  kEvaluate
+};
+
+template <class... Numbers>
+std::array<std::uint32_t, 8> made_from(Composed kind, Numbers... numbers) {
+  return {static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(numbers)...};
+}
+
+std::string about(const CellPlan& cell) {
+  return fmt::format("{} {} bits seed {}", cell.model->entry->name, cell.bits, cell.seed);
+}
+
+}  // namespace
+
+/// The table of kinds and inputs: prepare → train_model → (crafted training set → train_defense) → (crafted
+/// queries) → query codes, retrieval codes → evaluate.
+std::vector<CellJob> CellGraph::plan(const CellPlan& cell) {
+  roles_.clear();
+  const MaybeJob data = prepare(cell);
+  if (!data) return {};
+  play(*data, "prepare");
+  Common common{*data, train_model(cell, *data), {}, {}};
+  play(common.model, "train_model");
+
+  const CatalogEntry& defense = *cell.defense->entry;
+  const Side trained_side = defense.joint ? Side::kBoth : cell.query_side();
+  const MaybeJob trained = train_defense(cell, common, trained_side, {"train_defense", "craft_train"});
+  if (defense.trains && !trained) return {};
+
+  MaybeJob crafted;
+  if (cell.is_attacked()) crafted = craft_query(cell, common, trained);
+  const JobIndex query =
+      encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, trained});
+  play(query, "encode_query");
+  const JobIndex retrieval = encode_retrieval(cell, common, trained);
+  play(retrieval, "encode_retrieval");
+  play(evaluate(cell, common, query, retrieval, crafted), "evaluate");
+  return roles_;
+}
+
+CellGraph::MaybeJob CellGraph::prepare(const CellPlan& cell) {
+  const auto [known, is_new] =
+      prepared_.emplace(std::pair(cell.dataset->config, cell.dataset->locations), std::nullopt);
+  if (!is_new) return known->second;
+  const CatalogEntry& entry = *cell.dataset->entry;
+  Json config = configs_.value(cell.dataset->config);
+  const auto source = content_id_(entry.name, config, configs_.value(cell.dataset->locations));
+  if (!source) {
+    refuse(cell, Axis::kDataset, fmt::format("dataset '{}': {}", entry.name, source.error().message));
+    return std::nullopt;
+  }
+  config["source"] = *source;
+  known->second = add({JobKind::kPrepare, &entry, configs_.intern(std::move(config)), {}, 0}, cell.dataset,
+                      [&] { return fmt::format("prepare {}", entry.name); });
+  return known->second;
+}
+
+JobIndex CellGraph::train_model(const CellPlan& cell, JobIndex data) {
+  const ConfigId config = configs_.composed(made_from(Composed::kModel, cell.model->config, cell.bits), [&] {
+    return Json{{"model", configs_.value(cell.model->config)}, {"bits", cell.bits}};
+  });
+  return add({JobKind::kTrainModel, cell.model->entry, config, {{InputRole::kData, data}}, cell.seed},
+             cell.model, [&] { return fmt::format("train_model {}", about(cell)); });
+}
+
+JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Encoding& what) {
+  const auto from =
+      made_from(Composed::kEncode, what.defense->config, what.side, what.part, what.crafted.has_value());
+  const std::string_view source = what.crafted ? "crafted" : "clean";
+  const ConfigId config = configs_.composed(from, [&] {
+    return Json{{"defense", configs_.value(what.defense->config)},
+                {"modality", name_of(what.side)},
+                {"part", name_of(what.part)},
+                {"source", source}};
+  });
+  JobDraft draft{JobKind::kEncode, what.defense->entry, config, {}, cell.seed};
+  draft.inputs = {{InputRole::kData, common.data}, {InputRole::kModel, common.model}};
+  if (what.crafted) draft.inputs.push_back({InputRole::kCrafted, *what.crafted});
+  if (what.trained) draft.inputs.push_back({InputRole::kDefense, *what.trained});
+  return add(std::move(draft), what.defense, [&] {
+    return fmt::format("encode {} {} {} {} {}", what.defense->entry->name, name_of(what.side),
+                       name_of(what.part), source, about(cell));
+  });
+}
+
+JobIndex CellGraph::train_attack(const CellPlan& cell, const Common& common, const Crafting& what) {
+  JobDraft draft{JobKind::kTrainAttack, what.attack->entry, train_attack_config(what), {}, cell.seed};
+  draft.inputs = {{InputRole::kData, common.data},
+                  {InputRole::kModel, common.model},
+                  {InputRole::kCodesImage, *common.codes_image},
+                  {InputRole::kCodesText, *common.codes_text}};
+  if (what.protocol == "retrained" && what.trained)
+    draft.inputs.push_back({InputRole::kDefense, *what.trained});
+  return add(std::move(draft), what.attack, [&] {
+    return fmt::format("train_attack {} {} {}", what.attack->entry->name, name_of(what.side), about(cell));
+  });
+}
+
+JobIndex CellGraph::craft(const CellPlan& cell, Common& common, const Crafting& what) {
+  need_codes(cell, common);
+  JobDraft draft{JobKind::kCraft, what.attack->entry, craft_config(what), {}, cell.seed};
+  draft.inputs = {{InputRole::kData, common.data},
+                  {InputRole::kModel, common.model},
+                  {InputRole::kCodesImage, *common.codes_image},
+                  {InputRole::kCodesText, *common.codes_text}};
+  if (what.attack->entry->trains) {
+    const JobIndex learned = train_attack(cell, common, what);
+    play(learned, "train_attack");
+    draft.inputs.push_back({InputRole::kAttack, learned});
+  }
+  if (what.trained) draft.inputs.push_back({InputRole::kDefense, *what.trained});
+  return add(std::move(draft), what.attack, [&] {
+    return fmt::format("craft {} {} {} {} {}", what.attack->entry->name, name_of(what.side),
+                       name_of(what.part), what.protocol, about(cell));
+  });
+}
+
+JobIndex CellGraph::craft_query(const CellPlan& cell, Common& common, MaybeJob trained) {
+  Crafting what{cell.attack, cell.query_side(), Part::kQuery};
+  what.protocol = cell.attack->protocol;
+  if (what.protocol != "static") {
+    what.defense = cell.defense;
+    what.trained = trained;
+  }
+  const JobIndex crafted = craft(cell, common, what);
+  play(crafted, "craft");
+  return crafted;
+}
+
+/// The adversarial training set of the cell's defense.
+CellGraph::MaybeJob CellGraph::craft_train(const CellPlan& cell, Common& common, Side side) {
+  const Chosen* attack = crafter(cell);
+  if (attack == nullptr) return std::nullopt;
+  Crafting what{attack, side, Part::kTrain};
+  const Json& config = configs_.value(cell.defense->config);
+  const auto limit = config.find("n_train");
+  if (limit != config.end() && limit->is_number_integer()) what.limit = limit->get<std::int64_t>();
+  return craft(cell, common, what);
+}
+
+CellGraph::MaybeJob CellGraph::train_defense(const CellPlan& cell, Common& common, Side side,
+                                             const Roles& roles) {
+  const CatalogEntry& defense = *cell.defense->entry;
+  if (!defense.trains) return std::nullopt;
+  need_codes(cell, common);
+  const ConfigId config =
+      configs_.composed(made_from(Composed::kTrainDefense, cell.defense->config, side), [&] {
+        return Json{{"defense", configs_.value(cell.defense->config)}, {"modality", name_of(side)}};
+      });
+  JobDraft draft{JobKind::kTrainDefense, &defense, config, {}, cell.seed};
+  draft.inputs = {{InputRole::kData, common.data},
+                  {InputRole::kModel, common.model},
+                  {InputRole::kCodesImage, *common.codes_image},
+                  {InputRole::kCodesText, *common.codes_text}};
+  struct CraftedSet {
+    Side side;
+    InputRole input;
+    std::string_view role;
+  };
+  std::vector<CraftedSet> sets = {{side, InputRole::kCrafted, roles.craft}};
+  if (side == Side::kBoth) {
+    sets = {{Side::kImage, InputRole::kCraftedImage, "craft_train_image"},
+            {Side::kText, InputRole::kCraftedText, "craft_train_text"}};
+  }
+  for (const CraftedSet& set : sets) {
+    if (defense.crafts_with.empty()) break;
+    const MaybeJob crafted = craft_train(cell, common, set.side);
+    if (!crafted) return std::nullopt;
+    play(*crafted, set.role);
+    draft.inputs.push_back({set.input, *crafted});
+  }
+  const JobIndex trained = add(std::move(draft), cell.defense, [&] {
+    return fmt::format("train_defense {} {} {}", defense.name, name_of(side), about(cell));
+  });
+  play(trained, roles.train);
+  return trained;
+}
+
+/// A defense that only purifies queries leaves the retrieval set to the bare model.
+JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained) {
+  const CatalogEntry& defense = *cell.defense->entry;
+  if (!defense.replaces_model)
+    return encode(cell, common, {&bare(cell), cell.retrieval_side(), Part::kRetrieval});
+  if (defense.trains && !defense.joint) {
+    trained = train_defense(cell, common, cell.retrieval_side(),
+                            {"train_defense_retrieval", "craft_train_retrieval"});
+  }
+  return encode(cell, common, {cell.defense, cell.retrieval_side(), Part::kRetrieval, std::nullopt, trained});
+}
+
+JobIndex CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
+                             MaybeJob crafted) {
+  JobDraft draft{JobKind::kEvaluate, nullptr, evaluate_config(cell), {}, 0};
+  draft.inputs = {{InputRole::kData, common.data},
+                  {InputRole::kQueryCodes, query},
+                  {InputRole::kRetrievalCodes, retrieval}};
+  if (crafted && cell.attack->entry->targeted) draft.inputs.push_back({InputRole::kCrafted, *crafted});
+  return add(std::move(draft), nullptr, [&] {
+    const Cell& at = *cell.cell;
+    return fmt::format("evaluate {} {} {} {} {}{}{}", at.direction, at.dataset, at.defense, at.attack,
+                       about(cell), at.variant.empty() ? "" : " ", at.variant);
+  });
+}
+
+/// Clean retrieval codes of the bare model, both modalities: what attacks and defenses aim at.
+void CellGraph::need_codes(const CellPlan& cell, Common& common) {
+  if (common.codes_image) return;
+  common.codes_image = encode(cell, common, {&bare(cell), Side::kImage, Part::kRetrieval});
+  common.codes_text = encode(cell, common, {&bare(cell), Side::kText, Part::kRetrieval});
+  play(*common.codes_image, "codes_image");
+  play(*common.codes_text, "codes_text");
+}
+
+const Chosen& CellGraph::bare(const CellPlan& cell) {
+  const std::uint32_t dataset = at(cell.point, Axis::kDataset);
+  const auto known = bare_.find(dataset);
+  if (known != bare_.end()) return known->second;
+  const auto none = catalog_.find(EntryKind::kDefense, "none");
+  GAUNTLET_CHECK(none.has_value());  // expand() has looked
+  auto chosen = effective_.of_entry(**none, cell.point, Json::object());
+  GAUNTLET_CHECK(chosen.has_value());
+  return bare_.emplace(dataset, std::move(*chosen)).first->second;
+}
+
+/// The attack that makes the defense's training set, configured by the defense's craft_ fields; null after a
+/// problem.
+const Chosen* CellGraph::crafter(const CellPlan& cell) {
+  const CatalogEntry& defense = *cell.defense->entry;
+  const auto key = std::tuple(&defense, cell.defense->config, at(cell.point, Axis::kDataset));
+  const auto [slot, is_new] = crafters_.emplace(key, std::nullopt);
+  if (is_new) {
+    const auto attack = catalog_.find(EntryKind::kAttack, defense.crafts_with);
+    GAUNTLET_CHECK(attack.has_value());  // the catalog's reader has looked
+    Json values = Json::object();
+    for (const auto& [name, value] : configs_.value(cell.defense->config).items()) {
+      if (name.starts_with("craft_")) values[name.substr(6)] = value;
+    }
+    auto chosen = effective_.of_entry(**attack, cell.point, values);
+    if (chosen) {
+      slot->second = std::move(*chosen);
+    } else {
+      refuse(cell, Axis::kDefense,
+             fmt::format("defense '{}' trains on inputs crafted by {}, but {} (set by its field craft_…)",
+                         cell.cell->defense, defense.crafts_with, chosen.error().message));
+    }
+  }
+  return slot->second ? &*slot->second : nullptr;
+}
+
+ConfigId CellGraph::describe_defense(const Chosen& defense) {
+  const auto address = std::uint64_t{reinterpret_cast<std::uintptr_t>(defense.entry)};
+  return configs_.composed(made_from(Composed::kDefense, defense.config, address, address >> 32U), [&] {
+    return Json{{"name", defense.entry->name},
+                {"version", defense.entry->version},
+                {"config", configs_.value(defense.config)}};
+  });
+}
+
+ConfigId CellGraph::craft_config(const Crafting& what) {
+  const std::uint32_t defense = what.defense == nullptr ? 0 : describe_defense(*what.defense) + 1;
+  const auto from = made_from(Composed::kCraft, what.attack->config, what.side, what.part, what.limit,
+                              defense, what.protocol == "retrained");
+  return configs_.composed(from, [&] {
+    return Json{{"attack", configs_.value(what.attack->config)},
+                {"modality", name_of(what.side)},
+                {"part", name_of(what.part)},
+                {"limit", what.limit},
+                {"protocol", what.protocol},
+                {"defense", defense == 0 ? Json() : configs_.value(defense - 1)}};
+  });
+}
+
+ConfigId CellGraph::train_attack_config(const Crafting& what) {
+  const bool is_retrained = what.protocol == "retrained";
+  const std::uint32_t defense = is_retrained ? describe_defense(*what.defense) + 1 : 0;
+  return configs_.composed(made_from(Composed::kTrainAttack, what.attack->config, what.side, defense), [&] {
+    return Json{{"attack", configs_.value(what.attack->config)},
+                {"modality", name_of(what.side)},
+                {"protocol", is_retrained ? "retrained" : "static"},
+                {"defense", is_retrained ? configs_.value(defense - 1) : Json()}};
+  });
+}
+
+ConfigId CellGraph::evaluate_config(const CellPlan& cell) {
+  return configs_.composed(made_from(Composed::kEvaluate, cell.metric_set, cell.image_queries), [&] {
+    return Json{{"metrics", *cell.metrics},
+                {"direction", cell.image_queries ? "i2t" : "t2i"},
+                {"versions", metric_versions(*cell.metrics)}};
+  });
+}
+
+/// Versions of the metrics' entries: a metric that changes its numbers changes the key.
+Json CellGraph::metric_versions(const std::vector<std::string>& metrics) const {
+  Json versions = Json::object();
+  for (const std::string& metric : metrics) {
+    const std::string base = metric.substr(0, metric.find_first_of("@:/"));
+    const auto entry = catalog_.find(EntryKind::kMetric, base);
+    GAUNTLET_CHECK(entry.has_value());
+    versions[base] = (*entry)->version;
+  }
+  return versions;
+}
+
+template <class Title>
+JobIndex CellGraph::add(JobDraft draft, const Chosen* chosen, Title title) {
+  const JobTable::Added added = jobs_.add(std::move(draft));
+  if (added.is_new) {
+    JobSpec& job = jobs_.spec_of(added.index);
+    job.title = title();
+    if (chosen != nullptr) job.locations = configs_.value(chosen->locations);
+  }
+  return added.index;
+}
+
+void CellGraph::play(JobIndex job, std::string_view role) {
+  const auto is_same = [&](const CellJob& other) { return other.job == job; };
+  if (std::ranges::none_of(roles_, is_same)) roles_.push_back({job, role});
+}
+
+void CellGraph::refuse(const CellPlan& cell, Axis axis, std::string message) {
+  const Place place = spec_.of(axis)[at(cell.point, axis)].place;
+  problems_.push_back({place.line, place.column, std::move(message)});
+}
+
+}  // namespace gauntlet::spec::detail

@@ -1,0 +1,123 @@
+// The jobs of one cell: which there are, what goes into each, what part each plays.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "core/spec/detail/effective_config.hpp"
+#include "core/spec/detail/interning.hpp"
+
+namespace gauntlet::spec::detail {
+
+enum class Side : std::uint8_t { kImage, kText, kBoth };  ///< kBoth: a defense whose branches train together
+enum class Part : std::uint8_t { kQuery, kTrain, kRetrieval };
+
+/// A cell as its jobs see it. What it points to outlives the call.
+struct CellPlan {
+  const Chosen* dataset = nullptr;
+  const Chosen* model = nullptr;
+  const Chosen* attack = nullptr;
+  const Chosen* defense = nullptr;
+  std::uint32_t bits = 0;
+  std::uint64_t seed = 0;
+  bool image_queries = true;     ///< direction i2t
+  std::uint32_t metric_set = 0;  ///< number of `metrics`
+  const std::vector<std::string>* metrics = nullptr;
+  Point point{};
+  const Cell* cell = nullptr;  ///< for titles
+
+  [[nodiscard]] Side query_side() const { return image_queries ? Side::kImage : Side::kText; }
+  [[nodiscard]] Side retrieval_side() const { return image_queries ? Side::kText : Side::kImage; }
+  [[nodiscard]] bool is_attacked() const { return attack->entry->name != "none"; }
+};
+
+/// Builds the graph cell by cell; what cells share is built once. Not thread-safe.
+class CellGraph {
+ public:
+  CellGraph(const SweepSpec& spec, const Catalog& catalog, const ContentIdFn& content_id,
+            ConfigTable& configs, EffectiveConfigs& effective, JobTable& jobs)
+      : spec_(spec),
+        catalog_(catalog),
+        content_id_(content_id),
+        configs_(configs),
+        effective_(effective),
+        jobs_(jobs) {}
+
+  /// The cell's jobs, each once with the part it plays first. Of no use when take_problems() has any.
+  [[nodiscard]] std::vector<CellJob> plan(const CellPlan& cell);
+  [[nodiscard]] std::vector<Problem> take_problems() { return std::move(problems_); }
+
+ private:
+  using MaybeJob = std::optional<JobIndex>;
+
+  /// What several jobs of a cell take as input.
+  struct Common {
+    JobIndex data = 0;
+    JobIndex model = 0;
+    MaybeJob codes_image, codes_text;  ///< clean retrieval codes of the bare model; see need_codes
+  };
+  struct Encoding {
+    const Chosen* defense;
+    Side side;
+    Part part;
+    MaybeJob crafted = std::nullopt;
+    MaybeJob trained = std::nullopt;
+  };
+  struct Crafting {
+    const Chosen* attack;
+    Side side;
+    Part part;
+    std::int64_t limit = 0;
+    std::string protocol = "static";
+    const Chosen* defense = nullptr;  ///< null under the static protocol
+    MaybeJob trained = std::nullopt;  ///< the defense's training job
+  };
+  struct Roles {
+    std::string_view train, craft;
+  };
+
+  MaybeJob prepare(const CellPlan& cell);
+  JobIndex train_model(const CellPlan& cell, JobIndex data);
+  JobIndex encode(const CellPlan& cell, const Common& common, const Encoding& what);
+  JobIndex train_attack(const CellPlan& cell, const Common& common, const Crafting& what);
+  JobIndex craft(const CellPlan& cell, Common& common, const Crafting& what);
+  JobIndex craft_query(const CellPlan& cell, Common& common, MaybeJob trained);
+  MaybeJob craft_train(const CellPlan& cell, Common& common, Side side);
+  MaybeJob train_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);
+  JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained);
+  JobIndex evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
+                    MaybeJob crafted);
+
+  void need_codes(const CellPlan& cell, Common& common);
+  const Chosen& bare(const CellPlan& cell);
+  const Chosen* crafter(const CellPlan& cell);
+  ConfigId describe_defense(const Chosen& defense);
+  ConfigId craft_config(const Crafting& what);
+  ConfigId train_attack_config(const Crafting& what);
+  ConfigId evaluate_config(const CellPlan& cell);
+  Json metric_versions(const std::vector<std::string>& metrics) const;
+
+  template <class Title>
+  JobIndex add(JobDraft draft, const Chosen* chosen, Title title);
+  void play(JobIndex job, std::string_view role);
+  void refuse(const CellPlan& cell, Axis axis, std::string message);
+
+  const SweepSpec& spec_;
+  const Catalog& catalog_;
+  const ContentIdFn& content_id_;
+  ConfigTable& configs_;
+  EffectiveConfigs& effective_;
+  JobTable& jobs_;
+  std::map<std::pair<ConfigId, ConfigId>, MaybeJob> prepared_;
+  std::map<std::tuple<const CatalogEntry*, ConfigId, std::uint32_t>, std::optional<Chosen>> crafters_;
+  std::map<std::uint32_t, Chosen> bare_;  ///< defense "none" by dataset value
+  std::vector<CellJob> roles_;            ///< of the cell at hand
+  std::vector<Problem> problems_;
+};
+
+}  // namespace gauntlet::spec::detail

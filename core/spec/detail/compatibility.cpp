@@ -1,0 +1,80 @@
+#include "core/spec/detail/compatibility.hpp"
+
+#include <algorithm>
+
+namespace gauntlet::spec::detail {
+namespace {
+
+/// A text as it may stand in a flow mapping.
+std::string quoted_if_needed(std::string_view text) {
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.' || c == ' ';
+  };
+  const auto is_edge = [](char c) { return c == ' ' || c == '-' || c == '.'; };
+  const bool is_safe =
+      !text.empty() && std::ranges::all_of(text, is_plain) && !is_edge(text.front()) && text.back() != ' ';
+  return is_safe ? std::string(text) : Json(text).dump();
+}
+
+}  // namespace
+
+std::string exclude_line(std::string_view axis, std::string_view value, std::string_view other_axis,
+                         std::string_view other_value) {
+  return fmt::format("{{{}: {}, {}: {}}}", axis, quoted_if_needed(value), other_axis,
+                     quoted_if_needed(other_value));
+}
+
+bool Compatibility::check(const CellPlan& cell) {
+  const bool attack_fits = check_modality(cell, Axis::kAttack, *cell.attack->entry);
+  const bool defense_fits = check_modality(cell, Axis::kDefense, *cell.defense->entry);
+  const bool protocol_fits = !cell.is_attacked() || check_protocol(cell);
+  return attack_fits && defense_fits && protocol_fits;
+}
+
+bool Compatibility::check_modality(const CellPlan& cell, Axis axis, const CatalogEntry& entry) {
+  const bool fits = cell.image_queries ? entry.image : entry.text;
+  if (fits || entry.name == "none") return true;
+  return refuse(cell, axis, Axis::kDirection,
+                cell.image_queries ? "works on texts only, and i2t asks with images"
+                                   : "works on images only, and t2i asks with texts");
+}
+
+bool Compatibility::check_protocol(const CellPlan& cell) {
+  const CatalogEntry& attack = *cell.attack->entry;
+  const CatalogEntry& defense = *cell.defense->entry;
+  if (cell.attack->protocol == "adaptive") {
+    if (!attack.adaptive) {
+      return refuse(cell, Axis::kAttack, Axis::kDefense,
+                    "cannot follow gradients through a defense, which 'adaptive' asks for");
+    }
+    if (defense.name == "none")
+      return refuse(cell, Axis::kAttack, Axis::kDefense, "is adaptive, and there is no defense to adapt to");
+  }
+  if (cell.attack->protocol == "retrained") {
+    if (!attack.trains)
+      return refuse(cell, Axis::kAttack, Axis::kDefense,
+                    "learns nothing, so there is nothing to be 'retrained'");
+    if (!defense.replaces_model) {
+      return refuse(cell, Axis::kAttack, Axis::kDefense,
+                    "is retrained, and the defense leaves the target model as it was");
+    }
+  }
+  return true;
+}
+
+bool Compatibility::refuse(const CellPlan& cell, Axis one, Axis other, std::string_view reason) {
+  const std::uint32_t a = at(cell.point, one);
+  const std::uint32_t b = at(cell.point, other);
+  if (!refused_.emplace(one, a, other, b).second) return false;
+  const AxisValue& value = spec_.of(one)[a];
+  const AxisValue& other_value = spec_.of(other)[b];
+  problems_.push_back(
+      {value.place.line, value.place.column,
+       fmt::format("{} '{}' {} ({} '{}'); add to exclude: {}", spec::name_of(one), value.label, reason,
+                   spec::name_of(other), other_value.label,
+                   exclude_line(spec::name_of(one), value.label, spec::name_of(other), other_value.label))});
+  return false;
+}
+
+}  // namespace gauntlet::spec::detail

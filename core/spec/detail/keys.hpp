@@ -1,0 +1,28 @@
+// The keys of a sweep file, in one place: the reader accepts these, and a test compares
+// schemas/sweep.schema.json with them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace gauntlet::spec::detail {
+
+using Names = std::vector<std::string>;
+
+inline const Names kSweepKeys = {"gauntlet", "name",      "axes",    "zip",       "exclude", "include",
+                                 "settings", "ablations", "metrics", "resources", "tables",  "noop"};
+/// Keys that make no sense in a sweep of noop jobs.
+inline const Names kCellKeys = {"axes",     "zip",       "exclude", "include",
+                                "settings", "ablations", "metrics", "tables"};
+inline const Names kAxisKeys = {"dataset", "model", "bits", "defense", "attack", "direction", "seed"};
+inline const Names kEntryValueKeys = {"name", "label", "when"};  ///< besides the entry's own fields
+inline const Names kAttackValueKeys = {"name", "label", "when", "protocol"};
+inline const Names kPlainValueKeys = {"name", "when"};  ///< of bits, direction, seed
+inline const Names kSettingKeys = {"match", "set"};
+inline const Names kAblationKeys = {"name", "base", "variants"};
+inline const Names kNoopKeys = {"jobs", "ms"};
+inline const Names kResourceKeys = {"cpus", "gpus", "ranks", "memory", "time"};
+inline const Names kDirections = {"i2t", "t2i"};
+inline const Names kProtocols = {"static", "retrained", "adaptive"};
+
+}  // namespace gauntlet::spec::detail

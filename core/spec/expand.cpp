@@ -1,0 +1,244 @@
+#include "core/spec/expand.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "core/spec/detail/cell_graph.hpp"
+#include "core/spec/detail/compatibility.hpp"
+#include "core/spec/detail/effective_config.hpp"
+#include "core/spec/detail/interning.hpp"
+
+namespace gauntlet::spec {
+namespace detail {
+namespace {
+
+using MetricSets = std::vector<std::vector<std::string>>;
+
+/// Set 0 holds the metrics that need no target, set 1 all of them.
+MetricSets metric_sets(const SweepSpec& spec, const Catalog& catalog) {
+  MetricSets sets(2);
+  for (const std::string& metric : spec.metrics) {
+    const auto entry = catalog.find(EntryKind::kMetric, metric.substr(0, metric.find_first_of("@:/")));
+    const bool needs_target = entry && (*entry)->targeted;
+    if (!needs_target) sets[0].push_back(metric);
+    sets[1].push_back(metric);
+  }
+  return sets;
+}
+
+/// Walks the points of the sweep and plans a cell for each.
+class Expander {
+ public:
+  Expander(const SweepSpec& spec, const Catalog& catalog, const ContentIdFn& content_id)
+      : spec_(spec),
+        effective_(spec, catalog, configs_),
+        jobs_(configs_, spec),
+        compatibility_(spec),
+        graph_(spec, catalog, content_id, configs_, effective_, jobs_),
+        metric_sets_(std::make_shared<const MetricSets>(metric_sets(spec, catalog))) {
+    for (const auto& exclude : spec.exclude) excluded_.emplace_back(exclude, spec);
+    for (std::size_t axis = 0; axis < kAxisCount; ++axis) {
+      for (const AxisValue& value : spec.values[axis]) {
+        when_[axis].emplace_back(value.when, spec);
+        limits_[axis] = limits_[axis] || !value.when.any_of.empty();
+      }
+    }
+  }
+
+  tl::expected<Expansion, std::vector<Problem>> expand();
+
+ private:
+  template <class Visit>
+  static void for_each_point(const PointSet& points, Visit visit);
+  [[nodiscard]] bool takes_part(const Point& point) const;
+  bool add_cell(const Point& point, const Ablation* ablation, const Variant* variant);
+  [[nodiscard]] bool is_first(const Point& point, const Variant* variant);
+  [[nodiscard]] Cell cell_at(const Point& point, const CellPlan& plan, const Ablation* ablation,
+                             const Variant* variant) const;
+  void add_ablation(const Ablation& ablation);
+
+  struct Seen {
+    Point point;
+    const Variant* variant;
+    bool operator==(const Seen&) const = default;
+  };
+  struct SeenHash {
+    std::size_t operator()(const Seen& seen) const noexcept {
+      return NumbersHash{}(seen.point) ^ std::hash<const void*>{}(seen.variant);
+    }
+  };
+
+  const SweepSpec& spec_;
+  ConfigTable configs_;
+  EffectiveConfigs effective_;
+  JobTable jobs_;
+  Compatibility compatibility_;
+  CellGraph graph_;
+  std::shared_ptr<const MetricSets> metric_sets_;
+  std::vector<PointMatcher> excluded_;
+  std::array<std::vector<PointMatcher>, kAxisCount> when_;
+  std::array<bool, kAxisCount> limits_{};  ///< axes with a `when`
+  std::unordered_set<Seen, SeenHash> seen_;
+  std::vector<PlannedCell> cells_;
+  std::vector<Problem> problems_;
+};
+
+tl::expected<Expansion, std::vector<Problem>> Expander::expand() {
+  for_each_point(spec_.product, [&](const Point& point) {
+    if (takes_part(point)) add_cell(point, nullptr, nullptr);
+  });
+  for (const PointSet& points : spec_.include) {
+    for_each_point(points, [&](const Point& point) { add_cell(point, nullptr, nullptr); });
+  }
+  for (const Ablation& ablation : spec_.ablations) add_ablation(ablation);
+  for (auto& found : {compatibility_.take_problems(), graph_.take_problems()}) {
+    problems_.insert(problems_.end(), found.begin(), found.end());
+  }
+  if (problems_.empty() && cells_.empty()) {
+    problems_.push_back(
+        {spec_.product.place.line, spec_.product.place.column,
+         "the sweep has no cells: `when` and `exclude` remove all of them, or no metric applies"});
+  }
+  if (!problems_.empty()) {
+    std::ranges::stable_sort(problems_, {},
+                             [](const Problem& each) { return std::pair(each.line, each.column); });
+    return tl::make_unexpected(std::move(problems_));
+  }
+  return Expansion{jobs_.take(), std::move(cells_), metric_sets_};
+}
+
+template <class Visit>
+void Expander::for_each_point(const PointSet& points, Visit visit) {
+  if (points.size() == 0) return;
+  std::vector<std::size_t> row(points.dimensions.size(), 0);
+  Point point{};
+  while (true) {
+    for (std::size_t at = 0; at < row.size(); ++at) {
+      const Dimension& dimension = points.dimensions[at];
+      for (std::size_t column = 0; column < dimension.axes.size(); ++column) {
+        point[static_cast<std::size_t>(dimension.axes[column])] = dimension.rows[row[at]][column];
+      }
+    }
+    visit(point);
+    std::size_t last = row.size();
+    while (last > 0 && ++row[last - 1] == points.dimensions[last - 1].rows.size()) row[--last] = 0;
+    if (last == 0) return;
+  }
+}
+
+bool Expander::takes_part(const Point& point) const {
+  for (std::size_t axis = 0; axis < kAxisCount; ++axis) {
+    if (limits_[axis] && !when_[axis][point[axis]](point)) return false;
+  }
+  return std::ranges::none_of(excluded_, [&](const PointMatcher& matches) { return matches(point); });
+}
+
+void Expander::add_ablation(const Ablation& ablation) {
+  std::size_t n_rows = 0;
+  const auto visit = [&](const Variant* variant) {
+    for_each_point(ablation.base, [&](const Point& point) {
+      if (!takes_part(point)) return;
+      ++n_rows;
+      add_cell(point, &ablation, variant);
+    });
+  };
+  visit(nullptr);
+  for (const Variant& variant : ablation.variants) visit(&variant);
+  if (n_rows > 0) return;
+  problems_.push_back(
+      {ablation.place.line, ablation.place.column,
+       fmt::format("ablation '{}' has no base row left by `when` and `exclude`", ablation.name)});
+}
+
+/// Whether this point has not been planned before; only include and ablations can name one twice.
+bool Expander::is_first(const Point& point, const Variant* variant) {
+  if (spec_.include.empty() && spec_.ablations.empty()) return true;
+  return seen_.insert({point, variant}).second;
+}
+
+bool Expander::add_cell(const Point& point, const Ablation* ablation, const Variant* variant) {
+  if (!is_first(point, variant)) return false;
+  CellPlan plan;
+  plan.point = point;
+  plan.dataset = &effective_.of(EntryKind::kDataset, point, variant);
+  plan.model = &effective_.of(EntryKind::kModel, point, variant);
+  plan.attack = &effective_.of(EntryKind::kAttack, point, variant);
+  plan.defense = &effective_.of(EntryKind::kDefense, point, variant);
+  plan.bits = static_cast<std::uint32_t>(spec_.of(Axis::kBits)[at(point, Axis::kBits)].number);
+  plan.seed = spec_.of(Axis::kSeed)[at(point, Axis::kSeed)].number;
+  plan.image_queries = spec_.of(Axis::kDirection)[at(point, Axis::kDirection)].name == "i2t";
+  plan.metric_set = plan.attack->entry->targeted ? 1 : 0;
+  plan.metrics = &(*metric_sets_)[plan.metric_set];
+  if (plan.metrics->empty() || !compatibility_.check(plan)) return false;
+  PlannedCell planned{cell_at(point, plan, ablation, variant), {}, *plan.metrics};
+  plan.cell = &planned.cell;
+  planned.jobs = graph_.plan(plan);
+  cells_.push_back(std::move(planned));
+  return true;
+}
+
+Cell Expander::cell_at(const Point& point, const CellPlan& plan, const Ablation* ablation,
+                       const Variant* variant) const {
+  const auto label = [&](Axis axis) -> const std::string& { return spec_.of(axis)[at(point, axis)].label; };
+  Cell cell;
+  cell.dataset = label(Axis::kDataset);
+  cell.model = label(Axis::kModel);
+  cell.bits = plan.bits;
+  cell.defense = label(Axis::kDefense);
+  cell.attack = label(Axis::kAttack);
+  cell.protocol = plan.attack->protocol;
+  cell.direction = label(Axis::kDirection);
+  if (variant != nullptr) cell.variant = fmt::format("{}/{}", ablation->name, variant->name);
+  cell.seed = plan.seed;
+  return cell;
+}
+
+Expansion expand_noop(const SweepSpec& spec) {
+  Expansion expansion;
+  expansion.metric_sets = std::make_shared<const MetricSets>();
+  expansion.jobs.resize(spec.noop->jobs);
+  for (std::uint64_t index = 0; index < spec.noop->jobs; ++index) {
+    JobSpec& job = expansion.jobs[index].job;
+    job.kind = JobKind::kNoop;
+    job.version = 1;
+    job.config = {{"index", index}, {"ms", spec.noop->ms}};
+    job.resources = spec.resources.at(JobKind::kNoop);
+    job.title = fmt::format("noop {}", index);
+    const std::string config = fmt::format(R"({{"index":{},"ms":{}}})", index, spec.noop->ms);
+    expansion.jobs[index].key = JobKey{sha256(canonical_text(job, config, "fp32"))};
+  }
+  return expansion;
+}
+
+/// The catalog the sweep was read with may not be this one.
+std::vector<Problem> missing_entries(const SweepSpec& spec, const Catalog& catalog) {
+  std::vector<Problem> problems;
+  for (const Axis axis : {Axis::kDataset, Axis::kModel, Axis::kAttack, Axis::kDefense}) {
+    for (const AxisValue& value : spec.of(axis)) {
+      const auto entry = catalog.find(*entry_kind_of(axis), value.name);
+      if (!entry) problems.push_back({value.place.line, value.place.column, entry.error().message});
+    }
+  }
+  for (const std::string& metric : spec.metrics) {
+    const auto entry = catalog.find(EntryKind::kMetric, metric.substr(0, metric.find_first_of("@:/")));
+    if (!entry) problems.push_back({0, 0, entry.error().message});
+  }
+  const auto none = catalog.find(EntryKind::kDefense, "none");
+  if (!none)
+    problems.push_back({0, 0, fmt::format("the undefended model needs a defense: {}", none.error().message)});
+  return problems;
+}
+
+}  // namespace
+}  // namespace detail
+
+tl::expected<Expansion, std::vector<Problem>> expand(const SweepSpec& spec, const Catalog& catalog,
+                                                     const ContentIdFn& content_id) {
+  if (spec.noop) return detail::expand_noop(spec);
+  if (auto problems = detail::missing_entries(spec, catalog); !problems.empty()) {
+    return tl::make_unexpected(std::move(problems));
+  }
+  return detail::Expander(spec, catalog, content_id).expand();
+}
+
+}  // namespace gauntlet::spec

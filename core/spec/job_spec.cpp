@@ -1,0 +1,154 @@
+#include "core/spec/job_spec.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "core/base/text.hpp"
+
+namespace gauntlet::spec {
+namespace {
+
+constexpr std::array<std::string_view, kJobKindCount> kKindNames = {
+    "prepare", "features", "train_model", "train_attack", "craft", "train_defense",
+    "encode",  "evaluate", "explain",     "command",      "noop"};
+
+constexpr std::string_view kDefaultPrecision = "fp32";
+
+std::string_view precision_of(const Json& config) {
+  const auto own = config.find("precision");
+  return own != config.end() && own->is_string() ? std::string_view(own->get_ref<const std::string&>())
+                                                 : kDefaultPrecision;
+}
+
+/// Reads one non-negative integer member; absent keeps the default.
+Status read_amount(const Json& value, std::string_view name, std::int64_t& amount) {
+  const auto found = value.find(name);
+  if (found == value.end()) return {};
+  if (!found->is_number_integer() || *found < 0) {
+    return fail(ErrorCode::kCorrupt, "resources: '{}' is {}; allowed: an integer of at least 0", name,
+                found->dump());
+  }
+  amount = found->get<std::int64_t>();
+  return {};
+}
+
+Result<std::vector<JobInput>> inputs_from(const Json& inputs) {
+  std::vector<JobInput> all;
+  for (const auto& [role, hex] : inputs.items()) {
+    GAUNTLET_TRY(const Digest digest, digest_from_hex(hex.get_ref<const std::string&>()));
+    all.push_back({role, JobKey{digest}});
+  }
+  return all;
+}
+
+Result<JobSpec> read_form(const Json& form) {
+  JobSpec job;
+  GAUNTLET_TRY(job.kind, job_kind_from(form.at("kind").get<std::string>()));
+  job.entry = form.at("entry").get<std::string>();
+  job.version = form.at("version").get<std::int64_t>();
+  job.seed = form.at("seed").get<std::uint64_t>();
+  job.config = form.at("config");
+  GAUNTLET_TRY(job.inputs, inputs_from(form.at("inputs")));
+  if (canonical_form(job) != form) {
+    return fail(ErrorCode::kCorrupt, "a stored job has fields that no {} job has", name_of(job.kind));
+  }
+  return job;
+}
+
+}  // namespace
+
+std::string_view name_of(JobKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
+
+Result<JobKind> job_kind_from(std::string_view name) {
+  const auto found = std::ranges::find(kKindNames, name);
+  if (found != kKindNames.end()) return static_cast<JobKind>(found - kKindNames.begin());
+  const std::vector<std::string> known(kKindNames.begin(), kKindNames.end());
+  return fail(ErrorCode::kNotFound, "{}", unknown_name_message("kind of job", name, known));
+}
+
+bool needs_torch(JobKind kind) {
+  switch (kind) {
+    case JobKind::kPrepare:
+    case JobKind::kEvaluate:
+    case JobKind::kCommand:
+    case JobKind::kNoop:
+      return false;
+    case JobKind::kFeatures:
+    case JobKind::kTrainModel:
+    case JobKind::kTrainAttack:
+    case JobKind::kCraft:
+    case JobKind::kTrainDefense:
+    case JobKind::kEncode:
+    case JobKind::kExplain:
+      return true;
+  }
+  return true;
+}
+
+Json to_json(const Resources& resources) {
+  return {{"cpus", resources.cpus},
+          {"gpus", resources.gpus},
+          {"ranks", resources.ranks},
+          {"memory_mb", resources.memory_mb},
+          {"time_s", resources.time_s}};
+}
+
+Result<Resources> resources_from_json(const Json& value) {
+  if (!value.is_object()) return fail(ErrorCode::kCorrupt, "resources must be a mapping of names to amounts");
+  Resources resources;
+  GAUNTLET_CHECK_OK(read_amount(value, "cpus", resources.cpus));
+  GAUNTLET_CHECK_OK(read_amount(value, "gpus", resources.gpus));
+  GAUNTLET_CHECK_OK(read_amount(value, "ranks", resources.ranks));
+  GAUNTLET_CHECK_OK(read_amount(value, "memory_mb", resources.memory_mb));
+  GAUNTLET_CHECK_OK(read_amount(value, "time_s", resources.time_s));
+  return resources;
+}
+
+const JobInput* JobSpec::find_input(std::string_view role) const {
+  const auto found = std::ranges::find(inputs, role, &JobInput::role);
+  return found == inputs.end() ? nullptr : &*found;
+}
+
+Json canonical_form(const JobSpec& job) {
+  Json inputs = Json::object();
+  for (const JobInput& input : job.inputs) inputs[input.role] = input.key.hex();
+  return {{"kind", name_of(job.kind)},
+          {"entry", job.entry},
+          {"version", job.version},
+          {"config", job.config},
+          {"inputs", inputs},
+          {"seed", job.seed},
+          {"precision", precision_of(job.config)}};
+}
+
+std::string canonical_text(const JobSpec& job, std::string_view config_text, std::string_view precision) {
+  std::string text;
+  text.reserve(config_text.size() + 96 * job.inputs.size() + 160);
+  const auto out = std::back_inserter(text);
+  fmt::format_to(out, R"({{"config":{},"entry":"{}","inputs":{{)", config_text, job.entry);
+  bool first = true;
+  for (const JobInput& input : job.inputs) {
+    fmt::format_to(out, R"({}"{}":"{}")", first ? "" : ",", input.role, input.key.hex());
+    first = false;
+  }
+  fmt::format_to(out, R"(}},"kind":"{}","precision":"{}","seed":{},"version":{}}})", name_of(job.kind),
+                 precision, job.seed, job.version);
+  return text;
+}
+
+Result<JobKey> key_of(const JobSpec& job) {
+  GAUNTLET_TRY(const std::string text, canonical_json(canonical_form(job)));
+  return JobKey{sha256(text)};
+}
+
+Result<JobSpec> job_from_canonical(const Json& form) {
+  try {
+    auto job = read_form(form);
+    if (!job) return fail(ErrorCode::kCorrupt, "{}", job.error().message);
+    return job;
+  } catch (const Json::exception& error) {  // a member that is missing or of another type
+    return fail(ErrorCode::kCorrupt, "a stored job is malformed: {}", error.what());
+  }
+}
+
+}  // namespace gauntlet::spec
