@@ -77,6 +77,8 @@ struct JobDetail {
   std::string log;                        ///< of the last attempt, relative to the work folder; "" for none
 };
 
+struct StoreState;
+
 class JobStore {
  public:
   /// Opens, creates or brings up to date. Errors: kRefused (locked, newer than this program, network file
@@ -113,9 +115,8 @@ class JobStore {
   [[nodiscard]] db::Connection& connection();
 
  private:
-  struct State;
-  explicit JobStore(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit JobStore(std::unique_ptr<StoreState> state);
+  std::unique_ptr<StoreState> state_;
 };
 
 }  // namespace gauntlet::store

@@ -76,8 +76,17 @@ Result<Connection> Connection::open_read_write(const fs::path& path, int busy_ti
   GAUNTLET_CHECK_OK(refuse_network_file_system(path));
   GAUNTLET_TRY(Connection connection, open(path.string(), path.string(),
                                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, busy_timeout_ms));
+  if (sqlite3_db_readonly(connection.handle(), "main") == 1) {
+    return fail(ErrorCode::kIo, "cannot write database {}: the file or its folder is read-only",
+                path.string());
+  }
+  GAUNTLET_TRY(const std::string mode, connection.text("PRAGMA journal_mode=WAL"));
+  if (mode != "wal") {
+    return fail(ErrorCode::kIo, "database {} cannot use a write-ahead log here (journal mode stays '{}')",
+                path.string(), mode);
+  }
   GAUNTLET_CHECK_OK(
-      connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+      connection.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                          "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536;"));
   return connection;
 }
@@ -155,12 +164,15 @@ Result<Statement> Connection::prepare(std::string_view sql) {
   Statement statement(raw, path_);
   if (code != SQLITE_OK) return fail(error_of(handle_, code, path_));
   if (raw == nullptr) return fail(ErrorCode::kInvalid, "there is no SQL statement in '{}'", sql);
-  const std::string_view rest = sql.substr(static_cast<std::size_t>(tail - sql.data()));
-  const auto meaningful = [](char letter) {
-    return letter != ';' && std::isspace(static_cast<unsigned char>(letter)) == 0;
-  };
-  if (!rest.starts_with("--") && std::any_of(rest.begin(), rest.end(), meaningful)) {
-    return fail(ErrorCode::kInvalid, "one SQL statement is allowed, but more follows: '{}'", rest);
+  std::string_view rest = sql.substr(static_cast<std::size_t>(tail - sql.data()));
+  while (!rest.empty()) {  // only spaces, comments and empty statements may follow
+    sqlite3_stmt* second = nullptr;
+    const int rest_code =
+        sqlite3_prepare_v3(handle_, rest.data(), static_cast<int>(rest.size()), 0, &second, &tail);
+    const bool more = second != nullptr || rest_code != SQLITE_OK;
+    sqlite3_finalize(second);
+    if (more) return fail(ErrorCode::kInvalid, "one SQL statement is allowed, but more follows: '{}'", rest);
+    rest = rest.substr(static_cast<std::size_t>(tail - rest.data()));
   }
   return statement;
 }
@@ -175,6 +187,14 @@ Result<std::int64_t> Connection::integer(std::string_view sql) {
   GAUNTLET_TRY(Statement * statement, cached(sql));
   GAUNTLET_TRY(const bool row, statement->step());
   const std::int64_t value = row ? statement->integer(0) : 0;
+  statement->reset();
+  return value;
+}
+
+Result<std::string> Connection::text(std::string_view sql) {
+  GAUNTLET_TRY(Statement * statement, cached(sql));
+  GAUNTLET_TRY(const bool row, statement->step());
+  std::string value(row ? statement->text(0) : std::string_view());
   statement->reset();
   return value;
 }

@@ -50,6 +50,8 @@ class Connection {
   [[nodiscard]] Status execute(const std::string& script);
   /// First column of the first row, as an integer; 0 when there is no row.
   [[nodiscard]] Result<std::int64_t> integer(std::string_view sql);
+  /// The same as text; "" when there is no row.
+  [[nodiscard]] Result<std::string> text(std::string_view sql);
 
   /// Rows changed by the last INSERT, UPDATE or DELETE.
   [[nodiscard]] std::int64_t changes() const;

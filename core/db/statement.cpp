@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <cstring>
+
 #include "core/db/error.hpp"
 
 namespace gauntlet::db {
@@ -114,6 +116,13 @@ std::span<const std::byte> Statement::blob(int column) const {
   const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(statement_, column));
   if (data == nullptr) return {};
   return {data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+JobKey Statement::key(int column) const {
+  JobKey key;
+  const std::span<const std::byte> bytes = blob(column);
+  if (bytes.size() == key.digest.size()) std::memcpy(key.digest.data(), bytes.data(), bytes.size());
+  return key;
 }
 
 bool Statement::is_read_only() const { return sqlite3_stmt_readonly(statement_) != 0; }

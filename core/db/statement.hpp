@@ -50,6 +50,12 @@ class Statement {
     return status;
   }
 
+  /// Binds one parameter by its place, from 1.
+  template <class T>
+  [[nodiscard]] Status bind_at(int index, const T& value) {
+    return bind_any(index, value);
+  }
+
   /// Runs to the end, dropping rows, and starts over.
   [[nodiscard]] Status run();
   /// bind_all, then run.
@@ -71,6 +77,8 @@ class Statement {
   [[nodiscard]] double real(int column) const;
   [[nodiscard]] std::string_view text(int column) const;
   [[nodiscard]] std::span<const std::byte> blob(int column) const;
+  /// A blob of 32 bytes; all zeros for any other length.
+  [[nodiscard]] JobKey key(int column) const;
   /// Whether running it leaves the database as it is.
   [[nodiscard]] bool is_read_only() const;
 

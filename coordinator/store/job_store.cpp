@@ -1,0 +1,64 @@
+#include "coordinator/store/job_store.hpp"
+
+#include "coordinator/store/state.hpp"
+#include "core/db/migrate.hpp"
+
+namespace gauntlet::store {
+
+JobStore::JobStore(std::unique_ptr<StoreState> state) : state_(std::move(state)) {}
+JobStore::JobStore(JobStore&&) noexcept = default;
+JobStore& JobStore::operator=(JobStore&&) noexcept = default;
+JobStore::~JobStore() = default;
+
+Result<JobStore> JobStore::open(const std::filesystem::path& path) {
+  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_write(path));
+  GAUNTLET_CHECK_OK(db::migrate(connection));
+  return JobStore(std::make_unique<StoreState>(std::move(connection)));
+}
+
+Result<JobStore> JobStore::open_in_memory() {
+  GAUNTLET_TRY(db::Connection connection, db::Connection::open_in_memory());
+  GAUNTLET_CHECK_OK(db::migrate(connection));
+  return JobStore(std::make_unique<StoreState>(std::move(connection)));
+}
+
+Result<engine::RestoredRows> JobStore::load() { return load_all(state_->connection); }
+
+namespace {
+
+// Runs `work` in one transaction; after an error nothing of it is in the database or in memory.
+template <class State, class Work>
+auto in_transaction(State& state, Work work) -> decltype(work()) {
+  auto attempt = [&]() -> decltype(work()) {
+    GAUNTLET_TRY(db::Transaction transaction, db::Transaction::begin(state.connection));
+    GAUNTLET_TRY(auto answer, work());
+    GAUNTLET_CHECK_OK(transaction.commit());
+    return answer;
+  };
+  auto answer = attempt();
+  if (!answer) state.forget();
+  return answer;
+}
+
+}  // namespace
+
+Result<engine::SubmitOutcome> JobStore::submit(const Submission& submission, std::int64_t at_ms) {
+  return in_transaction(*state_, [&] { return submit_all(*state_, submission, at_ms); });
+}
+
+Result<std::vector<engine::JobPayload>> JobStore::apply(std::span<const engine::Transition> transitions) {
+  if (transitions.empty()) return std::vector<engine::JobPayload>();
+  return in_transaction(*state_, [&] { return apply_all(*state_, transitions); });
+}
+
+Result<std::vector<JobId>> JobStore::select(const Selection& selection) {
+  return select_jobs(state_->connection, selection);
+}
+
+Result<std::vector<JobDetail>> JobStore::details(std::span<const JobId> jobs) {
+  return job_details(state_->connection, jobs);
+}
+
+db::Connection& JobStore::connection() { return state_->connection; }
+
+}  // namespace gauntlet::store

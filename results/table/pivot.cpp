@@ -1,0 +1,395 @@
+#include "results/table/pivot.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <unordered_map>
+
+#include "core/db/migrate.hpp"
+#include "results/table/axes.hpp"
+#include "results/table/provenance.hpp"
+
+namespace gauntlet::results {
+namespace {
+
+/// One number that belongs, or should belong, to a place of the table.
+struct Reading {
+  const CellRow* cell = nullptr;
+  const ValueRow* value = nullptr;  ///< null: missing
+  std::string metric;
+};
+
+using Key = AxisKey;
+
+class Pivot {
+ public:
+  Pivot(const TableSpec& spec, const CellSelection& selection)
+      : spec_(spec),
+        selection_(selection),
+        row_axes_(axes_of(spec.rows)),
+        column_axes_(axes_of(spec.columns)) {}
+
+  Result<Table> make() {
+    GAUNTLET_CHECK_OK(check_versions());
+    place_readings();
+    if (groups_.empty()) return nothing_found();
+    for (const auto& [place, readings] : groups_) GAUNTLET_CHECK_OK(check_group(readings));
+    GAUNTLET_CHECK_OK(check_columns());
+    fill_headings();
+    fill_entries();
+    mark_best();
+    GAUNTLET_CHECK_OK(add_references());
+    table_.provenance = provenance_of(selection_, used_);
+    return std::move(table_);
+  }
+
+ private:
+  // ---------------------------------------------------------------- grouping
+
+  void place_readings() {
+    std::unordered_map<std::int64_t, std::vector<const ValueRow*>> values;
+    for (const ValueRow& value : selection_.values) values[value.cell_id].push_back(&value);
+    for (const CellRow& cell : selection_.cells) {
+      for (const std::string& metric : spec_.metrics) {
+        bool found = false;
+        for (const ValueRow* value : values[cell.cell_id]) {
+          if (value->metric != metric) continue;
+          place({&cell, value->value ? value : nullptr, metric});
+          found = true;
+        }
+        if (!found && cell.metrics.contains(metric)) place({&cell, nullptr, metric});
+      }
+      for (const ValueRow* value : values[cell.cell_id])
+        references_[value->metric].push_back({&cell, value, value->metric});
+    }
+  }
+
+  void place(Reading reading) {
+    groups_[{row_key(reading), column_key(reading)}].push_back(std::move(reading));
+  }
+
+  Key key_of(const Reading& reading, const std::vector<std::string>& axes) const {
+    Key key;
+    for (const std::string& axis : axes) key.push_back(value_of(*reading.cell, reading.metric, axis));
+    return key;
+  }
+  Key row_key(const Reading& reading) const { return key_of(reading, row_axes_); }
+  Key column_key(const Reading& reading) const { return key_of(reading, column_axes_); }
+
+  tl::unexpected<Error> nothing_found() const {
+    std::vector<std::string> conditions;
+    for (const auto& [column, values] : spec_.filter)
+      conditions.push_back(fmt::format("{} = {}", column, fmt::join(values, " or ")));
+    return fail(ErrorCode::kNotFound, "no cell with {} matches the table's filter ({})",
+                fmt::join(spec_.metrics, " or "),
+                conditions.empty() ? "empty" : fmt::format("{}", fmt::join(conditions, ", ")));
+  }
+
+  // ---------------------------------------------------------------- what must not be mixed
+
+  Status check_versions() const {
+    for (std::size_t i = 1; i < selection_.versions.size(); ++i) {
+      const EntryVersion& a = selection_.versions[i - 1];
+      const EntryVersion& b = selection_.versions[i];
+      if (a.kind != b.kind || a.entry != b.entry) continue;
+      return fail(ErrorCode::kInvalid,
+                  "the table would mix versions {} and {} of {}, whose numbers differ; submit the sweep "
+                  "again to renew its "
+                  "cells, or narrow the filter",
+                  a.version, b.version, a.entry.empty() ? a.kind : a.entry);
+    }
+    return {};
+  }
+
+  // Within one place everything but the seed must be the same, and no seed may come twice.
+  static Status check_group(const std::vector<Reading>& readings) {
+    const Reading& first = readings.front();
+    std::set<std::string> seeds;
+    for (const Reading& reading : readings) {
+      for (const std::string& axis : table_axes()) {
+        if (axis == "seed") continue;
+        const std::string a = value_of(*first.cell, first.metric, axis);
+        const std::string b = value_of(*reading.cell, reading.metric, axis);
+        if (a == b) continue;
+        return fail(ErrorCode::kInvalid,
+                    "two numbers that differ in {} ('{}' and '{}') fall into one place of the table; put "
+                    "'{}' on rows or "
+                    "columns, or filter by it",
+                    axis, a, b, axis);
+      }
+      if (!seeds.insert(value_of(*reading.cell, reading.metric, "seed")).second) {
+        return fail(ErrorCode::kInvalid,
+                    "{} has two readings of {} (of two jobs, or in two units or directions); they cannot "
+                    "share a table",
+                    MissingNumber{reading.cell->sweep, reading.cell->cell, reading.metric}.text(),
+                    reading.metric);
+      }
+    }
+    return {};
+  }
+
+  // A column is read from top to bottom: one protocol and one unit, unless the heading tells them apart.
+  Status check_columns() const {
+    std::map<Key, std::pair<std::string, std::string>> seen;  // column → protocol, unit
+    for (const auto& [place, readings] : groups_) {
+      auto& [protocol, unit] = seen[place.second];
+      for (const Reading& reading : readings) {
+        const std::string& other = reading.cell->cell.protocol;
+        if (!spec_.shows("protocol") && other != "none") {
+          if (!protocol.empty() && protocol != other) {
+            return fail(ErrorCode::kInvalid,
+                        "a column would mix the protocols '{}' and '{}', which answer different questions; "
+                        "put 'protocol' "
+                        "on rows or columns, or filter by it",
+                        protocol, other);
+          }
+          protocol = other;
+        }
+        if (reading.value == nullptr || spec_.shows("metric")) continue;
+        if (!unit.empty() && unit != reading.value->unit) {
+          return fail(ErrorCode::kInvalid, "a column would mix the units '{}' and '{}' of {}", unit,
+                      reading.value->unit, reading.metric);
+        }
+        unit = reading.value->unit;
+      }
+    }
+    return {};
+  }
+
+  // ---------------------------------------------------------------- headings
+
+  void fill_headings() {
+    std::set<Key> rows;
+    std::set<Key> columns;
+    for (const auto& [place, readings] : groups_) {
+      rows.insert(place.first);
+      columns.insert(place.second);
+    }
+    row_keys_ = in_order(rows, row_axes_, spec_);
+    column_keys_ = in_order(columns, column_axes_, spec_);
+    for (const Key& key : row_keys_) table_.rows.push_back(heading(key, row_axes_, spec_.rows));
+    for (const Key& key : column_keys_) table_.columns.push_back(heading(key, column_axes_, spec_.columns));
+    for (const Level& level : spec_.rows) table_.row_titles.push_back(title_of(spec_, level));
+    for (const Level& level : spec_.columns) table_.column_titles.push_back(title_of(spec_, level));
+    table_.title = spec_.title;
+    table_.note = spec_.note;
+    table_.metrics = spec_.metrics;
+    table_.scale = spec_.scale;
+    table_.decimals = spec_.decimals;
+    table_.best = spec_.best;
+  }
+
+  Heading heading(const Key& key, const std::vector<std::string>& axes,
+                  const std::vector<Level>& levels) const {
+    Heading heading;
+    for (std::size_t i = 0; i < axes.size(); ++i) heading.values[axes[i]] = key[i];
+    for (const Level& level : levels) {
+      std::vector<std::string> parts;
+      for (const std::string& axis : level) {
+        const std::string part = label_of(spec_, axis, heading.values[axis]);
+        if (!part.empty()) parts.push_back(part);
+      }
+      heading.labels.push_back(fmt::format("{}", fmt::join(parts, " ")));
+    }
+    return heading;
+  }
+
+  // ---------------------------------------------------------------- entries
+
+  void fill_entries() {
+    std::set<std::string> units;
+    for (const Key& row : row_keys_) {
+      std::vector<TableEntry> line;
+      for (const Key& column : column_keys_) {
+        const auto group = groups_.find({row, column});
+        line.push_back(group == groups_.end() ? TableEntry{} : entry_of(group->second, units));
+      }
+      table_.entries.push_back(std::move(line));
+    }
+    table_.units.assign(units.begin(), units.end());
+  }
+
+  TableEntry entry_of(const std::vector<Reading>& readings, std::set<std::string>& units) {
+    std::vector<std::pair<std::uint64_t, double>>
+        values;  // by seed: the sum must not depend on the rows' order
+    TableEntry entry;
+    for (const Reading& reading : readings) {
+      if (reading.value == nullptr) {
+        table_.missing.push_back({reading.cell->sweep, reading.cell->cell, reading.metric});
+        continue;
+      }
+      values.emplace_back(reading.cell->cell.seed, *reading.value->value);
+      entry.higher_is_better = reading.value->higher_is_better;
+      units.insert(reading.value->unit);
+      used_.insert(reading.value);
+    }
+    std::sort(values.begin(), values.end());
+    std::vector<double> numbers;
+    for (const auto& [seed, value] : values) numbers.push_back(value);
+    set_statistics(entry, numbers);
+    entry.expected = static_cast<std::int64_t>(readings.size());
+    entry.state = numbers.empty()                    ? EntryState::kMissing
+                  : numbers.size() < readings.size() ? EntryState::kPartial
+                                                     : EntryState::kValue;
+    return entry;
+  }
+
+  static void set_statistics(TableEntry& entry, const std::vector<double>& numbers) {
+    entry.n = static_cast<std::int64_t>(numbers.size());
+    if (numbers.empty()) return;
+    const auto count = static_cast<double>(numbers.size());
+    double sum = 0;
+    for (const double number : numbers) sum += number;
+    entry.mean = sum / count;
+    if (numbers.size() < 2) return;
+    double squares = 0;
+    for (const double number : numbers) squares += (number - entry.mean) * (number - entry.mean);
+    entry.std = std::sqrt(squares / (count - 1));
+  }
+
+  // ---------------------------------------------------------------- best and second
+
+  void mark_best() {
+    if (spec_.best == BestOf::kOff) return;
+    for (std::size_t column = 0; column < column_keys_.size(); ++column) {
+      std::map<std::string, std::vector<TableEntry*>> blocks;
+      for (std::size_t row = 0; row < row_keys_.size(); ++row) {
+        TableEntry& entry = table_.entries[row][column];
+        if (entry.n > 0) blocks[block_of(row)].push_back(&entry);
+      }
+      for (auto& [name, entries] : blocks) mark_block(entries);
+    }
+  }
+
+  // Rows whose numbers compare: with 'metric' among the row axes, only those of one metric.
+  std::string block_of(std::size_t row) const {
+    std::string name;
+    const auto& values = table_.rows[row].values;
+    const auto metric = values.find("metric");
+    if (metric != values.end()) name = metric->second;
+    if (spec_.best != BestOf::kBlock) return name;
+    for (std::size_t level = 0; level + 1 < spec_.rows.size(); ++level) {
+      for (const std::string& axis : spec_.rows[level]) name += '\n' + values.at(axis);
+    }
+    return name;
+  }
+
+  static void mark_block(std::vector<TableEntry*>& entries) {
+    if (entries.size() < 2) return;
+    const auto better = [](const TableEntry* a, const TableEntry* b) {
+      return a->higher_is_better ? a->mean > b->mean : a->mean < b->mean;
+    };
+    std::stable_sort(entries.begin(), entries.end(), better);
+    const double best = entries.front()->mean;
+    const auto second =
+        std::find_if(entries.begin(), entries.end(), [&](const TableEntry* e) { return e->mean != best; });
+    for (TableEntry* entry : entries) {
+      if (entry->mean == best) entry->mark = Mark::kBest;
+      // With several at the top there is no second place.
+      if (second - entries.begin() == 1 && entry->mean == (*second)->mean) entry->mark = Mark::kSecond;
+    }
+    if (second == entries.end()) {
+      for (TableEntry* entry : entries) entry->mark = Mark::kNone;  // all the same: nothing stands out
+    }
+  }
+
+  // ---------------------------------------------------------------- references
+
+  Status add_references() {
+    for (const Reference& reference : spec_.references) {
+      GAUNTLET_TRY(const std::vector<TableEntry> line, reference_line(reference));
+      const std::vector<Level>& levels = reference.as_row ? spec_.rows : spec_.columns;
+      Heading heading;
+      heading.reference = true;
+      heading.labels.assign(levels.size(), "");
+      heading.labels.front() = reference.label;
+      if (reference.as_row) {
+        table_.rows.push_back(std::move(heading));
+        table_.entries.push_back(line);
+      } else {
+        table_.columns.push_back(std::move(heading));
+        for (std::size_t row = 0; row < line.size(); ++row) table_.entries[row].push_back(line[row]);
+      }
+    }
+    return {};
+  }
+
+  // One entry per column (or row); per seed all readings that fall there must agree.
+  Result<std::vector<TableEntry>> reference_line(const Reference& reference) {
+    const std::vector<Key>& keys = reference.as_row ? column_keys_ : row_keys_;
+    std::vector<std::string> axes = reference.as_row ? column_axes_ : row_axes_;
+    const std::size_t n_lines = reference.as_row ? table_.columns.size() : table_.rows.size();
+    std::vector<TableEntry> line(n_lines);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      std::map<std::uint64_t, double> by_seed;
+      for (const Reading& reading : references_[reference.metric]) {
+        if (!reading.value->value || !agrees(reading, axes, keys[i])) continue;
+        const double value = *reading.value->value;
+        const auto [known, first] = by_seed.emplace(reading.cell->cell.seed, value);
+        if (!first && std::abs(known->second - value) > 1e-9) {
+          return fail(ErrorCode::kInvalid,
+                      "the reference {} is not the same for all entries it would stand for: {} and {} at "
+                      "seed {}; show it "
+                      "as a {} or narrow the filter",
+                      reference.metric, known->second, value, reading.cell->cell.seed,
+                      reference.as_row ? "column" : "row");
+        }
+        used_.insert(reading.value);
+      }
+      std::vector<double> numbers;
+      for (const auto& [seed, value] : by_seed) numbers.push_back(value);
+      set_statistics(line[i], numbers);
+      line[i].expected = line[i].n;
+      line[i].state = numbers.empty() ? EntryState::kBlank : EntryState::kValue;
+    }
+    return line;
+  }
+
+  // Whether the reading lies in the column or row of `key`; the metric axis does not count, the reference has
+  // its own.
+  static bool agrees(const Reading& reading, const std::vector<std::string>& axes, const Key& key) {
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      if (axes[i] != "metric" && value_of(*reading.cell, "", axes[i]) != key[i]) return false;
+    }
+    return true;
+  }
+
+  const TableSpec& spec_;
+  const CellSelection& selection_;
+  std::vector<std::string> row_axes_;
+  std::vector<std::string> column_axes_;
+  std::map<std::pair<Key, Key>, std::vector<Reading>> groups_;
+  std::map<std::string, std::vector<Reading>> references_;  ///< readings by metric
+  std::vector<Key> row_keys_;
+  std::vector<Key> column_keys_;
+  std::set<const ValueRow*> used_;
+  Table table_;
+};
+
+}  // namespace
+
+std::string MissingNumber::text() const {
+  std::string text =
+      fmt::format("{}: {} {} {} bits, defense {}", sweep, cell.dataset, cell.model, cell.bits, cell.defense);
+  if (!cell.variant.empty()) text += fmt::format(" ({})", cell.variant);
+  text += fmt::format(", attack {}", cell.attack);
+  if (cell.protocol != "none") text += fmt::format(" ({})", cell.protocol);
+  return text + fmt::format(", {}, seed {}: {}", cell.direction, cell.seed, metric);
+}
+
+Result<Table> make_table(db::Connection& connection, const TableSpec& spec) {
+  std::vector<std::string> metrics = spec.metrics;
+  for (const Reference& reference : spec.references) metrics.push_back(reference.metric);
+  GAUNTLET_TRY(const CellSelection selection, select_cells(connection, spec.filter, metrics));
+  return Pivot(spec, selection).make();
+}
+
+Result<Table> make_table(const std::filesystem::path& database, const TableSpec& spec) {
+  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
+  GAUNTLET_CHECK_OK(db::check_version(connection));
+  return make_table(connection, spec);
+}
+
+}  // namespace gauntlet::results

@@ -1,0 +1,135 @@
+#include "results/table/render.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/text.hpp"
+#include "results/table/render_parts.hpp"
+
+namespace gauntlet::results {
+namespace {
+
+bool is_percent(const Table& table) {
+  return table.scale == Scale::kPercent && table.units.size() == 1 && table.units.front() == "ratio";
+}
+
+std::string unit_text(const Table& table) {
+  if (is_percent(table)) return " in percent";
+  if (table.units.size() != 1 || table.units.front() == "ratio") return "";
+  return " in " + table.units.front();
+}
+
+std::set<std::int64_t> counts_of(const Table& table) {
+  std::set<std::int64_t> counts;
+  for (const auto& line : table.entries) {
+    for (const TableEntry& entry : line) {
+      if (entry.n > 0) counts.insert(entry.n);
+    }
+  }
+  return counts;
+}
+
+bool has_partial(const Table& table) {
+  return std::any_of(table.entries.begin(), table.entries.end(), [](const auto& line) {
+    return std::any_of(line.begin(), line.end(),
+                       [](const TableEntry& e) { return e.state == EntryState::kPartial; });
+  });
+}
+
+bool has_marks(const Table& table) {
+  return std::any_of(table.entries.begin(), table.entries.end(), [](const auto& line) {
+    return std::any_of(line.begin(), line.end(), [](const TableEntry& e) { return e.mark != Mark::kNone; });
+  });
+}
+
+std::string what_it_shows(const Table& table) {
+  std::string text = fmt::format("{}{}", fmt::join(table.metrics, ", "), unit_text(table));
+  if (shows_counts(table)) return text + "; mean ± sample standard deviation (number of seeds)";
+  const std::set<std::int64_t> counts = counts_of(table);
+  if (counts.empty()) return text;
+  if (*counts.begin() == 1) return text + "; one seed";
+  return text + fmt::format("; mean ± sample standard deviation over {} seeds", *counts.begin());
+}
+
+}  // namespace
+
+bool shows_counts(const Table& table) { return counts_of(table).size() > 1 || has_partial(table); }
+
+std::string entry_text(const Table& table, const TableEntry& entry, bool with_n) {
+  switch (entry.state) {
+    case EntryState::kBlank:
+      return "";
+    case EntryState::kMissing:
+      return "–";
+    case EntryState::kValue:
+    case EntryState::kPartial:
+      break;
+  }
+  const double factor = is_percent(table) ? 100 : 1;
+  std::string text = fmt::format("{:.{}f}", entry.mean * factor, table.decimals);
+  if (entry.n > 1) text += fmt::format(" ± {:.{}f}", entry.std * factor, table.decimals);
+  if (entry.state == EntryState::kPartial) return text + fmt::format(" ({} of {})", entry.n, entry.expected);
+  return with_n ? text + fmt::format(" ({})", entry.n) : text;
+}
+
+std::vector<std::size_t> shown_rows(const Table& table) {
+  std::vector<std::size_t> order;
+  for (const bool reference : {true, false}) {
+    for (std::size_t row = 0; row < table.rows.size(); ++row) {
+      if (table.rows[row].reference == reference) order.push_back(row);
+    }
+  }
+  return order;
+}
+
+std::vector<std::string> footer(const Table& table, std::string_view best, std::string_view second) {
+  std::vector<std::string> lines;
+  std::string first = what_it_shows(table);
+  if (has_marks(table)) {
+    first += fmt::format("; {} best, {} second in its {}", best, second,
+                         table.best == BestOf::kBlock ? "block" : "column");
+  }
+  lines.push_back(first + ".");
+  if (!table.missing.empty())
+    lines.push_back(fmt::format("– missing: {}.", count_of(table.missing.size(), "number")));
+  if (!table.note.empty()) lines.push_back(table.note);
+  const Provenance& from = table.provenance;
+  std::string source = fmt::format("{} of {}", count_of(static_cast<std::size_t>(from.n_values), "number"),
+                                   count_of(static_cast<std::size_t>(from.n_jobs), "job"));
+  if (!from.revisions.empty()) source += fmt::format("; code {}", fmt::join(from.revisions, ", "));
+  if (!from.versions.empty()) source += fmt::format("; {}", fmt::join(from.versions, ", "));
+  if (!from.devices.empty()) source += fmt::format("; on {}", fmt::join(from.devices, ", "));
+  lines.push_back(source + ".");
+  lines.push_back("SHA-256 of the values: " + from.values_sha256);
+  return lines;
+}
+
+Result<Format> format_from(std::string_view name) {
+  if (name == "md") return Format::kMarkdown;
+  if (name == "csv") return Format::kCsv;
+  if (name == "json") return Format::kJson;
+  if (name == "text") return Format::kText;
+  const std::vector<std::string> known = {"md", "csv", "json", "text"};
+  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, known));
+}
+
+std::string render(const Table& table, Format format) {
+  switch (format) {
+    case Format::kMarkdown:
+      return render_markdown(table);
+    case Format::kCsv:
+      return render_csv(table);
+    case Format::kJson:
+      return render_json(table);
+    case Format::kText:
+      return render_text(table, false);
+    case Format::kTerminal:
+      return render_text(table, true);
+  }
+  return "";
+}
+
+}  // namespace gauntlet::results
