@@ -165,12 +165,14 @@ Status read_annotations(std::string_view text, Annotations& annotations) {
   constexpr std::string_view kClose = "</annotation>";
   return for_each_line(text, [&](std::string_view line, std::size_t) -> Status {
     line = trimmed(line);
-    if (!line.starts_with(kOpen) || !line.ends_with(kClose)) return {};
-    line.remove_prefix(kOpen.size());
-    line.remove_suffix(kClose.size());
-    const std::size_t quote = line.find("\">");
-    if (quote == std::string_view::npos || line.find('"') != quote) return {};
-    annotations.emplace(decode_entities(line.substr(0, quote)), decode_entities(line.substr(quote + 2)));
+    const std::size_t close = line.find(kClose);  // a comment may follow
+    if (!line.starts_with(kOpen) || close == std::string_view::npos) return {};
+    line = line.substr(kOpen.size(), close - kOpen.size());
+    const std::size_t quote = line.find('"');
+    const std::size_t end = line.find('>', std::min(quote, line.size()));
+    if (end == std::string_view::npos) return {};
+    if (line.substr(quote, end - quote).find(" type=") != std::string_view::npos) return {};
+    annotations.emplace(decode_entities(line.substr(0, quote)), decode_entities(line.substr(end + 1)));
     return {};
   });
 }
