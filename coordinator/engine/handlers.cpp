@@ -98,7 +98,10 @@ Decision on_cancel(State& state, const Now& now, const std::vector<JobId>& jobs,
     cancel_job(state, now, id, reason, decision);
     cancelled.push_back(id);
   }
-  for (const JobId id : cancelled) block_dependants(state, now, id, id, decision.transitions);
+  for (const JobId id : cancelled) {
+    block_dependants(state, now, id, id, decision.transitions);
+    unblock_dependants(state, now, id, decision.transitions);  // those blocked through it now have it as the culprit
+  }
   place_into(state, now, decision);
   return decision;
 }

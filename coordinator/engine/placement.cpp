@@ -16,7 +16,7 @@ struct QueueRef {
 /// A worker kept for a job that was passed too often.
 struct Reservation {
   WorkerId worker;
-  QueueRef owner;
+  std::uint32_t shape = 0;  ///< jobs of this shape may take it, whichever sweep's turn it is
   spec::Resources asked;
   std::int32_t priority = 0;
 };
@@ -126,7 +126,7 @@ class Round {
     }
     if (kept == nullptr) return;
     waiting.reserved = kept->id;
-    reservations_.push_back({kept->id, ref, asked, state_.sweeps()[ref.sweep].row.priority});
+    reservations_.push_back({kept->id, waiting.shape, asked, state_.sweeps()[ref.sweep].row.priority});
   }
 
   static bool has_more_free(const Worker& one, const Worker& other, const spec::Resources& asked) {
@@ -144,10 +144,11 @@ class Round {
   }
 
   /// Whether the worker may take the job without touching what it keeps for another.
-  bool respects_reservation(const Worker& worker, QueueRef ref, const spec::Resources& asked) const {
+  bool respects_reservation(const Worker& worker, QueueRef ref, std::uint32_t shape) const {
     const Reservation* kept = reservation_of(worker.id);
-    if (kept == nullptr || (kept->owner.sweep == ref.sweep && kept->owner.queue == ref.queue)) return true;
+    if (kept == nullptr || kept->shape == shape) return true;
     if (state_.sweeps()[ref.sweep].row.priority > kept->priority) return true;
+    const spec::Resources& asked = state_.shape(shape).job.resources;
     const auto free_gpus = static_cast<std::int64_t>(std::popcount(worker.free_gpus));
     const std::int64_t total = worker.offer.cpus;
     const auto leaves = [](std::int64_t free, std::int64_t mine, std::int64_t its) {
@@ -160,7 +161,7 @@ class Round {
   }
 
   bool can_take(Worker& worker, QueueRef ref, std::uint32_t shape, const spec::Resources& asked) const {
-    return fits_now(worker, asked) && state_.hosts(worker, shape) && respects_reservation(worker, ref, asked);
+    return fits_now(worker, asked) && state_.hosts(worker, shape) && respects_reservation(worker, ref, shape);
   }
 
   Worker* choose_worker(QueueRef ref) {
@@ -216,9 +217,7 @@ class Round {
     from.heap.pop_back();
     from.overtaken = 0;
     from.reserved = {};
-    std::erase_if(reservations_, [&](const Reservation& kept) {
-      return kept.owner.sweep == ref.sweep && kept.owner.queue == ref.queue;
-    });
+    std::erase_if(reservations_, [&](const Reservation& kept) { return kept.shape == from.shape; });
     const spec::Resources& asked = state_.shape(from.shape).job.resources;
     Leased lease{.lease = state_.next_lease(),
                  .worker = worker.id,

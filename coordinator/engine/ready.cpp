@@ -79,11 +79,15 @@ void State::activate(std::uint32_t sweep_index) {
   active_sweeps_.push_back(sweep_index);
 }
 
+bool State::is_ready_in(std::uint32_t number, std::uint32_t sweep) const {
+  const Job& entry = jobs_[number];
+  const auto* queued = std::get_if<Queued>(&entry.state);
+  return queued != nullptr && queued->not_before == SteadyTime{} && entry.home == sweep;
+}
+
 bool State::clean_top(std::uint32_t sweep, ReadyQueue& queue) {
   while (!queue.heap.empty()) {
-    const Job& top = jobs_[queue.heap.front()];
-    const auto* queued = std::get_if<Queued>(&top.state);
-    if (queued != nullptr && queued->not_before == SteadyTime{} && top.home == sweep) return true;
+    if (is_ready_in(queue.heap.front(), sweep)) return true;
     std::pop_heap(queue.heap.begin(), queue.heap.end(), std::greater<>{});
     queue.heap.pop_back();
   }
@@ -105,27 +109,25 @@ void State::drop_idle_sweeps() {
 }
 
 void State::set_paused(std::uint32_t sweep_index, bool paused) {
-  Sweep& sweep = sweeps_[sweep_index];
-  if (sweep.row.paused == paused) return;
-  sweep.row.paused = paused;
-  if (!paused) {
-    activate(sweep_index);
-    drop_idle_sweeps();
-    return;
-  }
+  Sweep& changed = sweeps_[sweep_index];
+  if (changed.row.paused == paused) return;
+  changed.row.paused = paused;
+  if (!paused) activate(sweep_index);
   drop_idle_sweeps();
-  std::vector<JobId> shared;  // jobs that a running sweep wants too go on there
-  for (ReadyQueue& queue : sweep.queues) {
-    queue.overtaken = 0;
-    queue.reserved = {};
-    for (const std::uint32_t number : queue.heap) {
-      const JobId id{number};
-      const auto* queued = std::get_if<Queued>(&job(id).state);
-      if (queued == nullptr || queued->not_before != SteadyTime{} || job(id).home != sweep_index) continue;
-      if (best_home(id) != sweep_index) shared.push_back(id);
+  std::vector<JobId> moving;  // ready jobs of paused sweeps that a sweep going on wants too
+  for (std::uint32_t index = 0; index < sweeps_.size(); ++index) {
+    Sweep& sweep = sweeps_[index];
+    if (!sweep.row.paused || (paused && index != sweep_index)) continue;
+    for (ReadyQueue& queue : sweep.queues) {
+      queue.overtaken = 0;
+      queue.reserved = {};
+      for (const std::uint32_t number : queue.heap) {
+        if (is_ready_in(number, index) && !sweeps_[best_home(JobId{number})].row.paused)
+          moving.emplace_back(JobId{number});
+      }
     }
   }
-  for (const JobId id : shared) push_ready(id);
+  for (const JobId id : moving) push_ready(id);
 }
 
 }  // namespace gauntlet::engine

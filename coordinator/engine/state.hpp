@@ -241,6 +241,8 @@ class State {
   void count_free(Worker& worker);
   [[nodiscard]] std::uint32_t best_home(JobId id) const;
   void activate(std::uint32_t sweep);
+  /// Whether an entry of the sweep's ready queues is valid.
+  [[nodiscard]] bool is_ready_in(std::uint32_t number, std::uint32_t sweep) const;
   [[nodiscard]] Status add_job(const JobRow& row, const std::vector<std::uint32_t>& shapes);
   [[nodiscard]] Status add_needs(std::span<const NeedRow> needs);
   [[nodiscard]] Status add_member(const MemberRow& member);

@@ -315,6 +315,17 @@ TEST(Cancel, OfASweepKeepsWhatAnotherUnfinishedSweepWants) {
   EXPECT_EQ(world.tag(3), JobStateTag::kCancelled);
 }
 
+TEST(Cancel, OfABlockedJobMakesItTheCulpritOfWhatItHeldUp) {
+  World world;
+  world.submit(1, {{}, {.needs = {1}}, {.needs = {2}}});
+  const WorkerId worker = world.join(World::offer("a", 1));
+  world.report(worker, world.take(worker, 1), ErrorCode::kInvalid);
+  world.keep(on_cancel(world.state, world.now(), {JobId{2}}, {}, ""));
+  EXPECT_EQ(std::get<Blocked>(world.state.job(JobId{3}).state).culprit, JobId{2});
+  world.keep(on_retry(world.state, world.now(), {JobId{1}}));
+  EXPECT_EQ(world.tag(3), JobStateTag::kBlocked);
+}
+
 TEST(Cancel, LeavesEndedJobsAlone) {
   World world;
   world.submit(1, {{}});
@@ -342,6 +353,18 @@ TEST(Pause, JobsSharedWithARunningSweepGoOn) {
   world.submit(2, {}, 0, {2});
   world.keep(on_pause(world.state, world.now(), SweepId{1}, true));
   const WorkerId worker = world.join(World::offer("a", 8));
+  EXPECT_THAT(world.jobs_of(worker), ElementsAre(2U));
+}
+
+TEST(Pause, ResumingOneSweepBringsTheJobsItSharesWithAPausedOne) {
+  World world;
+  world.submit(1, {{}, {}});
+  world.submit(2, {}, 0, {2});
+  world.keep(on_pause(world.state, world.now(), SweepId{2}, true));
+  world.keep(on_pause(world.state, world.now(), SweepId{1}, true));
+  const WorkerId worker = world.join(World::offer("a", 8));
+  EXPECT_THAT(world.jobs_of(worker), IsEmpty());
+  world.keep(on_pause(world.state, world.now(), SweepId{2}, false));
   EXPECT_THAT(world.jobs_of(worker), ElementsAre(2U));
 }
 

@@ -162,6 +162,20 @@ TEST(Placement, AnEightGpuJobIsNotStarvedByJobsOfAnotherSweep) {
   EXPECT_THAT(world.jobs_of(worker), ElementsAre(wide));
 }
 
+TEST(Placement, AReservationServesEverySweepWithSuchJobs) {
+  World world;
+  world.submit(1, many(20, {.resources = ask(1)}));
+  world.submit(2, {{.resources = ask(4)}});
+  world.submit(3, {{.resources = ask(4)}});
+  const WorkerId worker = world.join(World::offer("a", 4));
+  for (int n_ended = 0; n_ended < 22; ++n_ended) {
+    ASSERT_THAT(world.jobs_of(worker), testing::Not(IsEmpty()))
+        << "everything waits for a reservation nobody may use";
+    world.report(worker, world.take(worker, world.jobs_of(worker).back()));
+  }
+  EXPECT_EQ(world.state.counts()[static_cast<std::size_t>(JobStateTag::kDone)], 22U);
+}
+
 TEST(Placement, AReservationLetsPassWhatItDoesNotNeed) {
   World world;
   const WorkerId worker = world.join(World::offer("a", 8, 64, 1));

@@ -169,7 +169,6 @@ class History {
     world_.advance(Milliseconds(60000));
     world_.keep(on_tick(world_.state, world_.now()));
     const WorkerId worker = world_.join(World::offer("good", 4, 16, 2));
-    world_.held[worker.value].clear();
     for (int n_rounds = 0; n_rounds < 400 && !all_done() && !testing::Test::HasFailure(); ++n_rounds) {
       world_.keep(on_retry(world_.state, world_.now(), all_jobs()));
       while (!world_.held[worker.value].empty()) {
