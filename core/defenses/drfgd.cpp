@@ -3,6 +3,7 @@
 // before the target hashes it. docs/drfgd.md lists what the paper leaves open and what is chosen here.
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -275,11 +276,12 @@ Result<models::Losses> run_epoch(DrfgdTrainer& trainer, const TrainingPairs& pai
     sums.add(trainer.step(pairs.batch(rows, config.batch)));
   }
   const models::Losses means = sums.means(*setup.communicator);
-  for (const auto& [name, value] : means) {
-    if (name == "total" || std::isfinite(value)) continue;
+  const auto broken =
+      std::ranges::find_if(means, [](const auto& loss) { return !std::isfinite(loss.second); });
+  if (broken != means.end()) {
     return fail(ErrorCode::kDiverged,
                 "drfgd: loss '{}' of the {} network became {} in epoch {}; a smaller lr may help (it is {})",
-                name, name_of(setup.modality), value, epoch, config.lr);
+                broken->first, name_of(setup.modality), broken->second, epoch, config.lr);
   }
   return means;
 }

@@ -33,7 +33,9 @@ struct DrfgdConfig {
   double lr = 1e-3, beta1 = 0.5, beta2 = 0.999;
 
   std::int64_t craft_steps = 20;
-  double craft_epsilon_image = 4.0 / 255, craft_epsilon_text = 0.05;
+  double craft_epsilon_image = 4.0 / 255, craft_step_image = 0;
+  double craft_epsilon_text = 0.05, craft_step_text = 0.006;
+  double craft_tau = 0.05;
 
   static void fields(auto& self, auto& visit) {
     networks(self, visit);
@@ -118,8 +120,13 @@ struct DrfgdConfig {
                   "4/255 here.",
            .min = 0,
            .max = 1});
+    visit("craft_step_image", self.craft_step_image,
+          {.doc = "Their step on pictures; 0 means 3/8 of the radius.", .min = 0, .max = 1});
     visit("craft_epsilon_text", self.craft_epsilon_text,
           {.doc = "Their L-infinity radius on texts.", .min = 0, .max = 1});
+    visit("craft_step_text", self.craft_step_text, {.doc = "Their step on texts.", .min = 0, .max = 1});
+    visit("craft_tau", self.craft_tau,
+          {.doc = "Temperature of the loss they follow.", .min = 1e-3, .max = 100});
   }
 };
 
