@@ -205,9 +205,10 @@ class Writer {
 Error explained(Error error, const QueryOptions& options) {
   if (error.code == ErrorCode::kTimedOut) {
     error.message = fmt::format("the query was stopped after {}", human_duration(options.time_limit_s));
-  } else if (error.code == ErrorCode::kRefused && error.message.find("not authorized") != std::string::npos) {
-    error.message =
-        "queries may only read: this one would write, attach a file, change a setting or load code";
+  } else if (error.message.find("not authorized") != std::string::npos ||
+             error.message.find("authorization denied") != std::string::npos) {
+    error.code = ErrorCode::kRefused;
+    error.message = "queries may only read: this one would write, attach a file, change a setting or load code";
   }
   return error;
 }

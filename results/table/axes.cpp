@@ -66,6 +66,7 @@ std::string label_of(const TableSpec& spec, const std::string& axis, const std::
     const auto label = labels->second.find(value);
     if (label != labels->second.end()) return label->second;
   }
+  if (axis == "bits") return value + " bits";
   const std::size_t slash = axis == "variant" ? value.find('/') : std::string::npos;
   return slash == std::string::npos ? value : value.substr(slash + 1);
 }

@@ -35,11 +35,13 @@ class Pivot {
     GAUNTLET_CHECK_OK(check_versions());
     place_readings();
     if (groups_.empty()) return nothing_found();
+    if (!spec_.shows("sweep")) merge_sweeps();
     for (const auto& [place, readings] : groups_) GAUNTLET_CHECK_OK(check_group(readings));
     GAUNTLET_CHECK_OK(check_columns());
     fill_headings();
     fill_entries();
     mark_best();
+    if (spec_.collapse) collapse_levels();
     GAUNTLET_CHECK_OK(add_references());
     table_.provenance = provenance_of(selection_, used_);
     return std::move(table_);
@@ -68,6 +70,25 @@ class Pivot {
 
   void place(Reading reading) {
     groups_[{row_key(reading), column_key(reading)}].push_back(std::move(reading));
+  }
+
+  // Two sweeps may ask for the same cell; a number of the same job, or one that both miss, counts once.
+  void merge_sweeps() {
+    for (auto& [where, readings] : groups_) {
+      const auto same = [](const Reading& a, const Reading& b) {
+        if (a.cell->sweep == b.cell->sweep || a.cell->cell != b.cell->cell || a.metric != b.metric)
+          return false;
+        if ((a.value == nullptr) != (b.value == nullptr)) return false;
+        return a.value == nullptr || a.value->job_id == b.value->job_id;
+      };
+      std::vector<Reading> kept;
+      for (Reading& reading : readings) {
+        const bool known =
+            std::any_of(kept.begin(), kept.end(), [&](const Reading& k) { return same(k, reading); });
+        if (!known) kept.push_back(std::move(reading));
+      }
+      readings = std::move(kept);
+    }
   }
 
   Key key_of(const Reading& reading, const std::vector<std::string>& axes) const {
@@ -179,6 +200,26 @@ class Pivot {
     table_.scale = spec_.scale;
     table_.decimals = spec_.decimals;
     table_.best = spec_.best;
+  }
+
+  // Row levels that say the same on every row go into the title; the last level stays.
+  void collapse_levels() {
+    std::vector<std::string> constant;
+    for (std::size_t level = 0; level + 1 < table_.row_titles.size();) {
+      const std::string label = table_.rows.front().labels[level];
+      const bool same = std::all_of(table_.rows.begin(), table_.rows.end(),
+                                    [&](const Heading& row) { return row.labels[level] == label; });
+      if (!same) {
+        ++level;
+        continue;
+      }
+      const auto at = static_cast<std::ptrdiff_t>(level);
+      for (Heading& row : table_.rows) row.labels.erase(row.labels.begin() + at);
+      table_.row_titles.erase(table_.row_titles.begin() + at);
+      if (!label.empty()) constant.push_back(label);
+    }
+    if (constant.empty()) return;
+    table_.title += fmt::format("{}{}", table_.title.empty() ? "" : ": ", fmt::join(constant, ", "));
   }
 
   Heading heading(const Key& key, const std::vector<std::string>& axes,
@@ -300,10 +341,9 @@ class Pivot {
   Status add_references() {
     for (const Reference& reference : spec_.references) {
       GAUNTLET_TRY(const std::vector<TableEntry> line, reference_line(reference));
-      const std::vector<Level>& levels = reference.as_row ? spec_.rows : spec_.columns;
       Heading heading;
       heading.reference = true;
-      heading.labels.assign(levels.size(), "");
+      heading.labels.assign(reference.as_row ? table_.row_titles.size() : table_.column_titles.size(), "");
       heading.labels.front() = reference.label;
       if (reference.as_row) {
         table_.rows.push_back(std::move(heading));

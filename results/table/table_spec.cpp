@@ -45,8 +45,8 @@ class SpecReader {
  private:
   void read_member(const std::string& key, const YAML::Node& name, const YAML::Node& value) {
     static const std::vector<std::string> known = {
-        "gauntlet_table", "title", "filter", "metric", "rows",  "columns",    "scale",
-        "decimals",       "best",  "labels", "titles", "order", "references", "note"};
+        "gauntlet_table", "title",  "filter", "metric", "rows",       "columns",  "scale", "decimals",
+        "best",           "labels", "titles", "order",  "references", "collapse", "note"};
     if (key == "gauntlet_table") return read_version(value);
     if (key == "title") return read_text(value, key, spec_.title);
     if (key == "note") return read_text(value, key, spec_.note);
@@ -64,6 +64,7 @@ class SpecReader {
     if (key == "titles") return read_titles(value);
     if (key == "order") return read_order(value);
     if (key == "references") return read_references(value);
+    if (key == "collapse") return read_collapse(value);
     problem(name, unknown_name_message("key", key, known));
   }
 
@@ -162,6 +163,14 @@ class SpecReader {
     } else {
       problem(value, fmt::format("best is column, block or off, not {}", shown(value)));
     }
+  }
+
+  void read_collapse(const YAML::Node& value) {
+    const std::string text = value.IsScalar() ? value.Scalar() : "";
+    if (text != "true" && text != "false") {
+      problem(value, fmt::format("collapse is true or false, not {}", shown(value)));
+    }
+    spec_.collapse = text == "true";
   }
 
   void read_labels(const YAML::Node& value) {

@@ -53,6 +53,7 @@ struct TableSpec {
   std::map<std::string, std::string> titles;
   std::map<std::string, std::vector<std::string>> order;
   std::vector<Reference> references;
+  bool collapse = false;  ///< row levels with one label in all rows go into the title
   std::string note;
 
   /// Whether the axis ("metric" too) is on rows or columns.
