@@ -1,0 +1,67 @@
+// gauntlet coordinator: serves a work folder until it is stopped.
+#include "cli/support/logging.hpp"
+#include "cli/support/options.hpp"
+#include "cli/support/output.hpp"
+#include "cli/verb.hpp"
+#include "coordinator/net/server.hpp"
+#include "core/base/files.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+struct Options {
+  FolderOptions folder;
+  coordinator::ServeOptions serve;
+  std::string log_level = "info";
+  bool stop = false;
+};
+
+Result<int> stop_running(const Options& options) {
+  GAUNTLET_TRY(client::Client client, client::Client::connect(options.folder.workdir));
+  proto::Frame request;
+  request.mutable_shutdown_request();
+  GAUNTLET_CHECK_OK(client.request(std::move(request)));
+  return 0;
+}
+
+Result<int> run(Options& options) {
+  if (options.stop) return stop_running(options);
+  GAUNTLET_CHECK_OK(start_logging(options.log_level));
+  GAUNTLET_CHECK_OK(make_directories(options.folder.workdir));
+  options.serve.workdir = options.folder.workdir;
+  options.serve.database = options.folder.database;
+  return coordinator::serve(options.serve);
+}
+
+Action declare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->folder.add_to(app);
+  app.add_option("--address", options->serve.address, "Address to listen on (default: this machine only)");
+  app.add_option("--port", options->serve.port,
+                 "Port to listen on (default: any free one; coordinator.json says which)");
+  app.add_option("--heartbeat-ms", options->serve.heartbeat_ms,
+                 "A worker silent for three of these is lost (default 5000)")
+      ->check(CLI::Range(10, 3'600'000));
+  app.add_option("--grace-ms", options->serve.grace_ms,
+                 "Time a worker has to come back after its connection closed")
+      ->check(CLI::Range(0, 3'600'000));
+  app.add_flag("--exit-when-unused", options->serve.exit_when_unused,
+               "End once no client is connected any more");
+  app.add_option("--log-level", options->log_level, "debug, info, warn, error or off");
+  app.add_flag("--stop", options->stop, "Stop the coordinator that serves the work folder");
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+extern const Verb coordinator_verb;
+constinit const Verb coordinator_verb{
+    .name = "coordinator",
+    .summary = "Serve a work folder: keep its jobs and numbers, give work to workers",
+    .examples =
+        "  gauntlet coordinator --workdir /data/runs --address 0.0.0.0 --port 7000\n"
+        "  gauntlet coordinator --workdir /data/runs --stop\n",
+    .declare = &declare,
+};
+
+}  // namespace gauntlet::cli

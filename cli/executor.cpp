@@ -1,0 +1,30 @@
+// gauntlet executor: runs the jobs that need no torch; started by the worker agent.
+#include "worker/executor/executor.hpp"
+
+#include "cli/verb.hpp"
+#include "worker/executor/light_runner.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+Action declare(CLI::App& app) {
+  const auto fd = std::make_shared<int>(-1);
+  app.add_option("--fd", *fd, "Socket to the agent")->required()->check(CLI::NonNegativeNumber);
+  return [fd]() -> Result<int> {
+    worker::LightRunner runner;
+    return worker::run_executor(*fd, runner);
+  };
+}
+
+}  // namespace
+
+extern const Verb executor_verb;
+constinit const Verb executor_verb{
+    .name = "executor",
+    .summary = "Run jobs told over a socket",
+    .examples = "  gauntlet executor --fd 3\n",
+    .declare = &declare,
+    .hidden = true,
+};
+
+}  // namespace gauntlet::cli

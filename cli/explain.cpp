@@ -1,0 +1,61 @@
+// gauntlet explain: why a job is in the state it is in.
+#include "cli/support/options.hpp"
+#include "cli/support/output.hpp"
+#include "cli/support/status_text.hpp"
+#include "cli/verb.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+struct Options {
+  std::string key;
+  ConnectOptions connect;
+  bool json = false;
+};
+
+Result<int> run(const Options& options) {
+  GAUNTLET_TRY(client::Client client, options.connect.connect());
+  proto::Frame request;
+  request.mutable_explain_request()->set_key_prefix(options.key);
+  GAUNTLET_TRY(const proto::Frame answer, client.request(std::move(request)));
+  if (!answer.has_explain_reply()) {
+    return fail(ErrorCode::kInternal, "the coordinator answered with '{}'",
+                proto::name_of(answer.body_case()));
+  }
+  const proto::ExplainReply& reply = answer.explain_reply();
+  if (options.json) {
+    GAUNTLET_CHECK_OK(print_json(
+        Json{{"format", 1},
+             {"key", key_hex(reply.key())},
+             {"kind", reply.kind()},
+             {"title", reply.title()},
+             {"state", reply.state()},
+             {"reasons", std::vector<std::string>(reply.reasons().begin(), reply.reasons().end())}}));
+    return 0;
+  }
+  std::string text =
+      fmt::format("{}  {}: {}\n", key_hex(reply.key()).substr(0, 12), reply.title(), reply.state());
+  for (const std::string& reason : reply.reasons()) text += fmt::format("  {}\n", reason);
+  GAUNTLET_CHECK_OK(print(text));
+  return 0;
+}
+
+Action declare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("key", options->key, "First digits of a job's key (at least 4)")->required();
+  options->connect.add_to(app);
+  add_json(app, options->json);
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+extern const Verb explain_verb;
+constinit const Verb explain_verb{
+    .name = "explain",
+    .summary = "Why a job waits, is blocked or failed",
+    .examples = "  gauntlet explain 3fa9c2\n",
+    .declare = &declare,
+};
+
+}  // namespace gauntlet::cli

@@ -1,0 +1,9 @@
+// What most verbs include: compiled once.
+#pragma once
+
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+
+#include "core/pch.hpp"
+#include "schemas/protocol.pb.h"

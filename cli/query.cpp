@@ -1,0 +1,64 @@
+// gauntlet query: questions to the database, which cannot change it.
+#include "results/query/query.hpp"
+
+#include "cli/support/options.hpp"
+#include "cli/support/output.hpp"
+#include "cli/verb.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+struct Options {
+  std::string sql;
+  std::string where;
+  std::string format = "table";
+  double time_limit_s = 60;
+  FolderOptions folder;
+  bool json = false;
+};
+
+Result<int> run(const Options& options) {
+  if (options.sql.empty() == options.where.empty()) {
+    return fail(ErrorCode::kInvalid, "'gauntlet query' takes either one SELECT or --where CONDITION");
+  }
+  results::QueryOptions query;
+  GAUNTLET_TRY(query.format, results::output_format_from(options.json ? "json" : options.format));
+  query.time_limit_s = options.time_limit_s;
+  const std::filesystem::path database = options.folder.database_path();
+  GAUNTLET_TRY(const std::string text, options.where.empty()
+                                           ? results::run_query(database, options.sql, query)
+                                           : results::run_where(database, options.where, query));
+  GAUNTLET_CHECK_OK(print(text));
+  return 0;
+}
+
+Action declare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("sql", options->sql,
+                 "One SELECT over v_results, v_jobs, v_attempts, v_curves, v_cells, v_missing");
+  app.add_option("--where", options->where,
+                 "Rows of v_results that match, e.g. \"defense=drfgd and bits=32\"")
+      ->type_name("CONDITION");
+  app.add_option("--format", options->format, "table, csv, json, jsonl or md");
+  app.add_option("--time-limit", options->time_limit_s,
+                 "Seconds before it is given up (default 60; 0 = none)")
+      ->check(CLI::NonNegativeNumber);
+  options->folder.add_to(app);
+  add_json(app, options->json);
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+extern const Verb query_verb;
+constinit const Verb query_verb{
+    .name = "query",
+    .summary = "Ask the database in SQL, read-only",
+    .examples =
+        "  gauntlet query --where \"defense=drfgd and metric=map\"\n"
+        "  gauntlet query \"SELECT defense, avg(value) FROM v_results WHERE metric='map' GROUP BY 1\"\n"
+        "  gauntlet query \"SELECT * FROM v_missing\" --format csv\n",
+    .declare = &declare,
+};
+
+}  // namespace gauntlet::cli

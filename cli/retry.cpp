@@ -1,0 +1,59 @@
+// gauntlet retry: failed, lost and cancelled jobs start over.
+#include "cli/support/options.hpp"
+#include "cli/support/output.hpp"
+#include "cli/support/selection.hpp"
+#include "cli/verb.hpp"
+#include "core/base/text.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+struct Options {
+  SelectionOptions selection;
+  ConnectOptions connect;
+  bool failed = false;
+  bool cancelled = false;
+  bool json = false;
+};
+
+Result<int> run(const Options& options) {
+  if (options.selection.empty() && !options.failed && !options.cancelled) {
+    return fail(ErrorCode::kInvalid,
+                "'gauntlet retry' needs a sweep, --failed, --cancelled, --key or --where");
+  }
+  GAUNTLET_TRY(client::Client client, options.connect.connect());
+  proto::Frame request;
+  GAUNTLET_TRY(proto::Selection selection, options.selection.resolve(client));
+  if (options.failed || !options.cancelled) selection.add_states("failed");
+  if (options.cancelled || !options.failed) selection.add_states("cancelled");
+  *request.mutable_retry_request()->mutable_selection() = std::move(selection);
+  GAUNTLET_TRY(const std::uint64_t n_jobs, request_change(client, std::move(request)));
+  GAUNTLET_CHECK_OK(options.json ? print_json(Json{{"format", 1}, {"jobs", n_jobs}})
+                                 : print(fmt::format("{} to run again\n", count_of(n_jobs, "job"))));
+  return 0;
+}
+
+Action declare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->selection.add_to(app);
+  app.add_flag("--failed,--lost", options->failed,
+               "Failed jobs only, those that lost their worker too often among them");
+  app.add_flag("--cancelled", options->cancelled, "Cancelled jobs only");
+  options->connect.add_to(app);
+  add_json(app, options->json);
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+extern const Verb retry_verb;
+constinit const Verb retry_verb{
+    .name = "retry",
+    .summary = "Run failed, lost and cancelled jobs again",
+    .examples =
+        "  gauntlet retry quickstart\n"
+        "  gauntlet retry --failed --where \"model=cpah\"\n",
+    .declare = &declare,
+};
+
+}  // namespace gauntlet::cli

@@ -1,0 +1,141 @@
+#include "cli/support/progress.hpp"
+
+#include "cli/support/output.hpp"
+#include "core/base/text.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+constexpr int kMaxRunningShown = 8;
+constexpr Milliseconds kFrame{100};
+const SystemClock kClock;
+
+std::uint64_t count_in(const proto::SweepStatus& sweep, const char* state) {
+  const auto found = sweep.jobs().find(state);
+  return found == sweep.jobs().end() ? 0 : found->second;
+}
+
+std::string bar(double fraction) {
+  constexpr std::size_t kWidth = 12;
+  const auto filled = static_cast<std::size_t>(std::clamp(fraction, 0.0, 1.0) * kWidth);
+  return "[" + std::string(filled, '=') + std::string(kWidth - filled, ' ') + "]";
+}
+
+std::string main_loss(const proto::AttemptProgress& progress) {
+  if (progress.losses().empty()) return "";
+  const auto total = progress.losses().find("total");
+  const double loss = total != progress.losses().end() ? total->second : progress.losses().begin()->second;
+  return fmt::format(", loss {:.4g}", loss);
+}
+
+/// Cut to the terminal's width, whole code points only.
+std::string fitted(const std::string& line, std::size_t width) {
+  std::size_t columns = 0;
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    const bool starts_point = (static_cast<unsigned char>(line[at]) & 0xc0) != 0x80;
+    if (starts_point && ++columns > width) return line.substr(0, at);
+  }
+  return line;
+}
+
+}  // namespace
+
+JobCounts counts_of(const proto::SweepStatus& sweep) {
+  JobCounts counts;
+  for (const auto& [state, n] : sweep.jobs()) counts.total += n;
+  counts.done = count_in(sweep, "done");
+  counts.running = count_in(sweep, "leased");
+  counts.open = count_in(sweep, "waiting") + count_in(sweep, "queued") + counts.running;
+  counts.failed = count_in(sweep, "failed");
+  counts.blocked = count_in(sweep, "blocked");
+  counts.cancelled = count_in(sweep, "cancelled");
+  counts.reused = sweep.reused();
+  return counts;
+}
+
+std::string summary_of(const proto::SweepStatus& sweep) {
+  const JobCounts counts = counts_of(sweep);
+  std::string line =
+      fmt::format("{}: {} of {} done", sweep.name(), counts.done, count_of(counts.total, "job"));
+  if (counts.reused > 0) line += fmt::format(" ({} reused)", counts.reused);
+  if (counts.running > 0) line += fmt::format(", {} running", counts.running);
+  line += fmt::format(", {} failed", counts.failed);
+  if (counts.blocked > 0) line += fmt::format(", {} blocked by them", counts.blocked);
+  if (counts.cancelled > 0) line += fmt::format(", {} cancelled", counts.cancelled);
+  if (sweep.paused()) line += ", paused";
+  if (counts.open > 0 && sweep.eta_s() >= 0)
+    line += fmt::format(", about {} left", human_duration(sweep.eta_s()));
+  return line;
+}
+
+std::string line_of(const proto::RunningJob& job) {
+  const proto::AttemptProgress& progress = job.progress();
+  std::string line = job.title();
+  if (job.attempt() > 1) line += fmt::format(" (attempt {})", job.attempt());
+  if (progress.epochs() > 0) {
+    line += fmt::format(": epoch {}/{}", progress.epoch(), progress.epochs());
+  } else if (!progress.phase().empty()) {
+    line += ": " + progress.phase();
+  }
+  line += main_loss(progress);
+  if (progress.rate() > 0) line += fmt::format(", {:.0f}/s", progress.rate());
+  return line;
+}
+
+ProgressView::ProgressView(bool animated, Milliseconds interval)
+    : animated_(animated), interval_(animated ? kFrame : interval) {}
+
+void ProgressView::clear() {
+  if (n_drawn_ == 0) return;
+  note(fmt::format("\r\x1b[{}A\x1b[J", n_drawn_));
+  n_drawn_ = 0;
+}
+
+void ProgressView::draw(const std::vector<std::string>& lines) {
+  const std::size_t width = terminal_width();
+  std::string text = n_drawn_ == 0 ? "" : fmt::format("\r\x1b[{}A", n_drawn_);
+  for (const std::string& line : lines) text += fitted(line, width - 1) + "\x1b[K\n";
+  text += "\x1b[J";
+  note(text);
+  n_drawn_ = lines.size();
+}
+
+void ProgressView::say(const std::string& line) {
+  clear();
+  note(line + "\n");
+}
+
+void ProgressView::show(const proto::StatusReply& status, const proto::SweepStatus& sweep) {
+  for (const proto::FailedJob& job : status.failed()) {
+    if (!failures_said_.insert(job.key()).second) continue;
+    say(fmt::format("failed: {}: {} (log: {})", job.title(), job.message(), job.log()));
+  }
+  const SteadyTime now = kClock.now();
+  if (now < next_) return;
+  next_ = now + interval_;
+  if (!animated_) {
+    std::string line = summary_of(sweep);
+    if (!status.running().empty()) line += "; " + line_of(status.running(0));
+    if (line != last_line_) note(line + "\n");
+    last_line_ = line;
+    return;
+  }
+  std::vector<std::string> lines = {summary_of(sweep)};
+  for (int at = 0; at < status.running_size() && at < kMaxRunningShown; ++at) {
+    lines.push_back(
+        fmt::format("  {} {}", bar(status.running(at).progress().fraction()), line_of(status.running(at))));
+  }
+  if (status.running_size() > kMaxRunningShown) {
+    lines.push_back(fmt::format("  and {} more", status.running_size() - kMaxRunningShown));
+  }
+  draw(lines);
+}
+
+void ProgressView::finish(const proto::SweepStatus& sweep) {
+  clear();
+  const std::string line = summary_of(sweep);
+  if (line != last_line_) note(line + "\n");
+  last_line_ = line;
+}
+
+}  // namespace gauntlet::cli

@@ -1,0 +1,21 @@
+#include "cli/support/selection.hpp"
+
+namespace gauntlet::cli {
+
+void SelectionOptions::add_to(CLI::App& app) {
+  app.add_option("sweep", sweep, "Name or number of a sweep (default: any)");
+  app.add_option("--key", key, "Only the job whose key starts so")->type_name("DIGITS");
+  app.add_option("--where", where, "Only jobs of cells that match, e.g. \"attack=pgd and seed=2\"")
+      ->type_name("CONDITION");
+}
+
+Result<proto::Selection> SelectionOptions::resolve(client::Client& client) const {
+  proto::Selection selection;
+  GAUNTLET_TRY(const std::uint64_t sweep_id, resolve_sweep(client, sweep));
+  selection.set_sweep_id(sweep_id);
+  selection.set_key_prefix(key);
+  selection.set_where(where);
+  return selection;
+}
+
+}  // namespace gauntlet::cli

@@ -1,0 +1,97 @@
+#include "cli/support/submission.hpp"
+
+#include "core/base/version.hpp"
+#include "core/proto/convert.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
+constexpr Milliseconds kCommitTimeout{600'000};  // a million jobs in one transaction on a slow disk
+
+/// Collects jobs and cells, and sends them in frames of about a megabyte.
+class ChunkSender {
+ public:
+  explicit ChunkSender(client::Client& client) : client_(client) {}
+
+  Status add(const spec::PlannedJob& planned) {
+    proto::Job& job = *chunk().add_jobs();
+    job.set_key(proto::key_bytes(planned.key));
+    GAUNTLET_TRY(*job.mutable_canonical(), canonical_json(spec::canonical_form(planned.job)));
+    job.set_title(planned.job.title);
+    *job.mutable_resources() = proto::to_proto(planned.job.resources);
+    for (const spec::JobInput& input : planned.job.inputs) job.add_needs(proto::key_bytes(input.key));
+    GAUNTLET_TRY(*job.mutable_locations(), canonical_json(planned.job.locations));
+    return added(job.ByteSizeLong());
+  }
+
+  Status add(const spec::PlannedCell& planned, const std::vector<spec::PlannedJob>& jobs) {
+    proto::Cell& cell = *chunk().add_cells();
+    cell.set_dataset(planned.cell.dataset);
+    cell.set_model(planned.cell.model);
+    cell.set_bits(planned.cell.bits);
+    cell.set_defense(planned.cell.defense);
+    cell.set_attack(planned.cell.attack);
+    cell.set_protocol(planned.cell.protocol);
+    cell.set_direction(planned.cell.direction);
+    cell.set_variant(planned.cell.variant);
+    cell.set_seed(planned.cell.seed);
+    for (const spec::CellJob& part : planned.jobs) {
+      proto::CellJob& job = *cell.add_jobs();
+      job.set_key(proto::key_bytes(jobs[part.job].key));
+      job.set_role(std::string(part.role));
+    }
+    for (const std::string& metric : planned.metrics) cell.add_metrics(metric);
+    return added(cell.ByteSizeLong());
+  }
+
+  Status flush() {
+    if (n_bytes_ == 0) return {};
+    n_bytes_ = 0;
+    GAUNTLET_CHECK_OK(client_.request(std::exchange(frame_, {})));
+    return {};
+  }
+
+ private:
+  proto::SubmitChunk& chunk() { return *frame_.mutable_submit_chunk(); }
+
+  Status added(std::size_t bytes) {
+    n_bytes_ += bytes;
+    return n_bytes_ < kChunkBytes ? Status{} : flush();
+  }
+
+  client::Client& client_;
+  proto::Frame frame_;
+  std::size_t n_bytes_ = 0;
+};
+
+}  // namespace
+
+Result<proto::SubmitReply> submit_sweep(client::Client& client, const LoadedSweep& sweep, int priority) {
+  proto::Frame begin;
+  proto::SubmitBegin& head = *begin.mutable_submit_begin();
+  head.set_name(sweep.spec.name);
+  head.set_spec_text(sweep.text);
+  head.set_spec_path(sweep.path.string());
+  head.set_priority(priority);
+  head.set_revision(std::string(revision()));
+  head.set_metrics(metric_meanings(sweep.spec.metrics).dump());
+  GAUNTLET_CHECK_OK(client.request(std::move(begin)));
+  ChunkSender sender(client);
+  for (const spec::PlannedJob& job : sweep.expansion.jobs) GAUNTLET_CHECK_OK(sender.add(job));
+  for (const spec::PlannedCell& cell : sweep.expansion.cells) {
+    GAUNTLET_CHECK_OK(sender.add(cell, sweep.expansion.jobs));
+  }
+  GAUNTLET_CHECK_OK(sender.flush());
+  proto::Frame commit;
+  commit.mutable_submit_commit()->set_n_jobs(sweep.expansion.jobs.size());
+  commit.mutable_submit_commit()->set_n_cells(sweep.expansion.cells.size());
+  GAUNTLET_TRY(const proto::Frame answer, client.request(std::move(commit), kCommitTimeout));
+  if (!answer.has_submit_reply()) {
+    return fail(ErrorCode::kInternal, "the coordinator answered a submission with '{}'",
+                proto::name_of(answer.body_case()));
+  }
+  return answer.submit_reply();
+}
+
+}  // namespace gauntlet::cli

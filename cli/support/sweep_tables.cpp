@@ -1,0 +1,61 @@
+#include "cli/support/sweep_tables.hpp"
+
+#include "cli/support/output.hpp"
+#include "core/base/files.hpp"
+#include "results/table/render.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+constexpr std::size_t kNamedMissing = 20;
+
+}  // namespace
+
+Result<std::vector<NamedTableSpec>> read_table_specs(const LoadedSweep& sweep) {
+  std::vector<NamedTableSpec> specs;
+  for (const std::string& written : sweep.spec.tables) {
+    GAUNTLET_TRY(const std::filesystem::path path, find_beside(written, sweep.path));
+    GAUNTLET_TRY(results::TableSpec spec, results::read_table_spec(path));
+    // A table of a sweep's run shows that sweep, whatever else the database holds.
+    spec.filter["sweep"] = {sweep.spec.name};
+    specs.push_back({path.stem().string(), std::move(spec)});
+  }
+  return specs;
+}
+
+Result<std::vector<NamedTable>> fill_tables(const std::vector<NamedTableSpec>& specs,
+                                            const std::filesystem::path& database) {
+  std::vector<NamedTable> tables;
+  for (const NamedTableSpec& named : specs) {
+    GAUNTLET_TRY(results::Table table, results::make_table(database, named.spec));
+    tables.push_back({named.name, std::move(table)});
+  }
+  return tables;
+}
+
+Status write_tables(const std::vector<NamedTable>& tables, const std::filesystem::path& folder) {
+  if (tables.empty()) return {};
+  GAUNTLET_CHECK_OK(make_directories(folder));
+  for (const NamedTable& named : tables) {
+    GAUNTLET_CHECK_OK(write_file_atomic(folder / (named.name + ".md"),
+                                        results::render(named.table, results::Format::kMarkdown)));
+    GAUNTLET_CHECK_OK(write_file_atomic(folder / (named.name + ".csv"),
+                                        results::render(named.table, results::Format::kCsv)));
+    GAUNTLET_CHECK_OK(write_file_atomic(folder / (named.name + ".json"),
+                                        results::render(named.table, results::Format::kJson)));
+  }
+  return {};
+}
+
+std::size_t name_missing(const results::Table& table) {
+  for (std::size_t at = 0; at < table.missing.size() && at < kNamedMissing; ++at) {
+    note(fmt::format("missing: {}\n", table.missing[at].text()));
+  }
+  if (table.missing.size() > kNamedMissing) {
+    note(fmt::format("missing: and {} more (gauntlet query \"SELECT * FROM v_missing\")\n",
+                     table.missing.size() - kNamedMissing));
+  }
+  return table.missing.size();
+}
+
+}  // namespace gauntlet::cli

@@ -1,0 +1,66 @@
+// gauntlet table: a table spec filled from the database.
+#include "cli/support/options.hpp"
+#include "cli/support/output.hpp"
+#include "cli/support/sweep_tables.hpp"
+#include "cli/verb.hpp"
+#include "core/base/files.hpp"
+#include "core/base/text.hpp"
+#include "results/table/pivot.hpp"
+#include "results/table/render.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+struct Options {
+  std::string spec;
+  std::string format = "text";
+  std::string output;
+  FolderOptions folder;
+  bool allow_missing = false;
+  bool json = false;
+};
+
+Result<int> run(const Options& options) {
+  GAUNTLET_TRY(results::Format format, results::format_from(options.json ? "json" : options.format));
+  if (format == results::Format::kText && options.output.empty() && can_decorate_output()) {
+    format = results::Format::kTerminal;
+  }
+  GAUNTLET_TRY(const results::TableSpec spec, results::read_table_spec(options.spec));
+  GAUNTLET_TRY(const results::Table table, results::make_table(options.folder.database_path(), spec));
+  const std::string text = results::render(table, format);
+  if (options.output.empty()) {
+    GAUNTLET_CHECK_OK(print(text));
+  } else {
+    GAUNTLET_CHECK_OK(write_file_atomic(options.output, text));
+  }
+  const std::size_t n_missing = name_missing(table);
+  if (n_missing == 0 || options.allow_missing) return 0;
+  return fail(ErrorCode::kIncomplete, "{} of the table {} missing (--allow-missing accepts that)",
+              count_of(n_missing, "number"), n_missing == 1 ? "is" : "are");
+}
+
+Action declare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("spec", options->spec, "Table spec (YAML)")->required()->type_name("SPEC");
+  app.add_option("--format", options->format, "text, md, csv or json");
+  app.add_option("--output", options->output, "Write to a file instead of stdout")->type_name("FILE");
+  app.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
+  options->folder.add_to(app);
+  add_json(app, options->json);
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+extern const Verb table_verb;
+constinit const Verb table_verb{
+    .name = "table",
+    .summary = "Print a table of results: mean and deviation over seeds, best marked",
+    .examples =
+        "  gauntlet table results/tables/quickstart.yaml\n"
+        "  gauntlet table results/tables/quickstart.yaml --format md --output table.md\n"
+        "  gauntlet table results/tables/quickstart.yaml --allow-missing --json\n",
+    .declare = &declare,
+};
+
+}  // namespace gauntlet::cli
