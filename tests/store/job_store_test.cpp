@@ -434,10 +434,19 @@ class Failing {
  private:
   static int tick(void* context) {
     auto& self = *static_cast<Failing*>(context);
-    if (self.fired_ || self.left_-- > 0) return 0;
+    if (self.fired_ || committing(self.handle_) || self.left_-- > 0) return 0;
     self.fired_ = true;
     return 1;
   }
+  // An interruption after the commit's own work would be told as an error of something that happened.
+  static bool committing(sqlite3* handle) {
+    for (sqlite3_stmt* s = sqlite3_next_stmt(handle, nullptr); s != nullptr;
+         s = sqlite3_next_stmt(handle, s)) {
+      if (sqlite3_stmt_busy(s) != 0 && std::string_view(sqlite3_sql(s)) == "COMMIT") return true;
+    }
+    return false;
+  }
+
   sqlite3* handle_;
   int left_ = 0;
   bool fired_ = false;
@@ -467,6 +476,17 @@ TEST_F(Store, AnErrorAtAnyPointOfASubmissionOrABatchLeavesTheOldState) {
   fails_everywhere([&] { return store.apply(batch); });
   EXPECT_EQ(*store.connection().text("PRAGMA integrity_check"), "ok");
   EXPECT_EQ(*store.connection().integer("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+}
+
+TEST_F(Store, AFailedCommitLeavesTheOldState) {
+  JobStore store = *JobStore::open(path_);
+  const std::string before = dump(store);
+  sqlite3_commit_hook(
+      store.connection().handle(), [](void*) { return 1; }, nullptr);
+  EXPECT_FALSE(store.submit(small_sweep(), 1000));
+  sqlite3_commit_hook(store.connection().handle(), nullptr, nullptr);
+  EXPECT_EQ(dump(store), before);
+  EXPECT_TRUE(store.submit(small_sweep(), 1000));
 }
 
 TEST_F(Store, AFullDiskIsNoSpaceAndLosesNothing) {
