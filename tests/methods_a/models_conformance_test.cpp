@@ -1,0 +1,143 @@
+// Every registered target model against the promises of its interface.
+
+#include "core/train/checkpoint.hpp"
+#include "tests/methods_a/toys.hpp"
+
+namespace gauntlet::models {
+namespace {
+
+using namespace gauntlet::testing;
+
+class EveryModel : public ::testing::TestWithParam<const ModelEntry*> {
+ protected:
+  [[nodiscard]] const ModelEntry& entry() const { return *GetParam(); }
+  std::unique_ptr<collective::Communicator> solo_ = collective::make_solo_communicator();
+};
+
+TEST_P(EveryModel, DescribesItselfTruthfully) {
+  const Json about = describe(entry().about);
+  EXPECT_EQ(model_registry().find(entry().about.name).value(), GetParam());
+  EXPECT_GE(entry().about.version, 1);
+  EXPECT_FALSE(entry().about.summary.empty());
+  for (const auto& [dataset, options] : about["dataset_defaults"].items()) {
+    EXPECT_TRUE(complete_config(entry().about.fields(), options, dataset)) << dataset;
+  }
+  const Json complete = complete_config(entry().about.fields(), Json::object(), "defaults").value();
+  EXPECT_EQ(complete_config(entry().about.fields(), complete, "again").value(), complete);
+}
+
+TEST_P(EveryModel, RefusesAnUnknownOptionWithItsName) {
+  const auto made = entry().make({{"no_such_option", 1}}, toy_shape(), solo_.get());
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(made.error().message, ::testing::HasSubstr("no_such_option"));
+}
+
+TEST_P(EveryModel, EncodesBothModalitiesIntoOneSpace) {
+  const auto model = toy_model(entry(), 1, solo_.get());
+  model->eval();
+  const TrainingBatch pairs = toy_pairs(9, 2);
+  const torch::NoGradGuard no_grad;
+  for (const Modality modality : {Modality::kImage, Modality::kText}) {
+    const torch::Tensor inputs = modality == Modality::kImage ? pairs.images : pairs.text;
+    const torch::Tensor codes = model->encode(modality, inputs);
+    EXPECT_EQ(codes.sizes(), torch::IntArrayRef({9, kToyBits}));
+    EXPECT_TRUE(codes.abs().lt(1).all().item<bool>());
+    for (const std::int64_t row : {0, 8}) {
+      EXPECT_TRUE(
+          torch::allclose(model->encode(modality, inputs.slice(0, row, row + 1))[0], codes[row], 1e-4, 1e-5));
+    }
+    EXPECT_FALSE(model->is_training());
+  }
+}
+
+TEST_P(EveryModel, PassesGradientsToInputsInEvalMode) {
+  const auto model = toy_model(entry(), 1, solo_.get());
+  model->eval();
+  const TrainingBatch pairs = toy_pairs(4, 2);
+  for (const Modality modality : {Modality::kImage, Modality::kText}) {
+    const torch::Tensor inputs =
+        (modality == Modality::kImage ? pairs.images : pairs.text).clone().requires_grad_();
+    const torch::Tensor gradient =
+        torch::autograd::grad({model->encode(modality, inputs).sum()}, {inputs}).front();
+    EXPECT_GT(gradient.abs().max().item<double>(), 0);
+    EXPECT_TRUE(gradient.isfinite().all().item<bool>());
+  }
+  for (const torch::Tensor& parameter : model->parameters()) EXPECT_FALSE(parameter.grad().defined());
+}
+
+std::shared_ptr<HashingModel> trained(const ModelEntry& entry, collective::Communicator* communicator,
+                                      std::vector<double>* totals) {
+  const TrainingBatch pairs = toy_pairs(24, 3);
+  auto model = toy_model(entry, 5, communicator);
+  const auto training = toy_training(entry, model, pairs, 12, communicator);
+  EXPECT_GE(training->n_epochs(), 1);
+  EXPECT_GE(training->batch_size(), 1);
+  for (int epoch = 0; epoch < 4; ++epoch) {
+    for (std::int64_t first = 0; first < 24; first += 8) {
+      const Losses losses = training->step(rows_of(pairs, first, first + 8));
+      for (const auto& [name, value] : losses) EXPECT_TRUE(std::isfinite(value)) << name;
+      totals->push_back(losses.at("total"));
+    }
+    training->end_epoch();
+  }
+  return model;
+}
+
+TEST_P(EveryModel, TrainsToTheSameBytesFromTheSameSeed) {
+  std::vector<double> first_totals;
+  std::vector<double> second_totals;
+  const auto first = trained(entry(), solo_.get(), &first_totals);
+  const auto second = trained(entry(), solo_.get(), &second_totals);
+  EXPECT_EQ(first_totals, second_totals);
+  EXPECT_TRUE(same_state(*first, *second));
+  EXPECT_FALSE(same_state(*first, *toy_model(entry(), 5, solo_.get())));
+  EXPECT_LT(first_totals.back(), first_totals.front());
+}
+
+TEST_P(EveryModel, ComesBackFromItsCheckpoint) {
+  const std::filesystem::path path = std::filesystem::path(::testing::TempDir()) / "model.safetensors";
+  const auto saved = toy_model(entry(), 1, solo_.get());
+  ASSERT_TRUE(train::save_module(path, *saved));
+  const auto loaded = toy_model(entry(), 2, solo_.get());
+  EXPECT_FALSE(same_state(*saved, *loaded));
+  ASSERT_TRUE(train::load_module(path, *loaded));
+  EXPECT_TRUE(same_state(*saved, *loaded));
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryModel,
+                         ::testing::ValuesIn(model_registry().entries().begin(),
+                                             model_registry().entries().end()),
+                         [](const auto& tested) { return std::string(tested.param->about.name); });
+
+TEST(ModelShape, ComesBackFromJson) {
+  const ModelShape shape{48, 0, 985, 26, 32};
+  const ModelShape back = shape_from_json(to_json(shape)).value();
+  EXPECT_EQ(to_json(back), to_json(shape));
+  EXPECT_EQ(back.text_dim, 985);
+  const auto refused = shape_from_json({{"image_px", 48}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(refused.error().message, ::testing::HasSubstr("'feature_dim'"));
+}
+
+TEST(Cpah, RefusesABackboneThatTheDataDoesNotFit) {
+  const auto solo = collective::make_solo_communicator();
+  const ModelEntry& cpah = *model_registry().find("cpah").value();
+  const auto features = cpah.make({{"backbone", "features"}}, toy_shape(), solo.get());
+  ASSERT_FALSE(features);
+  EXPECT_EQ(features.error().message,
+            "cpah: backbone is features, but the dataset holds pictures; allowed: picto_cnn");
+  const auto pictures =
+      cpah.make({}, {.feature_dim = 10, .text_dim = 4, .n_labels = 2, .code_bits = 8}, solo.get());
+  ASSERT_FALSE(pictures);
+  EXPECT_EQ(pictures.error().message,
+            "cpah: backbone is picto_cnn, but the dataset holds features; allowed: features");
+  const auto tiny = cpah.make({}, {.image_px = 4, .text_dim = 4, .n_labels = 2, .code_bits = 8}, solo.get());
+  ASSERT_FALSE(tiny);
+  EXPECT_EQ(tiny.error().message,
+            "cpah: pictures of 4 px are too small for picto_cnn; allowed: at least 8 px");
+}
+
+}  // namespace
+}  // namespace gauntlet::models
