@@ -215,10 +215,10 @@ class EpochLosses {
   models::Losses means(collective::Communicator& communicator) const {
     std::vector<Tensor> values;
     for (const auto& [name, sum] : sums_)
-      values.push_back((sum.first / static_cast<double>(sum.second)).to(torch::kDouble));
+      values.push_back((sum.first / static_cast<double>(sum.second)).to(torch::kCPU, torch::kDouble));
     Tensor all = torch::stack(values);
     communicator.all_reduce_sum_(all);
-    all = (all / static_cast<double>(communicator.world_size())).cpu();
+    all /= static_cast<double>(communicator.world_size());
     models::Losses means;
     std::int64_t position = 0;
     for (const auto& [name, sum] : sums_) means[name] = all[position++].item<double>();
@@ -328,7 +328,7 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   return trained;
 }
 
-// The pilot's settings: what two minutes on two cores can train (see docs/drfgd.md).
+// Small enough for half a minute on one CPU thread (see docs/drfgd.md).
 constexpr std::string_view kDatasetDefaults = R"({
   "picto": {"width": 12, "disc_width": 12, "text_hidden": 128, "text_bottleneck": 256, "text_branch": 512,
             "text_disc_hidden": 128, "text_disc_middle": 32, "text_residual_init": "identity", "n_train": 1000,
