@@ -35,25 +35,36 @@ std::string bash_script() {
   }
   std::string groups;
   for (const auto& [first, words] : seconds) groups += fmt::format("    {}) group='{}' ;;\n", first, words);
-  return fmt::format(R"bash(# bash completion of gauntlet; eval "$(gauntlet completion bash)"
-_gauntlet() {
-    {
-      local word = "${{COMP_WORDS[COMP_CWORD]}}" first =
-          "${{COMP_WORDS[1]}}" group ='' options ='' name COMPREPLY = () if["$COMP_CWORD" - eq 1];
-      then COMPREPLY = ($(compgen - W '{} --help --version' --"$word")) return fi case "$first" in {}
-      esac name = "$first" if[-n "$group"];
-      then if["$COMP_CWORD" - eq 2];
-      then COMPREPLY = ($(compgen - W "$group" --"$word")) return fi name =
-          "$first ${{COMP_WORDS[2]}}" fi case "$name" in {}  esac
+  // clang-format off
+  static constexpr const char kScript[] = R"script(# bash completion of gauntlet; eval "$(gauntlet completion bash)"
+_gauntlet() {{
+  local word="${{COMP_WORDS[COMP_CWORD]}}" first="${{COMP_WORDS[1]}}" group='' options='' name
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W '{} --help --version' -- "$word"))
+    return
+  fi
+  case "$first" in
+{}  esac
+  name="$first"
+  if [ -n "$group" ]; then
+    if [ "$COMP_CWORD" -eq 2 ]; then
+      COMPREPLY=($(compgen -W "$group" -- "$word"))
+      return
+    fi
+    name="$first ${{COMP_WORDS[2]}}"
+  fi
+  case "$name" in
+{}  esac
   case "$word" in
-    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;
-      ;
-    *) COMPREPLY=($(compgen -f -- "$word")) ;
-    ;
-    esac
-    }}
+    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+  esac
+}}
 complete -o filenames -F _gauntlet gauntlet
-)bash",
+)script";
+  // clang-format on
+  return fmt::format(kScript,
                      fmt::join(firsts, " "), groups, cases);
 }
 
