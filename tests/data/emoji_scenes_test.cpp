@@ -199,6 +199,11 @@ TEST(ScenesGolden, HeldOutFamiliesAreSeenInQueriesOnly) {
   }
   const Tables tables = plan_tables(choices, 20015);
   EXPECT_EQ(hash_of(tables.labels), "fa69c2447d959221af7c4b6ec85dd5576e703be0ff402511d6a8de0e740aab7e");
+  std::vector<std::int64_t> rows(20015);
+  std::iota(rows.begin(), rows.end(), 0);
+  const Chance chance = chance_of(distinct_labels(tables.labels, kNumLabels), std::span(rows).first(2000),
+                                  std::span(rows).subspan(2000));
+  EXPECT_NEAR(chance.mean, 0.358708, 5e-7);
 }
 
 struct GoldenStats {
@@ -244,6 +249,8 @@ TEST(ScenesGolden, Statistics) {
     EXPECT_EQ(n_empty_queries, golden.n_empty_queries);
     std::array<std::int64_t, kNumLabels> frequency = {};
     for (std::size_t at = 0; at < labels.size(); ++at) frequency[at % kNumLabels] += labels[at];
+    EXPECT_EQ(frequency[24], golden.rarest) << label_names()[24];
+    EXPECT_EQ(frequency[21], golden.most_frequent) << label_names()[21];
     EXPECT_EQ(*std::ranges::min_element(frequency), golden.rarest);
     EXPECT_EQ(*std::ranges::max_element(frequency), golden.most_frequent);
   }
