@@ -46,7 +46,7 @@ class WireProgress final : public ProgressSink {
     message.set_phase(valid_utf8(progress.phase));
     for (const auto& [name, value] : progress.losses) (*message.mutable_losses())[valid_utf8(name)] = value;
     // An agent that does not listen any more ends this process; until then there is nobody to tell.
-    if (wire_.send(frame)) static_cast<void>(wire_.flush());
+    static_cast<void>(wire_.send(frame));
   }
 
  private:
@@ -65,7 +65,7 @@ class Executor {
     GAUNTLET_CHECK_OK(announce());
     while (true) {
       GAUNTLET_TRY(const std::optional<proto::Frame> frame, wire_.receive());
-      if (!frame || frame->has_executor_stop()) return wire_.flush();
+      if (!frame || frame->has_executor_stop()) return {};
       if (!frame->has_run_attempt()) {
         return fail(ErrorCode::kInvalid, "the agent sent {}, which an executor does not understand",
                     proto::name_of(frame->body_case()));
@@ -83,8 +83,7 @@ class Executor {
     frame.mutable_executor_ready()->set_program(runner_.program());
     frame.mutable_executor_ready()->set_pid(::getpid());
     frame.mutable_executor_ready()->set_environment(environment_);
-    GAUNTLET_CHECK_OK(wire_.send(frame));
-    return wire_.flush();
+    return wire_.send(frame);
   }
 
   /// Which code makes artifacts here, out of the environment.
@@ -141,9 +140,7 @@ class Executor {
 
   [[nodiscard]] Result<AttemptResult> try_attempt(const proto::RunAttempt& message) {
     GAUNTLET_TRY(const AttemptContext context, context_of(message));
-    // A job without a log takes no time worth telling; its report may wait for those behind it.
     if (context.log.empty()) return run(context);
-    GAUNTLET_CHECK_OK(wire_.flush());
     GAUNTLET_TRY(const AttemptLog log, AttemptLog::open(context.log));
     return run_logged(context);
   }
@@ -151,6 +148,7 @@ class Executor {
   /// The boundary where what libraries throw becomes an error of this attempt.
   [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context) {
     WireProgress progress(wire_, context.lease);
+    // An attempt without a log takes no time worth telling.
     if (!context.log.empty()) progress.update({.phase = "start"});
     try {
       Result<AttemptResult> result = runner_.run(context, progress);

@@ -16,18 +16,15 @@ class Wire {
   /// `fd` stays the caller's.
   explicit Wire(int fd) : fd_(fd) {}
 
-  /// The next frame, waiting for it; nothing at the end of the stream. Flushes before it waits.
+  /// The next frame, waiting for it; nothing at the end of the stream.
   [[nodiscard]] Result<std::optional<proto::Frame>> receive();
-  /// Queues a frame; it leaves with the next flush, or when enough of them wait.
+  /// Gives the frame to the socket before it returns: what a process said before it died has been said.
   [[nodiscard]] Status send(const proto::Frame& frame);
-  [[nodiscard]] Status flush();
 
  private:
-  [[nodiscard]] Status flush_locked();
-
   int fd_;
   proto::FrameReader reader_;
-  std::mutex mutex_;
+  std::mutex writing_;
   std::string outgoing_;
 };
 

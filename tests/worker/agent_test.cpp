@@ -1,0 +1,486 @@
+#include "worker/agent/agent.hpp"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+
+#include "core/base/files.hpp"
+#include "core/proto/convert.hpp"
+#include "tests/worker/fake_coordinator.hpp"
+#include "tests/worker/processes.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+namespace fs = std::filesystem;
+using spec::JobKind;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+
+std::uint32_t number(ErrorCode code) { return static_cast<std::uint32_t>(code); }
+
+std::map<std::string, double> values_of(const proto::Outcome& outcome) {
+  std::map<std::string, double> values;
+  for (const proto::Row& row : outcome.rows()) values[row.metric()] = row.value();
+  return values;
+}
+
+class AgentTest : public ::testing::Test {
+ protected:
+  void start_agent(std::string rank = GAUNTLET_TEST_EXECUTOR, double exit_s = 0) {
+    agent_ = Child({GAUNTLET_TEST_AGENT, workdir().string(), GAUNTLET_TEST_EXECUTOR, std::move(rank), "2",
+                    fmt::format("{}", exit_s)});
+    ASSERT_GT(agent_.pid(), 0);
+  }
+  proto::WorkerJoin join() {
+    start_agent();
+    return coordinator_.accept();
+  }
+
+  [[nodiscard]] const fs::path& workdir() const { return folder_.path(); }
+  [[nodiscard]] fs::path flag(const std::string& name) const { return workdir() / name; }
+  void raise_flag(const std::string& name) const { std::ofstream(flag(name)) << "go"; }
+  [[nodiscard]] Json waiting(const std::string& name) const {
+    return {{"do", "wait"}, {"until", flag(name).string()}};
+  }
+  [[nodiscard]] pid_t pid_of(const proto::Lease& lease, int rank = 0, const std::string& suffix = "") const {
+    return read_pid(workdir() / "pids" / fmt::format("{}.{}{}", lease.lease_id(), rank, suffix));
+  }
+  [[nodiscard]] fs::path log_of(const proto::Lease& lease) const {
+    return workdir() / "logs" / proto::key_from_bytes(lease.key()).value().hex() /
+           fmt::format("{}.log", lease.attempt());
+  }
+  proto::Outcome run(JobKind kind, const Json& config) {
+    coordinator_.send_leases({coordinator_.lease(kind, config)});
+    return coordinator_.next_report().outcome();
+  }
+
+  TemporaryFolder folder_;
+  FakeCoordinator coordinator_{folder_.path()};
+  Child agent_;
+};
+
+TEST_F(AgentTest, JoinsWithWhatTheMachineOffers) {
+  const proto::WorkerJoin message = join();
+  EXPECT_EQ(message.name(), "agent under test");
+  EXPECT_EQ(message.cpus(), 2);
+  EXPECT_GT(message.memory_mb(), 0);
+  EXPECT_GT(message.credit(), 0U);
+  EXPECT_TRUE(message.has_torch());
+  EXPECT_THAT(message.agent_id(), SizeIs(32));
+  EXPECT_THAT(message.held(), IsEmpty());
+}
+
+TEST_F(AgentTest, ReportsRowsCurvesAndLogOfADoneJob) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kEvaluate, {{"do", "chatter"}}, 1, 2);
+  coordinator_.send_leases({lease});
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.job_id(), lease.job_id());
+  EXPECT_EQ(report.lease_id(), lease.lease_id());
+  EXPECT_EQ(report.attempt(), 1U);
+  const proto::Outcome& outcome = report.outcome();
+  EXPECT_EQ(outcome.code(), 0U) << outcome.message();
+  EXPECT_EQ(values_of(outcome)["threads"], 2);
+  EXPECT_THAT(proto::row_from(outcome.rows(2)).value().per_query, ElementsAre(1.5F, -2.5F));
+  EXPECT_THAT(proto::curve_from(outcome.curves(0)).value().y, ElementsAre(0.5F, 0.25F));
+  EXPECT_EQ(outcome.manifest(), "m");
+  EXPECT_GE(outcome.wall_s(), 0);
+  const Json environment = parse_json(outcome.environment(), "environment").value();
+  EXPECT_EQ(environment["threads"], 2);
+  EXPECT_EQ(environment["world"], 1);
+  EXPECT_EQ(environment["revision"], "r1");
+  EXPECT_EQ(workdir() / outcome.log(), log_of(lease));
+  EXPECT_THAT(read_file(log_of(lease)).value(),
+              AllOf(HasSubstr(lease.title()), HasSubstr("to stdout"), HasSubstr("by stdio"),
+                    HasSubstr("to stderr"), HasSubstr("done after")));
+}
+
+TEST_F(AgentTest, ReportsWhatARunnerRefusesOrThrows) {
+  join();
+  const proto::Outcome failed = run(JobKind::kTrainModel, {{"do", "fail"}});
+  EXPECT_EQ(failed.code(), number(ErrorCode::kDiverged));
+  EXPECT_EQ(failed.message(), "the loss became NaN in epoch 3");
+  EXPECT_THAT(failed.rows(), IsEmpty());
+  EXPECT_THAT(read_file(workdir() / failed.log()).value(), HasSubstr("diverged: the loss became NaN"));
+  const proto::Outcome thrown = run(JobKind::kTrainModel, {{"do", "throw"}});
+  EXPECT_EQ(thrown.code(), number(ErrorCode::kInternal));
+  EXPECT_THAT(thrown.message(), HasSubstr("a library threw ?"));
+  const proto::Outcome strange = run(JobKind::kEvaluate, {{"do", "throw_int"}});
+  EXPECT_EQ(strange.code(), number(ErrorCode::kInternal));
+  EXPECT_THAT(strange.message(), HasSubstr("something that is no std::exception"));
+  const proto::Outcome too_much = run(JobKind::kEvaluate, {{"do", "allocate"}});
+  EXPECT_EQ(too_much.code(), number(ErrorCode::kOutOfMemory));
+  EXPECT_THAT(too_much.message(), HasSubstr("out of memory"));
+}
+
+TEST_F(AgentTest, ACrashFailsOnlyItsAttemptWithTheLogsEnd) {
+  join();
+  const proto::Lease calm = coordinator_.lease(JobKind::kTrainModel, waiting("go"));
+  const proto::Lease crash = coordinator_.lease(JobKind::kTrainModel, {{"do", "crash"}, {"signal", SIGKILL}});
+  coordinator_.send_leases({calm, crash});
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.lease_id(), crash.lease_id());
+  EXPECT_EQ(report.outcome().code(), number(ErrorCode::kProcessDied));
+  EXPECT_THAT(report.outcome().message(),
+              AllOf(HasSubstr("gauntlet-rank (rank 0 of 1) died: killed by signal 9 (SIGKILL)"),
+                    HasSubstr("line 30\nlast words"), HasSubstr("line 12\n"), Not(HasSubstr("line 11\n"))));
+  raise_flag("go");
+  const proto::Report calm_report = coordinator_.next_report();
+  EXPECT_EQ(calm_report.lease_id(), calm.lease_id());
+  EXPECT_EQ(calm_report.outcome().code(), 0U);
+}
+
+TEST_F(AgentTest, AnExitWithoutAReportIsADeathToo) {
+  join();
+  const proto::Outcome outcome = run(JobKind::kEvaluate, {{"do", "exit"}});
+  EXPECT_EQ(outcome.code(), number(ErrorCode::kProcessDied));
+  EXPECT_THAT(outcome.message(), HasSubstr("gauntlet executor (rank 0 of 1) died: exit code 3"));
+}
+
+TEST_F(AgentTest, KeepsExecutorsWarm) {
+  join();
+  const double first = values_of(run(JobKind::kTrainModel, {{"do", "rows"}}))["pid"];
+  const double second = values_of(run(JobKind::kCraft, {{"do", "rows"}}))["pid"];
+  const double light = values_of(run(JobKind::kEvaluate, {{"do", "rows"}}))["pid"];
+  EXPECT_GT(first, 0);
+  EXPECT_EQ(first, second);
+  EXPECT_NE(first, light);
+}
+
+TEST_F(AgentTest, AGangReportsTheRowsOfItsFirstRank) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("go"), 2, 2);
+  coordinator_.send_leases({lease});
+  const pid_t first = pid_of(lease, 0);
+  const pid_t second = pid_of(lease, 1);
+  EXPECT_NE(first, second);
+  raise_flag("go");
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.outcome().code(), 0U);
+  std::map<std::string, double> values = values_of(report.outcome());
+  EXPECT_EQ(values["rank"], 0);
+  EXPECT_EQ(values["pid"], first);
+  EXPECT_EQ(values["threads"], 1);
+  EXPECT_EQ(values["has_rendezvous"], 1);
+  EXPECT_EQ(parse_json(report.outcome().environment(), "environment").value()["world"], 2);
+}
+
+TEST_F(AgentTest, ADeadRankEndsItsGangAndLeavesNoOrphan) {
+  join();
+  Json config = {{"do", "spawn"}, {"until", flag("never").string()}};
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, config, 2, 2);
+  coordinator_.send_leases({lease});
+  std::vector<pid_t> all;
+  for (const int rank : {0, 1}) {
+    all.push_back(pid_of(lease, rank));
+    all.push_back(pid_of(lease, rank, ".child"));
+  }
+  ASSERT_THAT(all, Not(::testing::Contains(0)));
+  ASSERT_EQ(::kill(pid_of(lease, 1), SIGKILL), 0);
+  for (const pid_t pid : all) EXPECT_TRUE(is_gone(pid, std::chrono::seconds(5))) << pid;
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.outcome().code(), number(ErrorCode::kProcessDied));
+  EXPECT_THAT(report.outcome().message(),
+              HasSubstr("gauntlet-rank (rank 1 of 2) died: killed by signal 9 (SIGKILL)"));
+  EXPECT_EQ(run(JobKind::kTrainModel, {{"do", "rows"}}).code(), 0U);
+}
+
+TEST_F(AgentTest, AFailedRankEndsItsGangWithItsOwnError) {
+  join();
+  Json config = {{"do", "fail"}, {"rank", 1}, {"until", flag("never").string()}};
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, config, 2, 2);
+  coordinator_.send_leases({lease});
+  const pid_t other = pid_of(lease, 0);
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.outcome().code(), number(ErrorCode::kDiverged));
+  EXPECT_TRUE(is_gone(other));
+}
+
+TEST_F(AgentTest, HeartbeatsTellTheProgressOfAllAttempts) {
+  join();
+  const proto::Lease busy =
+      coordinator_.lease(JobKind::kTrainModel, {{"do", "epochs"}, {"until", flag("go").string()}});
+  const proto::Lease quiet = coordinator_.lease(JobKind::kEvaluate, waiting("go"));
+  coordinator_.send_leases({busy, quiet});
+  const proto::Heartbeat beat = coordinator_.next_heartbeat([](const proto::Heartbeat& candidate) {
+    return candidate.progress_size() == 2 && candidate.progress(0).epoch() > 0;
+  });
+  EXPECT_EQ(beat.progress(0).lease_id(), busy.lease_id());
+  EXPECT_EQ(beat.progress(0).epoch(), 2);
+  EXPECT_EQ(beat.progress(0).epochs(), 5);
+  EXPECT_EQ(beat.progress(0).phase(), "epoch");
+  EXPECT_EQ(beat.progress(0).losses().at("total"), 0.5);
+  EXPECT_EQ(beat.progress(1).lease_id(), quiet.lease_id());
+  raise_flag("go");
+  coordinator_.next_report();
+  coordinator_.next_report();
+}
+
+TEST_F(AgentTest, SurvivesItsCoordinatorAndHandsInWhatWasMadeMeanwhile) {
+  join();
+  const proto::Lease ends = coordinator_.lease(JobKind::kTrainModel, waiting("first"));
+  const proto::Lease goes_on = coordinator_.lease(JobKind::kTrainModel, waiting("second"));
+  coordinator_.send_leases({ends, goes_on});
+  const pid_t running = pid_of(goes_on);
+  ASSERT_GT(pid_of(ends), 0);
+  coordinator_.drop(true);
+  raise_flag("first");
+  ASSERT_TRUE(eventually([&] {
+    const Result<std::string> log = read_file(log_of(ends));
+    return log && log->find("done after") != std::string::npos;
+  }));
+  const proto::WorkerJoin again = coordinator_.accept();  // at another port
+  std::vector<std::uint64_t> held;
+  for (const proto::HeldLease& lease : again.held()) held.push_back(lease.lease_id());
+  EXPECT_THAT(held, UnorderedElementsAre(ends.lease_id(), goes_on.lease_id()));
+  const proto::Report made_meanwhile = coordinator_.next_report();
+  EXPECT_EQ(made_meanwhile.lease_id(), ends.lease_id());
+  EXPECT_EQ(made_meanwhile.outcome().code(), 0U);
+  raise_flag("second");
+  const proto::Report later = coordinator_.next_report();
+  EXPECT_EQ(later.lease_id(), goes_on.lease_id());
+  EXPECT_EQ(values_of(later.outcome())["pid"], running);
+}
+
+TEST_F(AgentTest, RepeatsAReportUntilItIsSettled) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kEvaluate, {{"do", "rows"}});
+  coordinator_.send_leases({lease});
+  const proto::Report first = coordinator_.next_report(false);
+  coordinator_.drop();
+  EXPECT_THAT(coordinator_.accept().held(), SizeIs(1));
+  const proto::Report second = coordinator_.next_report(true);
+  EXPECT_EQ(second.SerializeAsString(), first.SerializeAsString());
+  coordinator_.next_heartbeat([](const proto::Heartbeat&) { return true; });
+  coordinator_.drop();
+  EXPECT_THAT(coordinator_.accept().held(), IsEmpty());
+}
+
+TEST_F(AgentTest, AStaleLeaseInTheWelcomeIsStoppedWithoutAReport) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+  coordinator_.send_leases({lease});
+  const pid_t pid = pid_of(lease);
+  coordinator_.drop();
+  coordinator_.accept({lease.lease_id()});
+  EXPECT_TRUE(is_gone(pid));
+  const proto::Lease next = coordinator_.lease(JobKind::kEvaluate, {{"do", "rows"}});
+  coordinator_.send_leases({next});
+  EXPECT_EQ(coordinator_.next_report().lease_id(), next.lease_id());
+}
+
+TEST_F(AgentTest, AStaleLeaseInAHeartbeatReplyIsStoppedWithoutAReport) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kEvaluate, waiting("never"));
+  coordinator_.send_leases({lease});
+  const pid_t pid = pid_of(lease);
+  coordinator_.stale_in_heartbeats = {lease.lease_id()};
+  coordinator_.next_heartbeat([](const proto::Heartbeat& beat) { return beat.progress_size() == 0; });
+  EXPECT_TRUE(is_gone(pid));
+}
+
+TEST_F(AgentTest, StopsAnAttemptWhenToldSo) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"), 2, 2);
+  coordinator_.send_leases({lease});
+  const pid_t first = pid_of(lease, 0);
+  const pid_t second = pid_of(lease, 1);
+  coordinator_.send_stop(lease.lease_id(), "cancelled by a person");
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.outcome().code(), number(ErrorCode::kInterrupted));
+  EXPECT_EQ(report.outcome().message(), "cancelled by a person");
+  EXPECT_TRUE(is_gone(first));
+  EXPECT_TRUE(is_gone(second));
+}
+
+TEST_F(AgentTest, EndsAnAttemptAtItsTimeLimit) {
+  join();
+  proto::Lease lease =
+      coordinator_.lease(JobKind::kTrainModel, {{"do", "stubborn"}, {"until", flag("never").string()}});
+  lease.mutable_resources()->set_time_s(1);
+  coordinator_.send_leases({lease});
+  const pid_t pid = pid_of(lease);
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.outcome().code(), number(ErrorCode::kTimedOut));
+  EXPECT_THAT(report.outcome().message(), HasSubstr("longer than its limit of 1"));
+  EXPECT_TRUE(is_gone(pid));
+}
+
+TEST_F(AgentTest, LeavesInOrderOnASignal) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+  coordinator_.send_leases({lease});
+  const pid_t pid = pid_of(lease);
+  agent_.signal(SIGTERM);
+  coordinator_.expect_drain();
+  const proto::Report report = coordinator_.next_report();
+  EXPECT_EQ(report.outcome().code(), number(ErrorCode::kInterrupted));
+  EXPECT_EQ(report.outcome().message(), "the worker was asked to leave");
+  EXPECT_EQ(agent_.wait(), 0);
+  EXPECT_TRUE(is_gone(pid));
+}
+
+TEST_F(AgentTest, LeavesAtOnceOnASecondSignal) {
+  join();
+  const proto::Lease lease =
+      coordinator_.lease(JobKind::kTrainModel, {{"do", "stubborn"}, {"until", flag("never").string()}});
+  coordinator_.send_leases({lease});
+  const pid_t pid = pid_of(lease);
+  agent_.signal(SIGINT);
+  coordinator_.expect_drain();
+  agent_.signal(SIGINT);
+  EXPECT_EQ(agent_.wait(), 130);
+  EXPECT_TRUE(is_gone(pid));
+}
+
+TEST_F(AgentTest, FinishesItsAttemptsWhenDrained) {
+  join();
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("go"));
+  coordinator_.send_leases({lease});
+  ASSERT_GT(pid_of(lease), 0);
+  coordinator_.send_drain();
+  const proto::Lease late = coordinator_.lease(JobKind::kTrainModel, {{"do", "rows"}});
+  coordinator_.send_leases({late});
+  const proto::Report refused = coordinator_.next_report();
+  EXPECT_EQ(refused.lease_id(), late.lease_id());
+  EXPECT_EQ(refused.outcome().code(), number(ErrorCode::kInterrupted));
+  raise_flag("go");
+  EXPECT_EQ(coordinator_.next_report().outcome().code(), 0U);
+  EXPECT_TRUE(coordinator_.sees_end());
+  EXPECT_EQ(agent_.wait(), 0);
+}
+
+TEST_F(AgentTest, ItsExecutorsDieWithIt) {
+  join();
+  const proto::Lease rank = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+  const proto::Lease light = coordinator_.lease(JobKind::kEvaluate, waiting("never"));
+  coordinator_.send_leases({rank, light});
+  const std::vector<pid_t> pids = {pid_of(rank), pid_of(light)};
+  agent_.signal(SIGKILL);
+  EXPECT_EQ(agent_.wait(), 128 + SIGKILL);
+  for (const pid_t pid : pids) EXPECT_TRUE(is_gone(pid));
+}
+
+TEST_F(AgentTest, EndsWhenItsTokenIsRefused) {
+  start_agent();
+  coordinator_.refuse({ErrorCode::kRefused, "wrong token"});
+  EXPECT_EQ(agent_.wait(), 6);
+}
+
+TEST_F(AgentTest, TriesAgainWhenTheCoordinatorIsBusy) {
+  start_agent();
+  coordinator_.refuse({ErrorCode::kIo, "not ready yet"});
+  EXPECT_EQ(coordinator_.accept().cpus(), 2);
+}
+
+TEST_F(AgentTest, EndsWithItsCoordinator) {
+  start_agent(GAUNTLET_TEST_EXECUTOR, 4);  // long enough to join on a busy machine
+  coordinator_.accept();
+  coordinator_.drop(true);
+  EXPECT_EQ(agent_.wait(), 0);
+}
+
+TEST_F(AgentTest, SaysWhenThereNeverWasACoordinator) {
+  coordinator_.drop(true);
+  start_agent(GAUNTLET_TEST_EXECUTOR, 0.2);
+  EXPECT_EQ(agent_.wait(), exit_code_of(ErrorCode::kUnreachable));
+}
+
+TEST_F(AgentTest, WithoutARankProgramItTakesNoTorchJobs) {
+  start_agent("/nonexistent/gauntlet-rank");
+  EXPECT_FALSE(coordinator_.accept().has_torch());
+  const proto::Outcome refused = run(JobKind::kTrainModel, {{"do", "rows"}});
+  EXPECT_EQ(refused.code(), number(ErrorCode::kInvalid));
+  EXPECT_EQ(refused.message(), "this worker has no gauntlet-rank, which a train_model job needs");
+  EXPECT_EQ(run(JobKind::kEvaluate, {{"do", "rows"}}).code(), 0U);
+}
+
+TEST_F(AgentTest, NamesALogThatCannotBeWritten) {
+  std::ofstream(workdir() / "logs") << "a file where the folder should be";
+  join();
+  const proto::Outcome outcome = run(JobKind::kEvaluate, {{"do", "rows"}});
+  EXPECT_EQ(outcome.code(), number(ErrorCode::kIo));
+  EXPECT_THAT(outcome.message(),
+              AllOf(HasSubstr("cannot write the log"), HasSubstr((workdir() / "logs").string())));
+}
+
+TEST_F(AgentTest, RefusesALeaseItCannotRead) {
+  join();
+  proto::Lease lease = coordinator_.lease(JobKind::kEvaluate, {{"do", "rows"}});
+  lease.set_canonical("{");
+  coordinator_.send_leases({lease});
+  EXPECT_EQ(coordinator_.next_report().outcome().code(), number(ErrorCode::kInvalid));
+  EXPECT_EQ(run(JobKind::kEvaluate, {{"do", "rows"}}).code(), 0U);
+}
+
+TEST_F(AgentTest, ACrashAmongManyNoopsFailsThatOneOnly) {
+  join();
+  std::vector<proto::Lease> leases;
+  for (int index = 0; index < 50; ++index) {
+    leases.push_back(
+        coordinator_.lease(JobKind::kNoop, {{"index", index}, {"do", index == 20 ? "crash" : "rows"}}));
+  }
+  coordinator_.send_leases(leases);
+  std::map<std::uint64_t, std::uint32_t> codes;
+  for (int index = 0; index < 50; ++index) {
+    const proto::Report report = coordinator_.next_report();
+    codes[report.lease_id()] = report.outcome().code();
+  }
+  for (const proto::Lease& lease : leases) {
+    EXPECT_EQ(codes.at(lease.lease_id()), lease.lease_id() == 21 ? number(ErrorCode::kProcessDied) : 0U);
+  }
+}
+
+TEST_F(AgentTest, NoopsThatTakeTimeShareTheExecutors) {
+  join();
+  std::vector<proto::Lease> leases;
+  for (int index = 0; index < 6; ++index) {
+    Json config = waiting(fmt::format("noop {}", index));
+    config["ms"] = 1;
+    leases.push_back(coordinator_.lease(JobKind::kNoop, config, 1, 0));
+  }
+  coordinator_.send_leases(leases);
+  ASSERT_GT(pid_of(leases[0]), 0);
+  ASSERT_GT(pid_of(leases[1]), 0);
+  coordinator_.send_stop(leases[3].lease_id(), "never started");
+  EXPECT_EQ(coordinator_.next_report().outcome().message(), "never started");
+  for (const int index : {0, 1, 2, 4, 5}) raise_flag(fmt::format("noop {}", index));
+  for (int n = 0; n < 5; ++n) EXPECT_EQ(coordinator_.next_report().outcome().code(), 0U);
+}
+
+TEST_F(AgentTest, RunsTenThousandNoops) {
+  constexpr int kJobs = 10'000;
+  const std::uint32_t credit = join().credit();
+  std::vector<proto::Lease> leases;
+  for (int index = 0; index < kJobs; ++index) {
+    leases.push_back(coordinator_.lease(JobKind::kNoop, {{"index", index}, {"ms", 0}}, 1, 0));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  std::size_t sent = std::min<std::size_t>(credit, leases.size());
+  coordinator_.send_leases({leases.begin(), leases.begin() + static_cast<std::ptrdiff_t>(sent)});
+  for (int n = 0; n < kJobs; ++n) {
+    ASSERT_EQ(coordinator_.next_report().outcome().rows_size(), 3);
+    const auto in_hand = sent - static_cast<std::size_t>(n) - 1;
+    if (in_hand > credit / 2 || sent == leases.size())
+      continue;  // as a coordinator would: refilled in batches
+    const std::size_t more = std::min(leases.size() - sent, credit - in_hand);
+    coordinator_.send_leases({leases.begin() + static_cast<std::ptrdiff_t>(sent),
+                              leases.begin() + static_cast<std::ptrdiff_t>(sent + more)});
+    sent += more;
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  RecordProperty("noop_jobs_per_s", fmt::format("{:.0f}", kJobs / took.count()));
+  fmt::print("{} noop jobs in {:.2f} s: {:.0f} per second\n", kJobs, took.count(), kJobs / took.count());
+}
+
+}  // namespace
+}  // namespace gauntlet::worker

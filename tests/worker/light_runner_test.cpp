@@ -1,0 +1,223 @@
+#include "worker/executor/light_runner.hpp"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <fstream>
+
+#include "core/base/files.hpp"
+#include "core/data/dataset.hpp"
+#include "core/data/prepared_set.hpp"
+#include "core/io/npy.hpp"
+#include "tests/worker/processes.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+namespace fs = std::filesystem;
+using spec::JobKind;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class NoProgress final : public ProgressSink {
+ public:
+  void update(const Progress&) override {}
+};
+
+template <class T>
+void write(const fs::path& path, const std::vector<std::int64_t>& shape, const std::vector<T>& values) {
+  ASSERT_TRUE(io::write_npy<T>(path, shape, std::span<const T>(values)));
+}
+
+class LightRunnerTest : public ::testing::Test {
+ protected:
+  [[nodiscard]] AttemptContext context(const spec::JobSpec& job) const {
+    AttemptContext attempt;
+    attempt.job = job;
+    attempt.key = key_of(job).value();
+    attempt.workdir = folder_.path();
+    attempt.store = artifacts::ArtifactStore(folder_.path());
+    return attempt;
+  }
+  Result<AttemptResult> run(const spec::JobSpec& job) {
+    NoProgress progress;
+    return LightRunner().run(context(job), progress);
+  }
+  /// Publishes the files that `fill` writes as the artifact of a job of this kind; its key.
+  JobKey publish(JobKind kind, std::uint64_t seed, const Json& about,
+                 const std::function<void(const fs::path&)>& fill) {
+    spec::JobSpec job;
+    job.kind = kind;
+    job.seed = seed;
+    const AttemptContext attempt = context(job);
+    Result<artifacts::Draft> draft = attempt.store.begin(attempt.key);
+    EXPECT_TRUE(draft);
+    fill(draft->folder());
+    EXPECT_TRUE(attempt.store.publish(std::move(*draft), job, attempt.key, about));
+    return attempt.key;
+  }
+  /// Four items: 0 is the query, 1 to 3 are retrieved; labels A, A, B, A B.
+  static void fill_dataset(const fs::path& folder) {
+    write<std::uint8_t>(folder / "images.npy", {4, 2, 2, 3}, std::vector<std::uint8_t>(48, 7));
+    write<std::uint8_t>(folder / "text.npy", {4, 2}, {1, 0, 1, 0, 0, 1, 1, 1});
+    write<std::uint8_t>(folder / "labels.npy", {4, 2}, {1, 0, 1, 0, 0, 1, 1, 1});
+    write<std::uint8_t>(folder / "split.npy", {4}, {0, 1, 2, 2});
+    std::ofstream(folder / "dataset.json") << R"({"format":1,"name":"tiny","label_names":["a","b"]})";
+  }
+  JobKey publish_codes(std::uint64_t seed, const std::vector<std::uint8_t>& bytes,
+                       const std::vector<std::int64_t>& rows) {
+    const auto n = static_cast<std::int64_t>(rows.size());
+    return publish(
+        JobKind::kEncode, seed, {{"bits", 8}, {"n", n}, {"zeros", 0}}, [&](const fs::path& folder) {
+          write<std::uint8_t>(folder / "codes.npy", {static_cast<std::int64_t>(bytes.size()), 1}, bytes);
+          write<std::int64_t>(folder / "rows.npy", {n}, rows);
+        });
+  }
+  spec::JobSpec evaluate_job(const std::vector<std::string>& metrics) {
+    spec::JobSpec job;
+    job.kind = JobKind::kEvaluate;
+    job.version = 1;
+    job.config = {{"metrics", metrics}, {"direction", "i2t"}};
+    // Distances from the query: 0 to item 1 (relevant), 1 to item 2 (not), 2 to item 3 (relevant).
+    job.inputs = {{"data", publish(JobKind::kPrepare, 1, Json::object(), fill_dataset)},
+                  {"query_codes", publish_codes(2, {0b0000}, {0})},
+                  {"retrieval_codes", publish_codes(3, {0b0000, 0b0001, 0b0011}, {1, 2, 3})}};
+    return job;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LightRunnerTest, SaysWhatItRunsOn) {
+  const Json environment = parse_json(LightRunner().environment(), "environment").value();
+  EXPECT_EQ(environment["program"], "gauntlet");
+  EXPECT_EQ(environment["device"], "cpu");
+  EXPECT_FALSE(environment["revision"].get<std::string>().empty());
+  EXPECT_TRUE(environment["versions"].contains("gauntlet"));
+}
+
+TEST_F(LightRunnerTest, RefusesJobsThatNeedTorch) {
+  spec::JobSpec job;
+  job.kind = JobKind::kTrainModel;
+  const Result<AttemptResult> result = run(job);
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("this one is train_model"));
+}
+
+TEST_F(LightRunnerTest, ANoopGivesThreeRows) {
+  spec::JobSpec job;
+  job.config = {{"index", 5}, {"ms", 0}};
+  const Result<AttemptResult> result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_EQ(result->rows.size(), 3U);
+  EXPECT_EQ(result->rows[2].metric, "noop_index");
+  EXPECT_EQ(result->rows[2].value, 5);
+  job.config["ms"] = -1;
+  EXPECT_THAT(run(job).error().message, HasSubstr("-1"));
+}
+
+TEST_F(LightRunnerTest, ANoopTakesItsTime) {
+  spec::JobSpec job;
+  job.config = {{"index", 0}, {"ms", 30}};
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_TRUE(run(job));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(30));
+}
+
+TEST_F(LightRunnerTest, EvaluatesCodes) {
+  const Result<AttemptResult> result = run(evaluate_job({"map", "pr"}));
+  ASSERT_TRUE(result) << result.error().message;
+  const auto map = std::find_if(result->rows.begin(), result->rows.end(),
+                                [](const auto& row) { return row.metric == "map"; });
+  ASSERT_NE(map, result->rows.end());
+  EXPECT_NEAR(map->value, (1.0 + 2.0 / 3.0) / 2, 1e-12);  // precision at the two relevant ranks
+  EXPECT_EQ(map->n, 1);
+  EXPECT_THAT(map->per_query, ElementsAre(::testing::FloatNear(5.0F / 6.0F, 1e-6F)));
+  EXPECT_FALSE(result->curves.empty());
+  EXPECT_THAT(result->manifest_hash, IsEmpty());
+}
+
+TEST_F(LightRunnerTest, EvaluatesTargets) {
+  spec::JobSpec job = evaluate_job({"t_map"});
+  const Result<AttemptResult> without = run(job);
+  ASSERT_FALSE(without);
+  EXPECT_EQ(without.error().code, ErrorCode::kInvalid);
+  const JobKey crafted = publish(JobKind::kCraft, 4, Json::object(), [](const fs::path& folder) {
+    write<std::int64_t>(folder / "rows.npy", {1}, {0});
+    write<std::uint8_t>(folder / "targets.npy", {1, 2}, {0, 1});
+  });
+  job.inputs.insert(job.inputs.begin(), {"crafted", crafted});
+  const Result<AttemptResult> result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_NEAR(result->rows.front().value, (1.0 / 2.0 + 2.0 / 3.0) / 2, 1e-12);  // label b is at ranks 2 and 3
+}
+
+TEST_F(LightRunnerTest, RefusesInputsThatDoNotFitTogether) {
+  spec::JobSpec job = evaluate_job({"map"});
+  job.inputs[1].key = publish_codes(5, {0}, {9});
+  EXPECT_THAT(run(job).error().message, HasSubstr("names item 9; the dataset has items 0 to 3"));
+  job.inputs[1].key = publish_codes(6, {0}, {0, 1});
+  EXPECT_THAT(run(job).error().message, HasSubstr("holds 1 codes, but 2 row numbers"));
+  job.inputs.erase(job.inputs.begin() + 1);
+  EXPECT_THAT(run(job).error().message, HasSubstr("has no input 'query_codes'"));
+  job.config["metrics"] = "map";
+  EXPECT_EQ(run(job).error().code, ErrorCode::kInvalid);
+}
+
+TEST_F(LightRunnerTest, RefusesTargetsOfOtherQueries) {
+  spec::JobSpec job = evaluate_job({"t_map"});
+  const JobKey crafted = publish(JobKind::kCraft, 7, Json::object(), [](const fs::path& folder) {
+    write<std::int64_t>(folder / "rows.npy", {1}, {1});
+    write<std::uint8_t>(folder / "targets.npy", {1, 2}, {0, 1});
+  });
+  job.inputs.insert(job.inputs.begin(), {"crafted", crafted});
+  const Result<AttemptResult> result = run(job);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(result.error().message, HasSubstr("was crafted for other items than the query codes are of"));
+}
+
+class PrepareTest : public LightRunnerTest {
+ protected:
+  void SetUp() override {
+    fs::create_directories(source_);
+    fill_dataset(source_);
+    const data::DatasetEntry* const entry = data::dataset_registry().find("prepared").value();
+    job_.kind = JobKind::kPrepare;
+    job_.entry = "prepared";
+    job_.version = entry->about.version;
+    job_.locations = {{"path", source_.string()}};
+    job_.config = {{"source", entry->content_id(job_.locations).value()}};
+  }
+  fs::path source_ = folder_.path() / "source";
+  spec::JobSpec job_;
+};
+
+TEST_F(PrepareTest, PublishesThePreparedFolder) {
+  const Result<AttemptResult> first = run(job_);
+  ASSERT_TRUE(first) << first.error().message;
+  const auto artifact = context(job_).store.open(JobKind::kPrepare, key_of(job_).value());
+  ASSERT_TRUE(artifact);
+  EXPECT_EQ(first->manifest_hash, artifact->manifest_hash);
+  EXPECT_EQ(data::PreparedSet::open(artifact->folder).value().n_items(), 4);
+  fs::remove_all(source_);  // what is there already needs no source
+  EXPECT_EQ(run(job_).value().manifest_hash, first->manifest_hash);
+}
+
+TEST_F(PrepareTest, RefusesSourcesThatChangedSincePlanning) {
+  job_.config["source"] = "0123";
+  const Result<AttemptResult> result = run(job_);
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("are not those the job was planned for"));
+}
+
+TEST_F(PrepareTest, RefusesAnotherVersionOfTheEntry) {
+  job_.version = 99;
+  const Result<AttemptResult> result = run(job_);
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, HasSubstr("the job asks for version 99"));
+}
+
+}  // namespace
+}  // namespace gauntlet::worker

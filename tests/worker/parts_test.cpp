@@ -1,0 +1,131 @@
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "core/proto/convert.hpp"
+#include "tests/worker/processes.hpp"
+#include "worker/agent/connection.hpp"
+#include "worker/agent/machine.hpp"
+#include "worker/agent/reports.hpp"
+#include "worker/executor/outcome.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+TEST(ValidUtf8, KeepsTextAndReplacesTheRest) {
+  EXPECT_EQ(valid_utf8("plain"), "plain");
+  EXPECT_EQ(valid_utf8("ünïcødé 🎲"), "ünïcødé 🎲");
+  EXPECT_EQ(valid_utf8("a\xff"
+                       "b"),
+            "a?b");
+  EXPECT_EQ(valid_utf8("\xe2\x82"), "??");            // cut short
+  EXPECT_EQ(valid_utf8("\xc0\xaf"), "??");            // overlong
+  EXPECT_EQ(valid_utf8("\xed\xa0\x80"), "???");       // a surrogate
+  EXPECT_EQ(valid_utf8("\xf4\x90\x80\x80"), "????");  // beyond U+10FFFF
+  EXPECT_EQ(valid_utf8("\x80x"), "?x");
+}
+
+TEST(OutcomeOf, CarriesAnErrorOrAResult) {
+  const proto::Outcome failed = outcome_of(Error{ErrorCode::kDiverged, "NaN \xff"});
+  EXPECT_EQ(failed.code(), 11U);
+  EXPECT_EQ(failed.message(), "NaN ?");
+  AttemptResult result;
+  result.rows.push_back({.metric = "map", .value = 0.5, .n = 3, .per_query = {0.25F, 0.5F, 0.75F}});
+  result.manifest_hash = "abc";
+  const proto::Outcome done = outcome_of(result);
+  EXPECT_EQ(done.code(), 0U);
+  EXPECT_EQ(done.manifest(), "abc");
+  ASSERT_EQ(done.rows_size(), 1);
+  EXPECT_EQ(proto::row_from(done.rows(0)).value().per_query, result.rows[0].per_query);
+}
+
+proto::Report report_of(std::uint64_t lease, std::size_t n_bytes = 0) {
+  proto::Report report;
+  report.set_lease_id(lease);
+  report.mutable_outcome()->set_message(std::string(n_bytes, 'x'));
+  return report;
+}
+
+TEST(Reports, AreSentOnceUntilAReconnection) {
+  Reports reports;
+  reports.add(report_of(1));
+  reports.add(report_of(2));
+  const auto first = reports.take_unsent();
+  ASSERT_THAT(first, SizeIs(1));
+  EXPECT_EQ(first[0].reports_size(), 2);
+  EXPECT_THAT(reports.take_unsent(), IsEmpty());
+  reports.settle(1);
+  reports.resend_all();
+  const auto again = reports.take_unsent();
+  ASSERT_THAT(again, SizeIs(1));
+  ASSERT_EQ(again[0].reports_size(), 1);
+  EXPECT_EQ(again[0].reports(0).lease_id(), 2U);
+  EXPECT_THAT(reports.held(), SizeIs(1));
+  reports.settle(2);
+  EXPECT_TRUE(reports.empty());
+}
+
+TEST(Reports, BatchesAreBounded) {
+  Reports reports;
+  for (std::uint64_t lease = 1; lease <= 5; ++lease) reports.add(report_of(lease, std::size_t{3} << 20));
+  EXPECT_THAT(reports.take_unsent(), SizeIs(5));
+  Reports many;
+  for (std::uint64_t lease = 1; lease <= 1100; ++lease) many.add(report_of(lease));
+  EXPECT_THAT(many.take_unsent(), SizeIs(3));
+}
+
+class FindCoordinatorTest : public ::testing::Test {
+ protected:
+  void leave(const std::string& name, const std::string& text) {
+    std::ofstream(folder_.path() / name) << text;
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(FindCoordinatorTest, ReadsTheWorkFolder) {
+  leave("coordinator.json", R"({"host":"127.0.0.1","port":4711,"pid":1})");
+  leave("token", "secret\n");
+  const Result<Address> found = find_coordinator(folder_.path(), {});
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->host, "127.0.0.1");
+  EXPECT_EQ(found->port, 4711);
+  EXPECT_EQ(found->token, "secret");
+}
+
+TEST_F(FindCoordinatorTest, PrefersWhatIsGiven) {
+  const Result<Address> found = find_coordinator(folder_.path(), {"example", 1, "given"});
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->host, "example");
+  EXPECT_EQ(found->token, "given");
+}
+
+TEST_F(FindCoordinatorTest, SaysWhatIsMissingOrBroken) {
+  const Result<Address> none = find_coordinator(folder_.path(), {});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::kUnreachable);
+  EXPECT_THAT(none.error().message,
+              HasSubstr("no coordinator has left its address in " + folder_.path().string()));
+  leave("coordinator.json", R"({"host":"127.0.0.1","port":70000})");
+  const Result<Address> beyond = find_coordinator(folder_.path(), {});
+  ASSERT_FALSE(beyond);
+  EXPECT_EQ(beyond.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(beyond.error().message, HasSubstr("has no host and port"));
+  leave("coordinator.json", R"({"host":"127.0.0.1","port":7})");
+  const Result<Address> no_token = find_coordinator(folder_.path(), {});
+  ASSERT_FALSE(no_token);
+  EXPECT_THAT(no_token.error().message, HasSubstr("token"));
+}
+
+TEST(Machine, HasSomethingToOffer) {
+  EXPECT_GE(usable_cpus(), 1);
+  EXPECT_GT(physical_memory_mb(), 0);
+  EXPECT_FALSE(host_name().empty());
+  EXPECT_TRUE(std::filesystem::exists(program_folder() / "worker_tests"));
+}
+
+}  // namespace
+}  // namespace gauntlet::worker

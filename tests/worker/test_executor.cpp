@@ -1,0 +1,120 @@
+// An executor whose jobs do what their config says, so that tests can see every way an attempt ends.
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <new>
+#include <stdexcept>
+
+#include "worker/executor/executor.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+void write_pid(const AttemptContext& attempt, const std::string& suffix, pid_t pid) {
+  const fs::path folder = attempt.workdir / "pids";
+  fs::create_directories(folder);
+  const fs::path path = folder / fmt::format("{}.{}{}", attempt.lease.value, attempt.rank, suffix);
+  std::ofstream(path.string() + ".part") << pid;
+  fs::rename(path.string() + ".part", path);
+}
+
+void wait_for(const fs::path& file) {
+  while (file.empty() || !fs::exists(file)) ::poll(nullptr, 0, 5);
+}
+
+[[noreturn]] void sleep_for_ever() {
+  while (true) ::pause();
+}
+
+class TestRunner final : public JobRunner {
+ public:
+  [[nodiscard]] std::string program() const override { return "test_executor"; }
+  [[nodiscard]] std::string environment() const override {
+    return R"({"program":"test_executor","revision":"r1","versions":{"test":"1"}})";
+  }
+
+  [[nodiscard]] Result<AttemptResult> run(const AttemptContext& attempt, ProgressSink& progress) override {
+    const Json& config = attempt.job.config;
+    const bool mine = !config.contains("rank") || config["rank"] == attempt.rank;
+    const std::string what = mine ? config.value("do", "rows") : "wait";
+    const fs::path until = config.value("until", "");
+    if (what == "fail") return fail(ErrorCode::kDiverged, "the loss became NaN in epoch {}", 3);
+    if (what == "throw") throw std::runtime_error("a library threw \xff");
+    if (what == "throw_int") throw 42;
+    if (what == "allocate") throw std::bad_alloc();
+    if (what == "exit") ::_exit(3);
+    if (what == "crash") crash(config);
+    if (what == "chatter") chatter();
+    if (what == "wait") wait(attempt, until);
+    if (what == "spawn") spawn(attempt, until);
+    if (what == "stubborn") {
+      ::signal(SIGTERM, SIG_IGN);
+      wait(attempt, until);
+    }
+    if (what == "epochs") epochs(attempt, progress, until);
+    return rows(attempt);
+  }
+
+ private:
+  static AttemptResult rows(const AttemptContext& attempt) {
+    AttemptResult result;
+    const auto add = [&](std::string name, double value) {
+      result.rows.push_back({.metric = std::move(name), .value = value, .unit = "count", .n = 1});
+    };
+    add("pid", ::getpid());
+    add("rank", attempt.rank);
+    add("threads", attempt.threads);
+    result.rows.back().per_query = {1.5F, -2.5F};
+    if (attempt.world > 1) add("has_rendezvous", attempt.rendezvous.empty() ? 0 : 1);
+    result.curves.push_back({"loss:total", "step", "value", {1, 2}, {0.5F, 0.25F}});
+    result.manifest_hash = "m";
+    return result;
+  }
+
+  static void crash(const Json& config) {
+    for (int line = 1; line <= 30; ++line) std::cout << "line " << line << '\n';
+    std::cout << std::flush;
+    std::cerr << "last words\n";
+    ::raise(config.value("signal", SIGKILL));
+  }
+
+  static void chatter() {
+    std::cout << "to stdout\n";
+    std::fputs("by stdio\n", stdout);
+    std::cerr << "to stderr\n";
+  }
+
+  static void wait(const AttemptContext& attempt, const fs::path& until) {
+    write_pid(attempt, "", ::getpid());
+    wait_for(until);
+  }
+
+  static void spawn(const AttemptContext& attempt, const fs::path& until) {
+    const pid_t child = ::fork();
+    if (child == 0) sleep_for_ever();
+    write_pid(attempt, ".child", child);
+    wait(attempt, until);
+  }
+
+  static void epochs(const AttemptContext& attempt, ProgressSink& progress, const fs::path& until) {
+    progress.update(
+        {.epoch = 2, .epochs = 5, .fraction = 0.4, .rate = 10, .losses = {{"total", 0.5}}, .phase = "epoch"});
+    wait(attempt, until);
+  }
+};
+
+}  // namespace
+}  // namespace gauntlet::worker
+
+int main(int argc, char** argv) {
+  if (argc < 3 || std::string(argv[argc - 2]) != "--fd") return 2;
+  gauntlet::worker::TestRunner runner;
+  return gauntlet::worker::run_executor(std::atoi(argv[argc - 1]), runner);
+}
