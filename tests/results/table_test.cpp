@@ -322,6 +322,19 @@ TEST(TableSpecReader, ListsEveryProblemWithItsPlace) {
   EXPECT_THAT(message, HasSubstr("bad.yaml:11:21: labels.direction maps values to texts, not 'up'"));
 }
 
+TEST(TableSpecReader, KnowsTheKeysOfTheSchemaThatEditorsUse) {
+  const auto text = read_file(fs::path(GAUNTLET_SOURCE_DIR) / "schemas" / "table.schema.json");
+  ASSERT_TRUE(text);
+  const Json schema = *parse_json(*text, "table.schema.json");
+  const auto unknown = parse_table_spec("nothing: 1\n", "x.yaml");
+  for (const auto& [key, rule] : schema["properties"].items()) {
+    EXPECT_THAT(unknown.error().message, HasSubstr(key));
+    const auto one = parse_table_spec(key + ": [[]]\n", "x.yaml");
+    EXPECT_THAT(one.error().message, Not(HasSubstr("unknown key"))) << key;
+  }
+  for (const std::string& axis : table_axes()) EXPECT_THAT(*text, HasSubstr('"' + axis + '"'));
+}
+
 TEST(TableSpecReader, RefusesWhatIsNoMapOrNoYaml) {
   EXPECT_THAT(parse_table_spec("- a\n", "x.yaml").error().message,
               HasSubstr("x.yaml:1:1: a table spec is a map"));

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "coordinator/store/canonical_head.hpp"
+#include "core/base/files.hpp"
 #include "core/db/connection.hpp"
 #include "tests/results/synthetic_database.hpp"
 
@@ -414,6 +415,22 @@ TEST_F(Store, NamesInTheDatabaseAreTheNamesOfThePrograms) {
     EXPECT_EQ(*store.connection().text(fmt::format("SELECT name FROM outcomes WHERE code = {}", code)),
               name_of(static_cast<ErrorCode>(code)));
   }
+}
+
+TEST_F(Store, TheReferenceNamesEveryTableAndColumn) {
+  const auto text = read_file(fs::path(GAUNTLET_SOURCE_DIR) / "docs" / "database.md");
+  ASSERT_TRUE(text);
+  JobStore store = *JobStore::open_in_memory();
+  auto columns = store.connection().prepare(
+      "SELECT s.name, c.name FROM sqlite_schema s, pragma_table_info(s.name) c "
+      "WHERE s.type IN ('table', 'view')");
+  int n_columns = 0;
+  while (*columns->step()) {
+    EXPECT_THAT(*text, HasSubstr(fmt::format("`{}`", columns->text(0))));
+    EXPECT_THAT(*text, HasSubstr(fmt::format("`{}`", columns->text(1)))) << columns->text(0);
+    ++n_columns;
+  }
+  EXPECT_GT(n_columns, 150);
 }
 
 // ---------------------------------------------------------------- faults
