@@ -46,15 +46,26 @@ class DefenseConformance : public testing::TestWithParam<Subject> {
     const DefenseEntry& entry = *GetParam().entry;
     ASSERT_EQ(entry.train != nullptr, entry.about.capabilities.trains);
     if (entry.train != nullptr) {
-      auto trained = entry.train(settings_of(entry), setup_);
-      ASSERT_TRUE(trained) << trained.error().message;
-      EXPECT_GT(trained->n_parameters, 0);
-      EXPECT_FALSE(trained->curves.empty());
-      parts_.weights = std::move(trained->weights);
+      ASSERT_NO_FATAL_FAILURE(train_once());
     }
     auto made = entry.make(settings_of(entry), parts_);
     ASSERT_TRUE(made) << made.error().message;
     pipeline_ = std::move(*made);
+  }
+
+  /// Trained weights are the same for every test of a subject: same data, same seed.
+  void train_once() {
+    static std::map<std::pair<std::string_view, Modality>, Weights> trained_before;
+    const DefenseEntry& entry = *GetParam().entry;
+    const auto [found, is_first] = trained_before.try_emplace({entry.about.name, GetParam().modality});
+    if (is_first) {
+      auto trained = entry.train(settings_of(entry), setup_);
+      ASSERT_TRUE(trained) << trained.error().message;
+      EXPECT_GT(trained->n_parameters, 0);
+      EXPECT_FALSE(trained->curves.empty());
+      found->second = std::move(trained->weights);
+    }
+    parts_.weights = found->second;
   }
 
   [[nodiscard]] static bool is_image() { return GetParam().modality == Modality::kImage; }
