@@ -1,59 +1,21 @@
 #include "results/query/query.hpp"
 
 #include <fmt/core.h>
-#include <sqlite3.h>
 
-#include <array>
-#include <chrono>
 #include <functional>
 
 #include "core/base/json.hpp"
 #include "core/base/text.hpp"
 #include "core/db/connection.hpp"
 #include "core/db/migrate.hpp"
+#include "core/db/read_guard.hpp"
 #include "results/query/text_table.hpp"
 #include "results/query/where.hpp"
 
 namespace gauntlet::results {
 namespace {
 
-constexpr std::array kReadingPragmas = {
-    "table_info",  "table_xinfo",    "table_list",       "index_list",      "index_info",
-    "index_xinfo", "database_list",  "foreign_key_list", "compile_options", "function_list",
-    "pragma_list", "collation_list", "user_version",     "application_id",  "page_count",
-    "page_size",   "journal_mode",   "freelist_count"};
-
-// Called by SQLite while it compiles a statement, for everything the statement would do.
-int allow_reading_only(void*, int action, const char* first, const char* second, const char*, const char*) {
-  switch (action) {
-    case SQLITE_SELECT:
-    case SQLITE_READ:
-    case SQLITE_RECURSIVE:
-      return SQLITE_OK;
-    case SQLITE_FUNCTION:
-      return std::string_view(second) == "load_extension" ? SQLITE_DENY : SQLITE_OK;
-    case SQLITE_PRAGMA: {
-      const std::string_view name = first == nullptr ? "" : first;
-      for (const std::string_view known : kReadingPragmas) {
-        // An argument names a table or index, apart from those settings that it would change.
-        const bool is_setting = known == "user_version" || known == "application_id" ||
-                                known == "journal_mode" || known == "page_size";
-        if (name == known && (second == nullptr || !is_setting)) return SQLITE_OK;
-      }
-      return SQLITE_DENY;
-    }
-    default:
-      return SQLITE_DENY;
-  }
-}
-
-struct Deadline {
-  std::chrono::steady_clock::time_point at;
-};
-
-int stop_at_deadline(void* context) {
-  return std::chrono::steady_clock::now() >= static_cast<Deadline*>(context)->at ? 1 : 0;
-}
+constexpr int kMaxValueBytes = 256 << 20;
 
 std::string hex_of(std::span<const std::byte> bytes) {
   std::string text;
@@ -205,10 +167,10 @@ class Writer {
 Error explained(Error error, const QueryOptions& options) {
   if (error.code == ErrorCode::kTimedOut) {
     error.message = fmt::format("the query was stopped after {}", human_duration(options.time_limit_s));
-  } else if (error.message.find("not authorized") != std::string::npos ||
-             error.message.find("authorization denied") != std::string::npos) {
+  } else if (db::ReadGuard::is_refusal(error)) {
     error.code = ErrorCode::kRefused;
-    error.message = "queries may only read: this one would write, attach a file, change a setting or load code";
+    error.message =
+        "queries may only read: this one would write, attach a file, change a setting or load code";
   }
   return error;
 }
@@ -234,13 +196,7 @@ Result<std::string> run(const std::filesystem::path& database, std::string_view 
                         const QueryOptions& options) {
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
   GAUNTLET_CHECK_OK(db::check_version(connection));
-  sqlite3* handle = connection.handle();
-  Deadline deadline{std::chrono::steady_clock::now() +
-                    std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-                        std::chrono::duration<double>(options.time_limit_s))};
-  if (options.time_limit_s > 0) sqlite3_progress_handler(handle, 10000, stop_at_deadline, &deadline);
-  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, 256 << 20);
-  sqlite3_set_authorizer(handle, allow_reading_only, nullptr);
+  const db::ReadGuard guard(connection, options.time_limit_s, kMaxValueBytes);
   Result<db::Statement> statement = connection.prepare(sql);
   if (!statement) return fail(explained(std::move(statement.error()), options));
   if (where != nullptr) GAUNTLET_CHECK_OK(bind_where(*statement, *where));
