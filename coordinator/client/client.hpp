@@ -58,7 +58,7 @@ class Client {
 
  private:
   Client() = default;
-  [[nodiscard]] Status greet(const Endpoint& endpoint, Milliseconds timeout, std::string_view role);
+  [[nodiscard]] Status greet(const Endpoint& endpoint, SteadyTime deadline, std::string_view role);
   [[nodiscard]] Status send_bytes(std::string_view bytes, SteadyTime deadline);
   [[nodiscard]] Result<proto::Frame> receive_until(SteadyTime deadline);
 

@@ -1,0 +1,99 @@
+// The writer thread: owns the store, commits decisions in the order in which they were made. Whatever was
+// decided while one transaction ran goes into the next one together (group commit); messages wait for their
+// transaction. Thread safety: commit, ask and drain are called from the io_context's thread only; callbacks
+// run there, in order.
+#pragma once
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "coordinator/engine/transitions.hpp"
+#include "coordinator/store/job_store.hpp"
+#include "core/base/result.hpp"
+
+namespace gauntlet::coordinator {
+
+class CommitQueue {
+ public:
+  /// Called once the transitions are durable, with the payloads of the leases among them, in their order.
+  using Committed = std::function<void(std::span<const engine::JobPayload>)>;
+  using Failed = std::function<void(const Error&)>;
+
+  /// `on_failure` hears of the first commit that failed; nothing is written or called back after it.
+  CommitQueue(boost::asio::io_context& io, store::JobStore store, Failed on_failure);
+  /// Writes what is queued, then ends the thread.
+  ~CommitQueue();
+  CommitQueue(const CommitQueue&) = delete;
+  CommitQueue& operator=(const CommitQueue&) = delete;
+
+  void commit(std::vector<engine::Transition> transitions, Committed then);
+
+  /// Runs `work` on the store, after every commit queued before, and `then` with what it gave.
+  template <class Answer>
+  void ask(std::function<Answer(store::JobStore&)> work, std::function<void(Answer)> then) {
+    push(Task{
+        [work = std::move(work), then = std::move(then)](store::JobStore& store) -> std::function<void()> {
+          auto answer = std::make_shared<Answer>(work(store));
+          return [answer, then] { then(std::move(*answer)); };
+        }});
+  }
+
+  /// The same for coroutines.
+  template <class Answer>
+  [[nodiscard]] boost::asio::awaitable<Answer> asked(std::function<Answer(store::JobStore&)> work) {
+    return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Answer)>(
+        [this](auto handler, std::function<Answer(store::JobStore&)> deferred) {
+          auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+          ask<Answer>(std::move(deferred),
+                      [shared](Answer answer) { std::move (*shared)(std::move(answer)); });
+        },
+        boost::asio::use_awaitable, std::move(work));
+  }
+  /// Ends when the transitions are durable.
+  [[nodiscard]] boost::asio::awaitable<void> committed(std::vector<engine::Transition> transitions);
+
+  [[nodiscard]] bool is_idle() const { return n_unanswered_ == 0; }
+  /// From any thread: drops what has not reached the store yet, as a crash would.
+  void abandon();
+
+ private:
+  struct Commit {
+    std::vector<engine::Transition> transitions;
+    Committed then;
+  };
+  struct Task {
+    std::function<std::function<void()>(store::JobStore&)> run;  ///< gives what to call on the io_context
+  };
+  using Entry = std::variant<Commit, Task>;
+
+  void push(Entry entry);
+  void run_writer();
+  /// Commits entries [begin, end) of the batch, all commits, in one transaction.
+  [[nodiscard]] bool write(std::vector<Commit> group);
+  void report_failure(const Error& error);
+
+  boost::asio::io_context& io_;
+  Failed on_failure_;
+  std::size_t n_unanswered_ = 0;  ///< entries whose callback has not run; io_context's thread only
+  store::JobStore store_;         ///< writer thread only
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Entry> entries_;  ///< guarded by mutex_
+  bool ending_ = false;        ///< guarded by mutex_
+  bool dropped_ = false;       ///< guarded by mutex_: after a failure or abandon
+  std::thread writer_;
+};
+
+}  // namespace gauntlet::coordinator

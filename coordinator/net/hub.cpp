@@ -1,0 +1,271 @@
+#include "coordinator/net/hub.hpp"
+
+#include <spdlog/logger.h>
+
+#include "core/base/hash.hpp"
+#include "core/base/overloaded.hpp"
+#include "core/base/version.hpp"
+#include "core/proto/convert.hpp"
+
+namespace gauntlet::coordinator {
+namespace {
+
+namespace asio = boost::asio;
+using proto::Frame;
+
+/// Leases go out in frames of about this size at most.
+constexpr std::size_t kLeaseFrameBytes = std::size_t{1} << 20;
+
+/// Compares hashes, so that the time taken tells nothing about the token.
+bool same_secret(std::string_view one, std::string_view other) {
+  const Digest first = sha256(one);
+  const Digest second = sha256(other);
+  unsigned difference = 0;
+  for (std::size_t byte = 0; byte < first.size(); ++byte)
+    difference |= static_cast<unsigned>(first[byte] ^ second[byte]);
+  return difference == 0;
+}
+
+void add_ref(const engine::LeaseRef& ref, proto::HeldLease& message) {
+  message.set_job_id(ref.job.value);
+  message.set_lease_id(ref.lease.value);
+  message.set_attempt(ref.attempt.value);
+}
+
+void add_lease(const engine::LeaseGrant& grant, const engine::JobPayload& payload, proto::Lease& lease) {
+  lease.set_job_id(grant.job.value);
+  lease.set_lease_id(grant.lease.value);
+  lease.set_attempt(grant.attempt.value);
+  lease.set_key(proto::key_bytes(payload.key));
+  lease.set_canonical(payload.canonical);
+  lease.set_title(payload.title);
+  lease.set_locations(payload.locations);
+  *lease.mutable_resources() = proto::to_proto(payload.resources);
+  for (std::uint32_t device = 0; device < 64; ++device) {
+    if ((grant.gpus >> device & 1U) != 0) lease.add_gpus(device);
+  }
+}
+
+WorkerId recipient_of(const engine::Outgoing& message) {
+  return std::visit([](const auto& any) { return any.worker; }, message);
+}
+
+bool is_answer(const engine::Outgoing& message) {
+  return std::holds_alternative<engine::WelcomeWorker>(message) ||
+         std::holds_alternative<engine::AnswerReports>(message) ||
+         std::holds_alternative<engine::AnswerHeartbeat>(message);
+}
+
+}  // namespace
+
+Hub::Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::State state,
+         std::shared_ptr<spdlog::logger> log, std::function<void(const Error&)> on_fatal,
+         std::function<void()> on_shutdown)
+    : options_(std::move(options)),
+      clock_(clock),
+      queue_(queue),
+      state_(std::move(state)),
+      log_(std::move(log)),
+      on_fatal_(std::move(on_fatal)),
+      on_shutdown_(std::move(on_shutdown)) {}
+
+// ---------------------------------------------------------------- connections
+
+Result<proto::Welcome> Hub::greet(Session& session, const proto::Hello& hello) {
+  if (hello.protocol() != proto::kProtocolVersion) {
+    return fail(ErrorCode::kRefused, "the peer speaks protocol {}; this coordinator ({}) speaks {}",
+                hello.protocol(), gauntlet::version(), proto::kProtocolVersion);
+  }
+  if (!same_secret(hello.token(), options_.token)) {
+    return fail(ErrorCode::kRefused, "wrong token; use the one in the coordinator's work folder");
+  }
+  if (hello.role() != "client" && hello.role() != "worker") {
+    return fail(ErrorCode::kInvalid, "role '{}' is unknown; allowed are client, worker", hello.role());
+  }
+  sessions_.emplace(&session, session.weak_from_this());
+  if (hello.role() == "client") {
+    ++n_clients_;
+    had_clients_ = true;
+  }
+  log_->info("{}: {} {} connected", session.peer(), hello.role(), hello.version());
+  proto::Welcome welcome;
+  welcome.set_protocol(proto::kProtocolVersion);
+  welcome.set_version(std::string(gauntlet::version()));
+  welcome.set_database(options_.database);
+  return welcome;
+}
+
+void Hub::closed(Session& session) {
+  sessions_.erase(&session);
+  if (!session.is_worker()) {
+    --n_clients_;
+    return;
+  }
+  const auto mine = workers_.find(session.worker);
+  if (mine == workers_.end() || mine->second.get() != &session) return;  // replaced by a newer connection
+  log_->info("worker {}: connection closed", session.worker.value);
+  workers_.erase(mine);
+  settle(engine::on_worker_left(state_, now(), session.worker));
+}
+
+void Hub::close_all() {
+  std::vector<SessionPtr> open;
+  for (const auto& [raw, weak] : sessions_) {
+    if (SessionPtr session = weak.lock()) open.push_back(std::move(session));
+  }
+  for (const SessionPtr& session : open) session->close_when_sent();
+}
+
+// ---------------------------------------------------------------- decisions
+
+void Hub::tick() { settle(engine::on_tick(state_, now())); }
+
+void Hub::settle(engine::Decision decision) { settle(std::move(decision), nullptr, 0); }
+
+void Hub::settle(engine::Decision decision, const SessionPtr& asker, std::uint64_t request) {
+  if (decision.transitions.empty() && decision.messages.empty()) return;
+  // The connection a message is meant for is the one of this moment: a later one starts with its own welcome.
+  std::vector<std::pair<SessionPtr, engine::Outgoing>> addressed;
+  for (engine::Outgoing& message : decision.messages) {
+    SessionPtr recipient = asker;
+    if (!is_answer(message)) {
+      const auto found = workers_.find(recipient_of(message));
+      recipient = found == workers_.end() ? nullptr : found->second;
+    }
+    if (const auto* gone = std::get_if<engine::Disconnect>(&message)) {
+      log_->warn("worker {}: {}", gone->worker.value, gone->reason);
+      workers_.erase(gone->worker);
+    }
+    addressed.emplace_back(std::move(recipient), std::move(message));
+  }
+  queue_.commit(std::move(decision.transitions), [this, request, addressed = std::move(addressed)](
+                                                     std::span<const engine::JobPayload> payloads) {
+    for (const auto& [session, message] : addressed) {
+      if (session == nullptr || !session->is_open()) continue;
+      if (const auto* leases = std::get_if<engine::GiveLeases>(&message)) {
+        deliver(*leases, *session, payloads);
+      } else {
+        answer(*session, request, message);
+      }
+    }
+  });
+}
+
+void Hub::deliver(const engine::GiveLeases& leases, Session& session,
+                  std::span<const engine::JobPayload> payloads) {
+  std::unordered_map<JobId, const engine::JobPayload*> by_job;
+  for (const engine::JobPayload& payload : payloads) by_job.emplace(payload.job, &payload);
+  Frame frame;
+  std::size_t n_bytes = 0;
+  for (const engine::LeaseGrant& grant : leases.grants) {
+    const engine::JobPayload& payload = *by_job.at(grant.job);
+    add_lease(grant, payload, *frame.mutable_lease_batch()->add_leases());
+    n_bytes += payload.canonical.size() + payload.locations.size() + payload.title.size() + 100;
+    if (n_bytes > kLeaseFrameBytes) {
+      session.send(frame);
+      frame.Clear();
+      n_bytes = 0;
+    }
+  }
+  if (n_bytes > 0) session.send(frame);
+}
+
+void Hub::answer(Session& session, std::uint64_t request, const engine::Outgoing& message) {
+  Frame frame;
+  std::visit(Overloaded{
+                 [&](const engine::GiveLeases&) {},  // delivered with its payloads
+                 [&](const engine::StopLeases& stop) {
+                   frame.mutable_stop_attempts()->set_reason(stop.reason);
+                   for (const auto& ref : stop.attempts)
+                     add_ref(ref, *frame.mutable_stop_attempts()->add_attempts());
+                 },
+                 [&](const engine::Disconnect& gone) {
+                   frame = proto::failure_frame(0, {ErrorCode::kLost, gone.reason});
+                   session.close_when_sent();
+                 },
+                 [&](const engine::WelcomeWorker& welcome) {
+                   frame.set_id(request);
+                   frame.mutable_worker_welcome()->set_worker_id(welcome.worker.value);
+                   frame.mutable_worker_welcome()->set_heartbeat_ms(
+                       static_cast<std::uint32_t>(state_.config().heartbeat.count()));
+                   for (const auto& ref : welcome.stale)
+                     add_ref(ref, *frame.mutable_worker_welcome()->add_stale());
+                 },
+                 [&](const engine::AnswerReports& reports) {
+                   frame.set_id(request);
+                   for (const LeaseId lease : reports.settled)
+                     frame.mutable_report_reply()->add_settled(lease.value);
+                   for (const LeaseId lease : reports.stale)
+                     frame.mutable_report_reply()->add_stale(lease.value);
+                 },
+                 [&](const engine::AnswerHeartbeat& beat) {
+                   frame.set_id(request);
+                   frame.mutable_heartbeat_reply();
+                   for (const auto& ref : beat.stale)
+                     add_ref(ref, *frame.mutable_heartbeat_reply()->add_stale());
+                 },
+             },
+             message);
+  if (frame.body_case() != Frame::BODY_NOT_SET) session.send(frame);
+}
+
+// ---------------------------------------------------------------- frames
+
+asio::awaitable<void> Hub::handle(SessionPtr session, Frame frame) {
+  const std::uint64_t request = frame.id();
+  const bool from_worker =
+      frame.has_worker_join() || frame.has_heartbeat() || frame.has_report_batch() || frame.has_drain();
+  if (from_worker != session->is_worker() || (from_worker && !frame.has_worker_join() && !session->worker)) {
+    session->fail(request,
+                  {ErrorCode::kInvalid, fmt::format("a {} message is not expected from this peer now",
+                                                    proto::name_of(frame.body_case()))});
+    co_return;
+  }
+  if (!from_worker) {
+    const Status answered = co_await answer_client(session, std::move(frame));
+    if (!answered) session->fail(request, answered.error());
+  } else if (frame.has_worker_join()) {
+    on_join(session, request, frame.worker_join());
+  } else if (frame.has_heartbeat()) {
+    on_heartbeat(session, request, *frame.mutable_heartbeat());
+  } else if (frame.has_report_batch()) {
+    co_await on_reports(session, std::move(frame));
+  } else {
+    log_->info("worker {}: drains", session->worker.value);
+    settle(engine::on_drain(state_, now(), session->worker));
+  }
+}
+
+asio::awaitable<Status> Hub::answer_client(SessionPtr session, Ask ask) {
+  const std::uint64_t request = ask.id();
+  if (ask.has_submit_begin()) {
+    on_submit_begin(*session, request, ask.submit_begin());
+  } else if (ask.has_submit_chunk()) {
+    on_submit_chunk(*session, request, ask.submit_chunk());
+  } else if (ask.has_submit_commit()) {
+    co_return co_await on_submit_commit(std::move(session), std::move(ask));
+  } else if (ask.has_status_request()) {
+    co_return co_await on_status(std::move(session), std::move(ask));
+  } else if (ask.has_explain_request()) {
+    co_return co_await on_explain(std::move(session), std::move(ask));
+  } else if (ask.has_cancel_request()) {
+    co_return co_await on_cancel(std::move(session), std::move(ask));
+  } else if (ask.has_retry_request()) {
+    co_return co_await on_retry(std::move(session), std::move(ask));
+  } else if (ask.has_pause_request()) {
+    co_return co_await on_pause(std::move(session), std::move(ask));
+  } else if (ask.has_shutdown_request()) {
+    log_->info("{}: asks for shutdown", session->peer());
+    Frame accepted;
+    accepted.set_id(request);
+    accepted.mutable_accepted();
+    session->send(accepted);
+    on_shutdown_();
+  } else {
+    co_return fail(ErrorCode::kInvalid, "a coordinator does not answer {} messages",
+                   proto::name_of(ask.body_case()));
+  }
+  co_return Status{};
+}
+
+}  // namespace gauntlet::coordinator

@@ -1,0 +1,97 @@
+// Between sockets and engine: turns frames into events, hands decisions to the commit queue, and sends their
+// messages once they are durable. Thread safety: the io_context's thread only.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "coordinator/engine/handlers.hpp"
+#include "coordinator/net/commit_queue.hpp"
+#include "coordinator/net/session.hpp"
+#include "core/base/clock.hpp"
+
+namespace gauntlet::coordinator {
+
+struct HubOptions {
+  std::string token;
+  std::string database;  ///< path told to clients
+};
+
+class Hub final : public FrameHandler {
+ public:
+  Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::State state,
+      std::shared_ptr<spdlog::logger> log, std::function<void(const Error&)> on_fatal,
+      std::function<void()> on_shutdown);
+
+  [[nodiscard]] boost::asio::awaitable<void> handle(std::shared_ptr<Session> session,
+                                                    proto::Frame frame) override;
+  [[nodiscard]] Result<proto::Welcome> greet(Session& session, const proto::Hello& hello) override;
+  void closed(Session& session) override;
+
+  /// Deadlines and placement; to be called a few times a second.
+  void tick();
+  /// Commits transitions that no peer waits for.
+  void settle(engine::Decision decision);
+  /// Every session ends when what it is owed has been sent.
+  void close_all();
+
+  [[nodiscard]] std::size_t n_clients() const { return n_clients_; }
+  [[nodiscard]] bool had_clients() const { return had_clients_; }
+  [[nodiscard]] std::size_t n_sessions() const { return sessions_.size(); }
+
+ private:
+  using SessionPtr = std::shared_ptr<Session>;
+  using Ask = proto::Frame;  ///< a request; its answer is sent with its id
+
+  [[nodiscard]] engine::Now now() const { return {clock_.now(), clock_.wall_ms()}; }
+
+  // Decisions.
+  void settle(engine::Decision decision, const SessionPtr& asker, std::uint64_t request);
+  void deliver(const engine::GiveLeases& leases, Session& session,
+               std::span<const engine::JobPayload> payloads);
+  void answer(Session& session, std::uint64_t request, const engine::Outgoing& message);
+
+  // What workers say (hub_workers.cpp).
+  void on_join(const SessionPtr& session, std::uint64_t request, const proto::WorkerJoin& join);
+  void on_heartbeat(const SessionPtr& session, std::uint64_t request, proto::Heartbeat& beat);
+  [[nodiscard]] boost::asio::awaitable<void> on_reports(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<std::vector<JobId>> jobs_of_keys(std::vector<std::string> keys);
+
+  // What clients ask (hub_clients.cpp, hub_status.cpp).
+  void on_submit_begin(Session& session, std::uint64_t request, const proto::SubmitBegin& begin);
+  void on_submit_chunk(Session& session, std::uint64_t request, const proto::SubmitChunk& chunk);
+  [[nodiscard]] boost::asio::awaitable<Status> on_submit_commit(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Status> on_cancel(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Status> on_retry(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Status> on_pause(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Status> on_status(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Status> on_explain(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Status> answer_client(SessionPtr session, Ask ask);
+  /// Commits the decision, sends its messages, then tells the client how many jobs changed.
+  [[nodiscard]] boost::asio::awaitable<void> settle_change(SessionPtr session, std::uint64_t request,
+                                                           engine::Decision decision);
+  void add_sweep_status(const engine::Sweep& sweep, proto::StatusReply& reply) const;
+  void add_worker_status(proto::StatusReply& reply) const;
+  [[nodiscard]] std::vector<JobId> running_jobs(SweepId sweep) const;
+  void add_running(const store::JobDetail& detail, proto::StatusReply& reply) const;
+  void add_failed(const store::JobDetail& detail, proto::StatusReply& reply) const;
+
+  HubOptions options_;
+  const Clock& clock_;
+  CommitQueue& queue_;
+  engine::State state_;
+  std::shared_ptr<spdlog::logger> log_;
+  std::function<void(const Error&)> on_fatal_;
+  std::function<void()> on_shutdown_;
+  std::unordered_map<Session*, std::weak_ptr<Session>> sessions_;  ///< greeted ones
+  std::unordered_map<WorkerId, SessionPtr> workers_;
+  std::size_t n_clients_ = 0;
+  bool had_clients_ = false;
+};
+
+}  // namespace gauntlet::coordinator

@@ -1,0 +1,229 @@
+// What clients ask to be changed: submissions, cancel, retry, pause.
+#include <spdlog/logger.h>
+
+#include "coordinator/net/hub.hpp"
+#include "core/proto/convert.hpp"
+
+namespace gauntlet::coordinator {
+namespace {
+
+namespace asio = boost::asio;
+using proto::Frame;
+
+/// A submission is kept in memory until its commit.
+constexpr std::size_t kMaxSubmissionBytes = std::size_t{4} << 30;
+
+Frame accepted_frame(std::uint64_t request) {
+  Frame frame;
+  frame.set_id(request);
+  frame.mutable_accepted();
+  return frame;
+}
+
+Result<store::SubmittedJob> job_from(const proto::Job& message) {
+  store::SubmittedJob job;
+  GAUNTLET_TRY(job.key, proto::key_from_bytes(message.key()));
+  GAUNTLET_TRY(job.resources, proto::resources_from(message.resources()));
+  job.canonical = message.canonical();
+  job.title = message.title();
+  if (!message.locations().empty()) job.locations = message.locations();
+  for (const std::string& need : message.needs()) {
+    GAUNTLET_TRY(JobKey key, proto::key_from_bytes(need));
+    job.needs.push_back(key);
+  }
+  return job;
+}
+
+Result<store::SubmittedCell> cell_from(const proto::Cell& message) {
+  store::SubmittedCell cell;
+  cell.cell.dataset = message.dataset();
+  cell.cell.model = message.model();
+  cell.cell.bits = message.bits();
+  cell.cell.defense = message.defense();
+  cell.cell.attack = message.attack();
+  cell.cell.protocol = message.protocol();
+  cell.cell.direction = message.direction();
+  cell.cell.variant = message.variant();
+  cell.cell.seed = message.seed();
+  for (const proto::CellJob& part : message.jobs()) {
+    GAUNTLET_TRY(const JobKey key, proto::key_from_bytes(part.key()));
+    cell.jobs.push_back({key, part.role()});
+  }
+  cell.metrics.assign(message.metrics().begin(), message.metrics().end());
+  return cell;
+}
+
+Status add_chunk(const proto::SubmitChunk& chunk, PendingSubmission& pending) {
+  pending.n_bytes += chunk.ByteSizeLong();
+  if (pending.n_bytes > kMaxSubmissionBytes) {
+    return fail(ErrorCode::kInvalid, "the submission is larger than {} bytes", kMaxSubmissionBytes);
+  }
+  for (const proto::Job& message : chunk.jobs()) {
+    GAUNTLET_TRY(store::SubmittedJob job, job_from(message));
+    pending.submission.jobs.push_back(std::move(job));
+  }
+  for (const proto::Cell& message : chunk.cells()) {
+    GAUNTLET_TRY(store::SubmittedCell cell, cell_from(message));
+    pending.submission.cells.push_back(std::move(cell));
+  }
+  return {};
+}
+
+Result<store::Selection> selection_from(const proto::Selection& message) {
+  store::Selection selection;
+  selection.sweep = SweepId{message.sweep_id()};
+  selection.key_prefix = message.key_prefix();
+  selection.where = message.where();
+  for (const std::string& name : message.states()) {
+    std::size_t tag = 0;
+    while (tag < engine::kJobStateCount && engine::name_of(static_cast<engine::JobStateTag>(tag)) != name)
+      ++tag;
+    if (tag == engine::kJobStateCount) {
+      return fail(
+          ErrorCode::kInvalid,
+          "job state '{}' is unknown; allowed are waiting, queued, leased, done, failed, blocked, cancelled",
+          name);
+    }
+    selection.states.push_back(static_cast<engine::JobStateTag>(tag));
+  }
+  return selection;
+}
+
+bool is_empty(const store::Selection& selection) {
+  return !selection.sweep && selection.states.empty() && selection.key_prefix.empty() &&
+         selection.where.empty();
+}
+
+std::function<Result<std::vector<JobId>>(store::JobStore&)> select_work(store::Selection selection) {
+  return [selection = std::move(selection)](store::JobStore& store) { return store.select(selection); };
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- submission
+
+void Hub::on_submit_begin(Session& session, std::uint64_t request, const proto::SubmitBegin& begin) {
+  PendingSubmission& pending = session.pending.emplace();
+  pending.submission.name = begin.name();
+  pending.submission.spec_text = begin.spec_text();
+  pending.submission.spec_path = begin.spec_path();
+  pending.submission.priority = begin.priority();
+  pending.submission.revision = begin.revision();
+  pending.submission.metrics = begin.metrics();
+  if (request != 0) session.send(accepted_frame(request));
+}
+
+void Hub::on_submit_chunk(Session& session, std::uint64_t request, const proto::SubmitChunk& chunk) {
+  if (!session.pending) {
+    if (request != 0) session.fail(request, {ErrorCode::kInvalid, "a submission starts with submit_begin"});
+    return;
+  }
+  PendingSubmission& pending = *session.pending;
+  if (!pending.broken) {
+    const Status added = add_chunk(chunk, pending);
+    if (!added) {
+      pending.broken = added.error();
+      pending.submission.jobs.clear();
+      pending.submission.cells.clear();
+    }
+  }
+  if (request == 0) return;
+  if (pending.broken) {
+    session.fail(request, *pending.broken);
+  } else {
+    session.send(accepted_frame(request));
+  }
+}
+
+asio::awaitable<Status> Hub::on_submit_commit(SessionPtr session, Ask ask) {
+  if (!session->pending) co_return fail(ErrorCode::kInvalid, "a submission starts with submit_begin");
+  PendingSubmission pending = std::move(*session->pending);
+  session->pending.reset();
+  if (pending.broken) co_return fail(std::move(*pending.broken));
+  const std::size_t n_jobs = pending.submission.jobs.size();
+  const std::size_t n_cells = pending.submission.cells.size();
+  if (ask.submit_commit().n_jobs() != n_jobs || ask.submit_commit().n_cells() != n_cells) {
+    co_return fail(ErrorCode::kInvalid, "{} jobs and {} cells arrived, but {} and {} were announced", n_jobs,
+                   n_cells, ask.submit_commit().n_jobs(), ask.submit_commit().n_cells());
+  }
+  auto shared = std::make_shared<store::Submission>(std::move(pending.submission));
+  const std::int64_t at_ms = clock_.wall_ms();
+  Result<engine::SubmitOutcome> outcome = co_await queue_.asked<Result<engine::SubmitOutcome>>(
+      [shared = std::move(shared), at_ms](store::JobStore& store) mutable {
+        auto submitted = store.submit(*shared, at_ms);
+        shared.reset();  // freed here, not on the io_context's thread
+        return submitted;
+      });
+  if (!outcome) {
+    if (outcome.error().code != ErrorCode::kInvalid) log_->error("submission: {}", outcome.error().message);
+    co_return fail(std::move(outcome.error()));
+  }
+  Result<engine::Decision> decision = engine::on_submit(state_, now(), *outcome);
+  if (!decision) {  // the database took what the engine cannot: only a restart reads it again
+    on_fatal_(decision.error());
+    co_return fail(std::move(decision.error()));
+  }
+  log_->info("sweep {} '{}': {} new jobs, {} reused, {} done before", outcome->sweep.id.value,
+             outcome->sweep.name, outcome->new_jobs, outcome->reused_jobs, outcome->done_jobs);
+  settle(std::move(*decision));
+  Frame frame;
+  frame.set_id(ask.id());
+  proto::SubmitReply& reply = *frame.mutable_submit_reply();
+  reply.set_sweep_id(outcome->sweep.id.value);
+  reply.set_new_jobs(outcome->new_jobs);
+  reply.set_reused_jobs(outcome->reused_jobs);
+  reply.set_done_jobs(outcome->done_jobs);
+  reply.set_new_cells(outcome->new_cells);
+  session->send(frame);
+  co_return Status{};
+}
+
+// ---------------------------------------------------------------- changes
+
+asio::awaitable<void> Hub::settle_change(SessionPtr session, std::uint64_t request,
+                                         engine::Decision decision) {
+  Frame frame;
+  frame.set_id(request);
+  frame.mutable_change_reply()->set_n_jobs(decision.n_jobs);
+  settle(std::move(decision));
+  co_await queue_.committed({});  // behind the decision, so durable when this returns
+  session->send(frame);
+}
+
+asio::awaitable<Status> Hub::on_cancel(SessionPtr session, Ask ask) {
+  Result<store::Selection> selection = selection_from(ask.cancel_request().selection());
+  if (!selection) co_return fail(std::move(selection.error()));
+  if (is_empty(*selection)) {
+    co_return fail(ErrorCode::kInvalid,
+                   "say which jobs to cancel: a sweep, states, a key or a condition over cells");
+  }
+  const SweepId sweep =
+      selection->where.empty() && selection->key_prefix.empty() ? selection->sweep : SweepId{};
+  selection->exclusive = !selection->where.empty();
+  const auto jobs = co_await queue_.asked<Result<std::vector<JobId>>>(select_work(std::move(*selection)));
+  if (!jobs) co_return fail(jobs.error());
+  const std::string& given = ask.cancel_request().reason();
+  const std::string reason = given.empty() ? "cancelled" : fmt::format("cancelled: {}", given);
+  co_await settle_change(session, ask.id(), engine::on_cancel(state_, now(), *jobs, sweep, reason));
+  co_return Status{};
+}
+
+asio::awaitable<Status> Hub::on_retry(SessionPtr session, Ask ask) {
+  Result<store::Selection> selection = selection_from(ask.retry_request().selection());
+  if (!selection) co_return fail(std::move(selection.error()));
+  const auto jobs = co_await queue_.asked<Result<std::vector<JobId>>>(select_work(std::move(*selection)));
+  if (!jobs) co_return fail(jobs.error());
+  co_await settle_change(session, ask.id(), engine::on_retry(state_, now(), *jobs));
+  co_return Status{};
+}
+
+asio::awaitable<Status> Hub::on_pause(SessionPtr session, Ask ask) {
+  const proto::PauseRequest& pause = ask.pause_request();
+  Result<engine::Decision> decision =
+      engine::on_pause(state_, now(), SweepId{pause.sweep_id()}, pause.paused());
+  if (!decision) co_return fail(std::move(decision.error()));
+  co_await settle_change(session, ask.id(), std::move(*decision));
+  co_return Status{};
+}
+
+}  // namespace gauntlet::coordinator

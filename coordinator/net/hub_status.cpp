@@ -1,0 +1,218 @@
+// What clients ask to know: status and explain. Counts come from memory, texts from the store.
+#include <algorithm>
+#include <unordered_set>
+
+#include "coordinator/engine/explain.hpp"
+#include "coordinator/net/hub.hpp"
+#include "core/base/text.hpp"
+#include "core/proto/convert.hpp"
+
+namespace gauntlet::coordinator {
+namespace {
+
+namespace asio = boost::asio;
+using proto::Frame;
+
+constexpr std::size_t kMaxRunning = 256;
+constexpr std::size_t kMaxFailed = 100;
+constexpr std::size_t kMinPrefix = 4;
+
+/// Texts of running and failed jobs, read together.
+struct Details {
+  std::vector<store::JobDetail> running;
+  std::vector<store::JobDetail> failed;
+};
+
+Result<Details> read_details(store::JobStore& store, const std::vector<JobId>& running, SweepId sweep,
+                             bool any_failed) {
+  Details details;
+  GAUNTLET_TRY(details.running, store.details(running));
+  if (!any_failed) return details;
+  store::Selection selection;
+  selection.sweep = sweep;
+  selection.states = {engine::JobStateTag::kFailed};
+  GAUNTLET_TRY(std::vector<JobId> failed, store.select(selection));
+  if (failed.size() > kMaxFailed) failed.resize(kMaxFailed);
+  GAUNTLET_TRY(details.failed, store.details(failed));
+  return details;
+}
+
+std::uint64_t count_blocked(const engine::State& state, JobId culprit) {
+  std::vector<JobId> frontier{culprit};
+  std::unordered_set<JobId> blocked;
+  while (!frontier.empty()) {
+    const JobId from = frontier.back();
+    frontier.pop_back();
+    for (const JobId id : state.dependants(from)) {
+      const auto* mine = std::get_if<engine::Blocked>(&state.job(id).state);
+      if (mine != nullptr && blocked.insert(id).second) frontier.push_back(id);
+    }
+  }
+  return blocked.size();
+}
+
+std::string label_of(const store::JobDetail& detail) {
+  return fmt::format("{} ({})", detail.title, detail.key.brief());
+}
+
+/// The one job a prefix names. Errors: kInvalid (too short, several), kNotFound.
+Result<store::JobDetail> find_one(store::JobStore& store, const std::string& prefix) {
+  if (prefix.size() < kMinPrefix) {
+    return fail(ErrorCode::kInvalid, "'{}' is too short for a key; at least {} digits are needed", prefix,
+                kMinPrefix);
+  }
+  store::Selection selection;
+  selection.key_prefix = prefix;
+  GAUNTLET_TRY(std::vector<JobId> jobs, store.select(selection));
+  if (jobs.empty()) return fail(ErrorCode::kNotFound, "no job has a key that starts with {}", prefix);
+  const std::size_t n_jobs = jobs.size();
+  jobs.resize(std::min<std::size_t>(n_jobs, 5));
+  GAUNTLET_TRY(std::vector<store::JobDetail> details, store.details(jobs));
+  if (n_jobs == 1 && !details.empty()) return std::move(details.front());
+  std::string names;
+  for (const store::JobDetail& detail : details) names += (names.empty() ? "" : ", ") + label_of(detail);
+  return fail(ErrorCode::kInvalid, "{} have a key that starts with {}, among them {}",
+              count_of(n_jobs, "job"), prefix, names);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- status
+
+void Hub::add_sweep_status(const engine::Sweep& sweep, proto::StatusReply& reply) const {
+  proto::SweepStatus& status = *reply.add_sweeps();
+  status.set_sweep_id(sweep.row.id.value);
+  status.set_name(sweep.row.name);
+  status.set_paused(sweep.row.paused);
+  status.set_priority(sweep.row.priority);
+  status.set_reused(sweep.row.reused);
+  status.set_submitted_ms(sweep.row.submitted_ms);
+  status.set_eta_s(engine::eta_s(state_, sweep));
+  for (std::size_t tag = 0; tag < engine::kJobStateCount; ++tag) {
+    if (sweep.counts[tag] == 0) continue;
+    (*status.mutable_jobs())[std::string(engine::name_of(static_cast<engine::JobStateTag>(tag)))] =
+        sweep.counts[tag];
+  }
+}
+
+void Hub::add_worker_status(proto::StatusReply& reply) const {
+  const SteadyTime moment = clock_.now();
+  for (const auto& [id, worker] : state_.workers()) {
+    proto::WorkerStatus& status = *reply.add_workers();
+    status.set_worker_id(id.value);
+    status.set_name(worker.offer.name);
+    status.set_cpus(worker.offer.cpus);
+    status.set_gpus(worker.offer.gpus);
+    status.set_running(worker.leases.size());
+    status.set_draining(worker.draining);
+    status.set_last_heard_ms_ago(
+        std::chrono::duration_cast<std::chrono::milliseconds>(moment - worker.last_heard).count());
+  }
+}
+
+std::vector<JobId> Hub::running_jobs(SweepId sweep) const {
+  const std::uint32_t wanted = sweep ? state_.find_sweep(sweep) : engine::kNone;
+  std::vector<JobId> running;
+  for (const auto& [id, worker] : state_.workers()) {
+    for (const JobId job : worker.leases) {
+      if (running.size() >= kMaxRunning) return running;
+      const std::vector<std::uint32_t> sweeps = state_.sweeps_of(job);
+      if (!sweep || std::find(sweeps.begin(), sweeps.end(), wanted) != sweeps.end()) running.push_back(job);
+    }
+  }
+  return running;
+}
+
+void Hub::add_running(const store::JobDetail& detail, proto::StatusReply& reply) const {
+  const engine::Job& job = state_.job(detail.job);
+  const auto* lease = std::get_if<engine::Leased>(&job.state);
+  if (lease == nullptr) return;  // ended while the texts were read
+  const engine::Worker* worker = state_.find_worker(lease->worker);
+  proto::RunningJob& running = *reply.add_running();
+  running.set_key(proto::key_bytes(detail.key));
+  running.set_kind(std::string(spec::name_of(detail.kind)));
+  running.set_title(detail.title);
+  running.set_attempt(job.attempts);
+  running.set_worker(worker == nullptr ? "" : worker->offer.name);
+  const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - lease->started);
+  running.set_started_ms(clock_.wall_ms() - age.count());
+  const auto session = workers_.find(lease->worker);
+  if (session == workers_.end()) return;
+  const auto progress = session->second->progress.find(lease->lease.value);
+  if (progress != session->second->progress.end()) *running.mutable_progress() = progress->second;
+}
+
+void Hub::add_failed(const store::JobDetail& detail, proto::StatusReply& reply) const {
+  proto::FailedJob& failed = *reply.add_failed();
+  failed.set_key(proto::key_bytes(detail.key));
+  failed.set_kind(std::string(spec::name_of(detail.kind)));
+  failed.set_title(detail.title);
+  failed.set_code(static_cast<std::uint32_t>(detail.code));
+  failed.set_message(detail.message);
+  failed.set_log(detail.log);
+  failed.set_blocks(count_blocked(state_, detail.job));
+}
+
+asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
+  const SweepId sweep{ask.status_request().sweep_id()};
+  const std::uint32_t wanted = state_.find_sweep(sweep);
+  if (sweep && wanted == engine::kNone)
+    co_return fail(ErrorCode::kNotFound, "there is no sweep {}", sweep.value);
+  const engine::StateCounts& counts = sweep ? state_.sweeps()[wanted].counts : state_.counts();
+  const bool any_failed = counts[static_cast<std::size_t>(engine::JobStateTag::kFailed)] > 0;
+  std::vector<JobId> running = running_jobs(sweep);
+  Details details;
+  if (any_failed || !running.empty()) {
+    Result<Details> read = co_await queue_.asked<Result<Details>>(
+        [running = std::move(running), sweep, any_failed](store::JobStore& store) {
+          return read_details(store, running, sweep, any_failed);
+        });
+    if (!read) co_return fail(std::move(read.error()));
+    details = std::move(*read);
+  }
+  Frame frame;
+  frame.set_id(ask.id());
+  proto::StatusReply& reply = *frame.mutable_status_reply();
+  for (std::uint32_t index = 0; index < state_.sweeps().size(); ++index) {
+    if (!sweep || index == wanted) add_sweep_status(state_.sweeps()[index], reply);
+  }
+  for (const store::JobDetail& detail : details.running) add_running(detail, reply);
+  for (const store::JobDetail& detail : details.failed) add_failed(detail, reply);
+  add_worker_status(reply);
+  session->send(frame);
+  co_return Status{};
+}
+
+// ---------------------------------------------------------------- explain
+
+asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
+  const std::string prefix = ask.explain_request().key_prefix();
+  const auto found = co_await queue_.asked<Result<store::JobDetail>>(
+      [prefix](store::JobStore& store) { return find_one(store, prefix); });
+  if (!found) co_return fail(found.error());
+  if (!state_.has_job(found->job))
+    co_return fail(ErrorCode::kNotFound, "job {} is not loaded yet", found->key.brief());
+  std::vector<JobId> mentioned = engine::mentioned_jobs(state_, found->job);
+  const auto texts = co_await queue_.asked<Result<std::vector<store::JobDetail>>>(
+      [mentioned = std::move(mentioned)](store::JobStore& store) { return store.details(mentioned); });
+  if (!texts) co_return fail(texts.error());
+  const auto name_of_job = [&](JobId id) {
+    const auto text =
+        std::find_if(texts->begin(), texts->end(), [&](const auto& detail) { return detail.job == id; });
+    return text == texts->end() ? fmt::format("job {}", id.value) : label_of(*text);
+  };
+  Frame frame;
+  frame.set_id(ask.id());
+  proto::ExplainReply& reply = *frame.mutable_explain_reply();
+  reply.set_key(proto::key_bytes(found->key));
+  reply.set_kind(std::string(spec::name_of(found->kind)));
+  reply.set_title(found->title);
+  reply.set_state(std::string(engine::name_of(engine::tag_of(state_.job(found->job).state))));
+  for (std::string& reason : engine::explain(state_, found->job, now(), name_of_job))
+    reply.add_reasons(std::move(reason));
+  if (!found->message.empty()) reply.add_reasons(fmt::format("last message: {}", found->message));
+  session->send(frame);
+  co_return Status{};
+}
+
+}  // namespace gauntlet::coordinator

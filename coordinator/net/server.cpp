@@ -1,0 +1,276 @@
+#include "coordinator/net/server.hpp"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/basic_file_sink.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <fstream>
+
+#include "coordinator/net/commit_queue.hpp"
+#include "coordinator/net/hub.hpp"
+#include "coordinator/net/session.hpp"
+#include "coordinator/net/workdir.hpp"
+#include "core/base/files.hpp"
+
+namespace gauntlet::coordinator {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+constexpr Milliseconds kTick{50};
+constexpr Milliseconds kAcceptPause{100};    ///< after accept failed, e.g. for want of descriptors
+constexpr Milliseconds kDrainLimit{5000};    ///< for sessions to take what they are owed at the end
+constexpr Milliseconds kFirstClient{60000};  ///< an unused coordinator ends when nobody came at all
+
+Result<std::shared_ptr<spdlog::logger>> open_log(const std::filesystem::path& workdir) {
+  const std::filesystem::path folder = workdir / "logs";
+  GAUNTLET_CHECK_OK(make_directories(folder));
+  const std::filesystem::path path = folder / "coordinator.log";
+  errno = 0;
+  if (!std::ofstream(path, std::ios::app)) return fail(system_error(errno, "write", path));
+  auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
+  auto log = std::make_shared<spdlog::logger>("coordinator", std::move(sink));
+  log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  log->flush_on(spdlog::level::info);
+  return log;
+}
+
+engine::EngineConfig engine_config(const ServeOptions& options) {
+  engine::EngineConfig config;
+  config.heartbeat = Milliseconds(options.heartbeat_ms);
+  config.grace = Milliseconds(options.grace_ms);
+  config.backoff = Milliseconds(options.backoff_ms);
+  return config;
+}
+
+SessionLimits session_limits(const ServeOptions& options) {
+  SessionLimits limits;
+  limits.hello = Milliseconds(options.hello_ms);
+  limits.frame = Milliseconds(options.frame_ms);
+  limits.worker_idle = Milliseconds(options.heartbeat_ms) * 4;  // the engine notices silence before that
+  limits.max_outbound_bytes = options.max_outbound_bytes;
+  return limits;
+}
+
+Status listen_on(tcp::acceptor& acceptor, const ServeOptions& options) {
+  boost::system::error_code error;
+  const auto address = asio::ip::make_address(options.address, error);
+  if (error) return fail(ErrorCode::kInvalid, "'{}' is not an IP address", options.address);
+  const tcp::endpoint endpoint(address, options.port);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) return {};
+  if (error == asio::error::address_in_use) {
+    return fail(ErrorCode::kIo, "port {} of {} is in use; choose another with --port, or 0 for any free one",
+                options.port, options.address);
+  }
+  return fail(ErrorCode::kIo, "cannot listen on port {} of {}: {}", options.port, options.address,
+              error.message());
+}
+
+class ServerImpl final : public Server {
+ public:
+  ServerImpl(ServeOptions options, WorkdirLock lock, std::string token, std::shared_ptr<spdlog::logger> log,
+             store::JobStore store)
+      : options_(std::move(options)),
+        lock_(std::move(lock)),
+        log_(std::move(log)),
+        token_(std::move(token)),
+        acceptor_(io_),
+        ticker_(io_),
+        signals_(io_),
+        drain_timer_(io_),
+        store_(std::move(store)) {}
+
+  /// Loads the state, starts the writer thread, listens, says where.
+  Status start() {
+    GAUNTLET_TRY(const engine::RestoredRows rows, store_->load());
+    GAUNTLET_TRY(engine::Restored restored,
+                 engine::restore(engine_config(options_), rows, {clock_.now(), clock_.wall_ms()}));
+    GAUNTLET_CHECK_OK(listen_on(acceptor_, options_));
+    queue_ = std::make_unique<CommitQueue>(io_, std::move(*store_),
+                                           [this](const Error& error) { end_with(error); });
+    store_.reset();
+    hub_ = std::make_unique<Hub>(
+        HubOptions{token_, options_.database.string()}, clock_, *queue_, std::move(restored.state), log_,
+        [this](const Error& error) { end_with(error); }, [this] { begin_stop("asked by a client"); });
+    hub_->settle({std::move(restored.transitions), {}, 0});
+    log_->info("listening on {} port {}; {} jobs, {} leases restored", options_.address, port(),
+               rows.rows.jobs.size(), rows.leases.size());
+    const bool any = acceptor_.local_endpoint().address().is_unspecified();
+    return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port());
+  }
+
+  std::uint16_t port() const override { return acceptor_.local_endpoint().port(); }
+
+  Status run() override {
+    spawn(accept_connections(), "accepting");
+    spawn(tick(), "ticking");
+    io_.run();
+    if (!abandoned_) remove_address(options_.workdir);
+    log_->info("stopped");
+    log_->flush();
+    if (fatal_) return fail(*fatal_);
+    return {};
+  }
+
+  void stop() override {
+    asio::post(io_, [this] { begin_stop("stopped"); });
+  }
+
+  void abandon() override {
+    abandoned_ = true;
+    queue_->abandon();
+    io_.stop();
+  }
+
+  void stop_on_signals() {
+    signals_.add(SIGTERM);
+    signals_.add(SIGINT);
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (!error) begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
+    });
+  }
+
+ private:
+  void spawn(asio::awaitable<void> coroutine, std::string_view what) {
+    asio::co_spawn(io_, std::move(coroutine), [this, what](std::exception_ptr thrown) {
+      if (!thrown) return;
+      try {
+        std::rethrow_exception(thrown);
+      } catch (const std::exception& error) {
+        end_with({ErrorCode::kInternal, fmt::format("{} ended by an exception: {}", what, error.what())});
+      }
+    });
+  }
+
+  asio::awaitable<void> accept_connections() {
+    while (acceptor_.is_open()) {
+      auto [error, socket] = co_await acceptor_.async_accept(kTuple);
+      if (!error) {
+        std::make_shared<Session>(std::move(socket), session_limits(options_), *hub_, log_)->start();
+        continue;
+      }
+      if (stopping_) co_return;
+      log_->warn("cannot accept a connection: {}", error.message());
+      asio::steady_timer pause(io_, kAcceptPause);
+      co_await pause.async_wait(kTuple);
+    }
+  }
+
+  asio::awaitable<void> tick() {
+    const SteadyTime started = clock_.now();
+    std::optional<SteadyTime> unused_since;
+    while (!stopping_) {
+      ticker_.expires_after(kTick);
+      co_await ticker_.async_wait(kTuple);
+      if (stopping_) co_return;
+      hub_->tick();
+      if (!options_.exit_when_unused || hub_->n_clients() > 0) {
+        unused_since.reset();
+        continue;
+      }
+      const SteadyTime now = clock_.now();
+      if (!hub_->had_clients()) {
+        if (now - started > kFirstClient) begin_stop("no client came");
+        continue;
+      }
+      if (!unused_since) unused_since = now;
+      if (now - *unused_since >= Milliseconds(options_.unused_ms))
+        begin_stop("no client is connected any more");
+    }
+  }
+
+  /// What was decided is committed and said; then every connection closes and `run` returns.
+  void begin_stop(std::string_view why) {
+    if (stopping_) return;
+    stopping_ = true;
+    log_->info("stopping: {}", why);
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+    signals_.cancel(ignored);
+    ticker_.cancel();
+    queue_->commit({}, [this](std::span<const engine::JobPayload>) { hub_->close_all(); });
+    drain_timer_.expires_after(kDrainLimit);
+    drain_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) io_.stop();
+    });
+    spawn(wait_for_sessions(), "draining");
+  }
+
+  asio::awaitable<void> wait_for_sessions() {
+    asio::steady_timer pause(io_);
+    do {
+      pause.expires_after(Milliseconds(5));
+      co_await pause.async_wait(kTuple);
+    } while (hub_->n_sessions() > 0 || !queue_->is_idle());
+    drain_timer_.cancel();
+    io_.stop();
+  }
+
+  void end_with(const Error& error) {
+    if (fatal_) return;
+    fatal_ = error;
+    log_->critical("{}; nothing acknowledged is lost, start the coordinator again to go on", error.message);
+    queue_->abandon();
+    io_.stop();
+  }
+
+  ServeOptions options_;
+  WorkdirLock lock_;
+  std::shared_ptr<spdlog::logger> log_;
+  std::string token_;
+  SystemClock clock_;
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_;
+  asio::steady_timer ticker_;
+  asio::signal_set signals_;
+  asio::steady_timer drain_timer_;
+  std::optional<store::JobStore> store_;  ///< until the writer thread owns it
+  std::unique_ptr<CommitQueue> queue_;
+  std::unique_ptr<Hub> hub_;
+  std::optional<Error> fatal_;
+  std::atomic<bool> abandoned_ = false;
+  bool stopping_ = false;
+};
+
+Result<std::unique_ptr<ServerImpl>> open_server(ServeOptions options) {
+  std::error_code unresolved;
+  const std::filesystem::path absolute = std::filesystem::absolute(options.workdir, unresolved);
+  if (!unresolved) options.workdir = absolute;
+  if (options.database.empty()) options.database = options.workdir / "gauntlet.db";
+  GAUNTLET_CHECK_OK(make_directories(options.workdir));
+  GAUNTLET_TRY(WorkdirLock lock, WorkdirLock::take(options.workdir));
+  GAUNTLET_TRY(auto log, open_log(options.workdir));
+  GAUNTLET_TRY(std::string token, own_token(options.workdir));
+  GAUNTLET_TRY(store::JobStore store, store::JobStore::open(options.database));
+  auto server = std::make_unique<ServerImpl>(std::move(options), std::move(lock), std::move(token),
+                                             std::move(log), std::move(store));
+  GAUNTLET_CHECK_OK(server->start());
+  return server;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::open(const ServeOptions& options) {
+  GAUNTLET_TRY(std::unique_ptr<Server> server, open_server(options));
+  return server;
+}
+
+Result<int> serve(const ServeOptions& options) {
+  GAUNTLET_TRY(const auto server, open_server(options));
+  server->stop_on_signals();
+  GAUNTLET_CHECK_OK(server->run());
+  return 0;
+}
+
+}  // namespace gauntlet::coordinator

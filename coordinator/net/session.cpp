@@ -1,0 +1,216 @@
+#include "coordinator/net/session.hpp"
+
+#include <spdlog/logger.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+namespace gauntlet::coordinator {
+namespace {
+
+namespace asio = boost::asio;
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+constexpr std::size_t kReadBytes = std::size_t{64} << 10;
+/// Small frames are glued together up to this size, so that one write carries many.
+constexpr std::size_t kGlueBytes = std::size_t{64} << 10;
+
+std::string name_of_peer(const asio::ip::tcp::socket& socket) {
+  boost::system::error_code error;
+  const auto endpoint = socket.remote_endpoint(error);
+  if (error) return "unknown peer";
+  return fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port());
+}
+
+}  // namespace
+
+Session::Session(asio::ip::tcp::socket socket, const SessionLimits& limits, FrameHandler& handler,
+                 std::shared_ptr<spdlog::logger> log)
+    : socket_(std::move(socket)),
+      limits_(limits),
+      handler_(handler),
+      log_(std::move(log)),
+      peer_(name_of_peer(socket_)),
+      wake_writer_(socket_.get_executor()),
+      watchdog_(socket_.get_executor()) {
+  boost::system::error_code ignored;
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+}
+
+void Session::start() {
+  read_deadline_ = std::chrono::steady_clock::now() + limits_.hello;
+  spawn(read_frames(), "reading");
+  spawn(write_frames(), "writing");
+  spawn(watch(), "watching");
+}
+
+void Session::spawn(asio::awaitable<void> coroutine, std::string_view what) {
+  asio::co_spawn(socket_.get_executor(), std::move(coroutine),
+                 [self = shared_from_this(), what](std::exception_ptr thrown) {
+                   if (!thrown) return;
+                   try {
+                     std::rethrow_exception(thrown);
+                   } catch (const std::exception& error) {
+                     self->log_->error("{}: {} ended by an exception: {}", self->peer_, what, error.what());
+                   }
+                   self->close("internal error");
+                 });
+}
+
+Milliseconds Session::idle_limit() const {
+  if (!greeted_) return limits_.hello;
+  return is_worker_ ? limits_.worker_idle : limits_.client_idle;
+}
+
+asio::awaitable<void> Session::read_frames() {
+  const auto self = shared_from_this();
+  std::string buffer(kReadBytes, '\0');
+  while (open_) {
+    const auto [error, n_bytes] = co_await socket_.async_read_some(asio::buffer(buffer), kTuple);
+    if (error) {
+      close(error == asio::error::eof ? "peer closed" : error.message());
+      co_return;
+    }
+    reader_.feed(std::string_view(buffer).substr(0, n_bytes));
+    read_deadline_ = SteadyTime::max();  // handling a frame is not the peer's time
+    for (;;) {
+      Result<std::optional<proto::Frame>> next = reader_.next();
+      if (!next) {
+        log_->warn("{}: {}", peer_, next.error().message);
+        fail(0, next.error());
+        close_when_sent();
+        co_return;
+      }
+      if (!*next) break;
+      const Status taken = co_await take(std::move(**next));
+      if (!taken) {
+        log_->warn("{}: refused: {}", peer_, taken.error().message);
+        close_when_sent();
+        co_return;
+      }
+      if (!open_) co_return;
+    }
+    const Milliseconds limit = greeted_ && reader_.buffered() > 0 ? limits_.frame : idle_limit();
+    read_deadline_ = std::chrono::steady_clock::now() + limit;
+    rearm();
+  }
+}
+
+asio::awaitable<Status> Session::take(proto::Frame frame) {
+  if (greeted_) {
+    co_await handler_.handle(shared_from_this(), std::move(frame));
+    co_return Status{};
+  }
+  const std::uint64_t id = frame.id();
+  if (!frame.has_hello()) {
+    Error error{ErrorCode::kInvalid,
+                fmt::format("the first message must be hello, not {}", name_of(frame.body_case()))};
+    fail(id, error);
+    co_return gauntlet::fail(std::move(error));
+  }
+  Result<proto::Welcome> welcome = handler_.greet(*this, frame.hello());
+  if (!welcome) {
+    fail(id, welcome.error());
+    co_return gauntlet::fail(std::move(welcome.error()));
+  }
+  greeted_ = true;
+  is_worker_ = frame.hello().role() == "worker";
+  proto::Frame answer;
+  answer.set_id(id);
+  *answer.mutable_welcome() = std::move(*welcome);
+  send(answer);
+  co_return Status{};
+}
+
+void Session::send(const proto::Frame& frame) {
+  if (!open_ || closing_) return;
+  std::string bytes;
+  const Status encoded = proto::append_frame(frame, bytes);
+  if (!encoded) {
+    log_->error("{}: {}", peer_, encoded.error().message);
+    bytes.clear();
+    if (!proto::append_frame(proto::failure_frame(frame.id(), encoded.error()), bytes)) return;
+  }
+  outbound_bytes_ += bytes.size();
+  if (outbound_bytes_ > limits_.max_outbound_bytes) {
+    close(fmt::format("it does not read: {} bytes are unsent", outbound_bytes_));
+    return;
+  }
+  if (!outbound_.empty() && outbound_.back().size() + bytes.size() <= kGlueBytes) {
+    outbound_.back() += bytes;
+  } else {
+    outbound_.push_back(std::move(bytes));
+  }
+  wake_writer_.cancel();
+}
+
+asio::awaitable<void> Session::write_frames() {
+  const auto self = shared_from_this();
+  while (open_) {
+    if (outbound_.empty()) {
+      if (closing_) {
+        close("done");
+        co_return;
+      }
+      wake_writer_.expires_at(SteadyTime::max());
+      co_await wake_writer_.async_wait(kTuple);
+      continue;
+    }
+    const std::string bytes = std::move(outbound_.front());
+    outbound_.pop_front();
+    write_deadline_ = std::chrono::steady_clock::now() + limits_.frame;
+    rearm();
+    const auto [error, n_bytes] = co_await asio::async_write(socket_, asio::buffer(bytes), kTuple);
+    write_deadline_ = SteadyTime::max();
+    outbound_bytes_ -= std::min(outbound_bytes_, bytes.size());
+    if (error) {
+      close(error.message());
+      co_return;
+    }
+  }
+}
+
+asio::awaitable<void> Session::watch() {
+  const auto self = shared_from_this();
+  while (open_) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (read_deadline_ <= now || write_deadline_ <= now) {
+      close(read_deadline_ <= now ? "it was silent for too long" : "it does not read");
+      co_return;
+    }
+    watchdog_.expires_at(std::min(read_deadline_, write_deadline_));
+    co_await watchdog_.async_wait(kTuple);
+  }
+}
+
+/// A later deadline is seen when the earlier one is due; only an earlier one has to wake the watchdog.
+void Session::rearm() {
+  if (std::min(read_deadline_, write_deadline_) < watchdog_.expiry()) watchdog_.cancel();
+}
+
+void Session::close_when_sent() {
+  closing_ = true;
+  if (write_deadline_ == SteadyTime::max())
+    write_deadline_ = std::chrono::steady_clock::now() + limits_.frame;
+  rearm();
+  wake_writer_.cancel();
+}
+
+void Session::close(std::string_view reason) {
+  if (!open_) return;
+  open_ = false;
+  log_->debug("{}: closed: {}", peer_, reason);
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  socket_.close(ignored);
+  wake_writer_.cancel();
+  watchdog_.cancel();
+  pending.reset();
+  if (greeted_) handler_.closed(*this);
+}
+
+}  // namespace gauntlet::coordinator

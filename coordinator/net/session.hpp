@@ -1,0 +1,107 @@
+// One connection: frames in, frames out, deadlines and bounds. What frames mean is the Hub's affair.
+// Thread safety: the io_context's thread only.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "coordinator/engine/handlers.hpp"
+#include "coordinator/store/job_store.hpp"
+#include "core/base/clock.hpp"
+#include "core/proto/frame.hpp"
+
+namespace spdlog {
+class logger;
+}
+
+namespace gauntlet::coordinator {
+
+class Session;
+
+/// What a session needs to know of the rest.
+class FrameHandler {
+ public:
+  virtual ~FrameHandler() = default;
+  /// One frame of a peer that has said Hello. The next one is read when this has ended.
+  [[nodiscard]] virtual boost::asio::awaitable<void> handle(std::shared_ptr<Session> session,
+                                                            proto::Frame frame) = 0;
+  /// Checks the Hello; an Error is sent back and ends the session.
+  [[nodiscard]] virtual Result<proto::Welcome> greet(Session& session, const proto::Hello& hello) = 0;
+  virtual void closed(Session& session) = 0;
+};
+
+struct SessionLimits {
+  Milliseconds hello{10000};         ///< until the first frame is whole
+  Milliseconds frame{30000};         ///< until a frame that began is whole, and until one is written
+  Milliseconds client_idle{600000};  ///< between the requests of a client
+  Milliseconds worker_idle{20000};   ///< between the frames of a worker
+  std::size_t max_outbound_bytes = std::size_t{96} << 20;  ///< unsent; a peer that does not read is dropped
+};
+
+/// A submission while its chunks arrive.
+struct PendingSubmission {
+  store::Submission submission;
+  std::size_t n_bytes = 0;
+  std::optional<Error> broken;  ///< the first chunk that was refused
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(boost::asio::ip::tcp::socket socket, const SessionLimits& limits, FrameHandler& handler,
+          std::shared_ptr<spdlog::logger> log);
+
+  /// Reads until the peer or close() ends it.
+  void start();
+  /// Queues a frame; drops the connection when too much is unsent.
+  void send(const proto::Frame& frame);
+  void fail(std::uint64_t request, const Error& error) { send(proto::failure_frame(request, error)); }
+  /// Ends the connection now.
+  void close(std::string_view reason);
+  /// Ends it when everything queued has been written.
+  void close_when_sent();
+
+  [[nodiscard]] bool is_open() const { return open_; }
+  [[nodiscard]] const std::string& peer() const { return peer_; }
+  [[nodiscard]] bool is_worker() const { return is_worker_; }
+
+  // Set by the Hub.
+  WorkerId worker;                           ///< after WorkerJoin
+  std::optional<PendingSubmission> pending;  ///< between SubmitBegin and SubmitCommit
+  std::unordered_map<std::uint64_t, proto::AttemptProgress> progress;  ///< by lease, of the last heartbeat
+
+ private:
+  [[nodiscard]] boost::asio::awaitable<void> read_frames();
+  [[nodiscard]] boost::asio::awaitable<Status> take(proto::Frame frame);
+  [[nodiscard]] boost::asio::awaitable<void> write_frames();
+  [[nodiscard]] boost::asio::awaitable<void> watch();
+  void spawn(boost::asio::awaitable<void> coroutine, std::string_view what);
+  [[nodiscard]] Milliseconds idle_limit() const;
+  void rearm();
+
+  boost::asio::ip::tcp::socket socket_;
+  SessionLimits limits_;
+  FrameHandler& handler_;
+  std::shared_ptr<spdlog::logger> log_;
+  std::string peer_;
+  proto::FrameReader reader_;
+  std::deque<std::string> outbound_;
+  std::size_t outbound_bytes_ = 0;
+  boost::asio::steady_timer wake_writer_;
+  boost::asio::steady_timer watchdog_;
+  SteadyTime read_deadline_ = SteadyTime::max();
+  SteadyTime write_deadline_ = SteadyTime::max();
+  bool open_ = true;
+  bool greeted_ = false;
+  bool is_worker_ = false;
+  bool closing_ = false;  ///< close when outbound_ is empty
+};
+
+}  // namespace gauntlet::coordinator

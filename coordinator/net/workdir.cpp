@@ -1,0 +1,123 @@
+#include "coordinator/net/workdir.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "core/base/files.hpp"
+#include "core/base/json.hpp"
+
+namespace gauntlet::coordinator {
+namespace {
+
+constexpr std::size_t kTokenBytes = 32;
+
+/// A descriptor closed at the end of its scope.
+class File {
+ public:
+  explicit File(int file) : file_(file) {}
+  ~File() {
+    if (file_ >= 0) ::close(file_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  [[nodiscard]] int get() const { return file_; }
+  [[nodiscard]] int release() { return std::exchange(file_, -1); }
+
+ private:
+  int file_;
+};
+
+Status write_all(int file, std::string_view text, const std::filesystem::path& path) {
+  while (!text.empty()) {
+    const ssize_t n_written = ::write(file, text.data(), text.size());
+    if (n_written < 0 && errno == EINTR) continue;
+    if (n_written <= 0) return fail(system_error(errno, "write", path));
+    text.remove_prefix(static_cast<std::size_t>(n_written));
+  }
+  return {};
+}
+
+Result<std::string> random_token() {
+  std::array<unsigned char, kTokenBytes> bytes{};
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    return fail(ErrorCode::kIo, "the system gave no random bytes for the token");
+  }
+  std::string token;
+  for (const unsigned char byte : bytes) token += fmt::format("{:02x}", byte);
+  return token;
+}
+
+Result<std::string> read_own(const std::filesystem::path& path, int file) {
+  struct ::stat facts {};
+  if (::fstat(file, &facts) != 0) return fail(system_error(errno, "look at", path));
+  if ((facts.st_mode & 077) != 0) {
+    return fail(ErrorCode::kRefused, "{} can be read by others (mode {:o}); run `chmod 600 {}`",
+                path.string(), facts.st_mode & 0777, path.string());
+  }
+  GAUNTLET_TRY(std::string token, read_file(path, 4096));
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  if (token.empty())
+    return fail(ErrorCode::kCorrupt, "{} is empty; remove it, and a new one is made", path.string());
+  return token;
+}
+
+}  // namespace
+
+Result<WorkdirLock> WorkdirLock::take(const std::filesystem::path& workdir) {
+  const std::filesystem::path path = workdir / "coordinator.lock";
+  File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (file.get() < 0) return fail(system_error(errno, "open", path));
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail(system_error(errno, "lock", path));
+    const Result<std::string> holder = read_file(path, 64);
+    return fail(ErrorCode::kRefused, "{} is served by another coordinator already (process {})",
+                workdir.string(), holder && !holder->empty() ? *holder : std::string("unknown"));
+  }
+  if (::ftruncate(file.get(), 0) != 0) return fail(system_error(errno, "write", path));
+  GAUNTLET_CHECK_OK(write_all(file.get(), std::to_string(::getpid()), path));
+  return WorkdirLock(file.release());
+}
+
+WorkdirLock::WorkdirLock(WorkdirLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+WorkdirLock& WorkdirLock::operator=(WorkdirLock&& other) noexcept {
+  std::swap(file_, other.file_);
+  return *this;
+}
+WorkdirLock::~WorkdirLock() {
+  if (file_ >= 0) ::close(file_);
+}
+
+Result<std::string> own_token(const std::filesystem::path& workdir) {
+  const std::filesystem::path path = workdir / "token";
+  const File known(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (known.get() >= 0) return read_own(path, known.get());
+  if (errno != ENOENT) return fail(system_error(errno, "read", path));
+  GAUNTLET_TRY(std::string token, random_token());
+  const std::filesystem::path draft = workdir / "token.new";
+  const File file(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (file.get() < 0) return fail(system_error(errno, "create", draft));
+  GAUNTLET_CHECK_OK(write_all(file.get(), token + "\n", draft));
+  if (::fsync(file.get()) != 0 || ::rename(draft.c_str(), path.c_str()) != 0) {
+    return fail(system_error(errno, "create", path));
+  }
+  return token;
+}
+
+Status write_address(const std::filesystem::path& workdir, const std::string& host, std::uint16_t port) {
+  const Json address = {{"host", host}, {"port", port}, {"pid", ::getpid()}};
+  return write_file_atomic(workdir / "coordinator.json", address.dump() + "\n");
+}
+
+void remove_address(const std::filesystem::path& workdir) {
+  std::error_code ignored;
+  std::filesystem::remove(workdir / "coordinator.json", ignored);
+}
+
+}  // namespace gauntlet::coordinator
