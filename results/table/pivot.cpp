@@ -10,6 +10,7 @@
 #include "core/db/migrate.hpp"
 #include "results/table/axes.hpp"
 #include "results/table/provenance.hpp"
+#include "results/table/statistics.hpp"
 
 namespace gauntlet::results {
 namespace {
@@ -277,19 +278,6 @@ class Pivot {
     return entry;
   }
 
-  static void set_statistics(TableEntry& entry, const std::vector<double>& numbers) {
-    entry.n = static_cast<std::int64_t>(numbers.size());
-    if (numbers.empty()) return;
-    const auto count = static_cast<double>(numbers.size());
-    double sum = 0;
-    for (const double number : numbers) sum += number;
-    entry.mean = sum / count;
-    if (numbers.size() < 2) return;
-    double squares = 0;
-    for (const double number : numbers) squares += (number - entry.mean) * (number - entry.mean);
-    entry.std = std::sqrt(squares / (count - 1));
-  }
-
   // ---------------------------------------------------------------- best and second
 
   void mark_best() {
@@ -315,25 +303,6 @@ class Pivot {
       for (const std::string& axis : spec_.rows[level]) name += '\n' + values.at(axis);
     }
     return name;
-  }
-
-  static void mark_block(std::vector<TableEntry*>& entries) {
-    if (entries.size() < 2) return;
-    const auto better = [](const TableEntry* a, const TableEntry* b) {
-      return a->higher_is_better ? a->mean > b->mean : a->mean < b->mean;
-    };
-    std::stable_sort(entries.begin(), entries.end(), better);
-    const double best = entries.front()->mean;
-    const auto second =
-        std::find_if(entries.begin(), entries.end(), [&](const TableEntry* e) { return e->mean != best; });
-    for (TableEntry* entry : entries) {
-      if (entry->mean == best) entry->mark = Mark::kBest;
-      // With several at the top there is no second place.
-      if (second - entries.begin() == 1 && entry->mean == (*second)->mean) entry->mark = Mark::kSecond;
-    }
-    if (second == entries.end()) {
-      for (TableEntry* entry : entries) entry->mark = Mark::kNone;  // all the same: nothing stands out
-    }
   }
 
   // ---------------------------------------------------------------- references
