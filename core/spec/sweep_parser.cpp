@@ -138,7 +138,7 @@ void SweepParser::read_zip(const YamlNode& node) {
     if (!group->is_sequence()) {
       report_.add(group->place, "a zip group is {}; allowed: a list of axes, as in zip: [[model, bits]]",
                   seen(*group));
-      continue;
+      return;  // a list without its second pair of brackets says so for every axis
     }
     std::vector<Axis> axes = read_zip_group(*group);
     if (!axes.empty()) zip_.push_back(std::move(axes));

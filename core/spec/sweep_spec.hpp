@@ -23,7 +23,7 @@ inline constexpr std::size_t kMaxSweepBytes = std::size_t{64} << 20;
 inline constexpr std::uint64_t kMaxCells =
     10'000'000;  ///< points before `when` and `exclude`; also noop jobs
 inline constexpr std::size_t kMaxYamlNodes =
-    4'000'000;  ///< values of a file, aliases counted as what they stand for
+    2'000'000;  ///< values of a file, aliases counted as what they stand for
 inline constexpr std::int64_t kMaxCodeBits = 4096;
 
 /// Where something was written; both count from 1, 0 = nowhere in particular.
