@@ -59,6 +59,8 @@ class ModelTraining {
   [[nodiscard]] virtual std::int64_t batch_size()
       const = 0;  ///< global batch; the last partial batch is dropped when false
   [[nodiscard]] virtual bool keeps_partial_batch() const { return false; }
+  /// Told once, before the first step: steps of the whole run, for schedules.
+  virtual void begin(std::int64_t n_steps) = 0;
   /// One step of every optimiser; returns the step's losses by name, "total" among them.
   virtual Losses step(const TrainingBatch& batch) = 0;
   virtual void end_epoch() {}
@@ -70,7 +72,6 @@ struct TrainingSetup {
   std::uint64_t seed =
       0;  ///< of every random draw inside training (augmentation, penalty mixing); weights are drawn before
   collective::Communicator* communicator = nullptr;
-  std::int64_t n_steps = 0;  ///< steps of the whole run, for schedules
 };
 
 struct ModelEntry {

@@ -31,6 +31,7 @@ Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batch
                              const std::function<void(const EpochReport&)>& on_epoch) {
   const SteadyClock::time_point start = SteadyClock::now();
   TrainLog log;
+  training.begin(training.n_epochs() * batches.n_steps_per_epoch());
   for (std::int64_t epoch = 1; epoch <= training.n_epochs(); ++epoch) {
     const SteadyClock::time_point epoch_start = SteadyClock::now();
     models::Losses sums;

@@ -54,7 +54,6 @@ Built build(const Fixture& fixture, const std::string& consistency) {
                      ? fixture.get("in.labels")
                      : torch::zeros({fixture.get("in.image").size(0), shape.n_labels}, fixture.dtype());
   setup.communicator = built.solo.get();
-  setup.n_steps = 2;
   built.training = std::make_unique<CpahTraining>(config, built.net, setup);
   const int n_loaded =
       testing::load_params(fixture, *built.net) + testing::load_params(fixture, *built.training->critics);

@@ -179,6 +179,7 @@ class CpahTraining final : public ModelTraining {
 
   [[nodiscard]] std::int64_t n_epochs() const override { return config_.epochs; }
   [[nodiscard]] std::int64_t batch_size() const override { return config_.batch_size; }
+  void begin(std::int64_t n_steps) override { n_steps_ = n_steps; }
   Losses step(const TrainingBatch& batch) override;
   /// B = sign(H^v + H^t); rows no batch has visited yet keep their random code.
   void end_epoch() override;
@@ -207,6 +208,7 @@ class CpahTraining final : public ModelTraining {
   TrainingSetup setup_;
   std::unique_ptr<torch::optim::Adam> generator_optimiser_, critic_optimiser_;
   std::unique_ptr<collective::GradientReducer> generator_reducer_, critic_reducer_;
+  std::int64_t n_steps_ = 0;
   std::int64_t step_ = 0;
   std::int64_t epoch_ = 0;
 };

@@ -194,7 +194,7 @@ double CpahTraining::learning_rate() const {
   double rate = config_.lr;
   if (config_.schedule == "poly") {
     const double left =
-        1 - static_cast<double>(step_) / static_cast<double>(std::max<std::int64_t>(setup_.n_steps, 1));
+        1 - static_cast<double>(step_) / static_cast<double>(std::max<std::int64_t>(n_steps_, 1));
     rate *= std::pow(std::max(left, 0.0), kPolyPower);
   } else if (epoch_ >= kEpochsPerStage) {
     rate = std::max(rate * std::pow(kStageFactor, static_cast<double>(epoch_ / kEpochsPerStage)), kLeastRate);
