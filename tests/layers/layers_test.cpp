@@ -23,7 +23,7 @@ const std::map<std::string, Names> kMayInclude = {
     {"core/base", {}},
     {"core/registry", {"core/base"}},
     {"core/spec", {"core/base"}},
-    {"core/proto", {"core/base"}},
+    {"core/proto", {"core/base", "core/spec"}},
     {"core/db", {"core/base"}},
     {"core/io", {"core/base"}},
     {"core/artifacts", {"core/base", "core/spec"}},
