@@ -51,21 +51,18 @@ class Pgd final : public Attack {
   torch::Tensor perturb(const AttackBatch& batch) override {
     const torch::Tensor clean = batch.inputs.detach();
     const torch::Tensor relevant = models::relevance_mask(batch.labels, surface_.train_labels);
-    const torch::Tensor irrelevant = relevant.logical_not();
-    const torch::Tensor code_sum = code_sum_.to(clean.scalar_type());
+    const models::RepelAttract objective(code_sum_.to(clean.scalar_type()),
+                                         /*attract=*/relevant.logical_not(),
+                                         /*repel=*/relevant, config_.tau);
     // The loss is log(1 + e^a). Its gradient has the sign of that of a, which does not vanish where a is far
     // below 0.
-    const auto loss = [&](const torch::Tensor& input) {
-      return models::repel_attract_logsumexp(surface_.encode(input), code_sum, /*attract=*/irrelevant,
-                                             /*repel=*/relevant, config_.tau);
-    };
+    const auto loss = [&](const torch::Tensor& input) { return objective.logsumexp(surface_.encode(input)); };
     const torch::Tensor start = random_start(clean, batch.rows, seed_, descent_.ball);
     const torch::Tensor delta = descend(clean, start, loss, descent_);
     // Without relevant or without irrelevant items there is nothing to gain: such inputs stay clean.
     std::vector<std::int64_t> per_input(static_cast<std::size_t>(clean.dim()), 1);
     per_input.front() = clean.size(0);
-    const torch::Tensor attacked = relevant.any(1).logical_and(irrelevant.any(1)).view(per_input);
-    return torch::where(attacked, applied(clean, delta, descent_.ball), clean);
+    return torch::where(objective.complete().view(per_input), applied(clean, delta, descent_.ball), clean);
   }
 
  private:
