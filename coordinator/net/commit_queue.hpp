@@ -30,6 +30,10 @@ class CommitQueue {
   /// Called once the transitions are durable, with the payloads of the leases among them, in their order.
   using Committed = std::function<void(std::span<const engine::JobPayload>)>;
   using Failed = std::function<void(const Error&)>;
+  /// What is asked of the store. In a coroutine, name it before the co_await: GCC 12 destroys temporaries
+  /// with captures inside such an expression twice.
+  template <class Answer>
+  using Work = std::function<Answer(store::JobStore&)>;
 
   /// `on_failure` hears of the first commit that failed; nothing is written or called back after it.
   CommitQueue(boost::asio::io_context& io, store::JobStore store, Failed on_failure);
@@ -42,7 +46,7 @@ class CommitQueue {
 
   /// Runs `work` on the store, after every commit queued before, and `then` with what it gave.
   template <class Answer>
-  void ask(std::function<Answer(store::JobStore&)> work, std::function<void(Answer)> then) {
+  void ask(Work<Answer> work, std::function<void(Answer)> then) {
     push(Task{
         [work = std::move(work), then = std::move(then)](store::JobStore& store) -> std::function<void()> {
           auto answer = std::make_shared<Answer>(work(store));
@@ -52,9 +56,9 @@ class CommitQueue {
 
   /// The same for coroutines.
   template <class Answer>
-  [[nodiscard]] boost::asio::awaitable<Answer> asked(std::function<Answer(store::JobStore&)> work) {
+  [[nodiscard]] boost::asio::awaitable<Answer> asked(Work<Answer> work) {
     return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Answer)>(
-        [this](auto handler, std::function<Answer(store::JobStore&)> deferred) {
+        [this](auto handler, Work<Answer> deferred) {
           auto shared = std::make_shared<decltype(handler)>(std::move(handler));
           ask<Answer>(std::move(deferred),
                       [shared](Answer answer) { std::move (*shared)(std::move(answer)); });

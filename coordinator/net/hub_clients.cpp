@@ -94,7 +94,7 @@ bool is_empty(const store::Selection& selection) {
          selection.where.empty();
 }
 
-std::function<Result<std::vector<JobId>>(store::JobStore&)> select_work(store::Selection selection) {
+CommitQueue::Work<Result<std::vector<JobId>>> select_work(store::Selection selection) {
   return [selection = std::move(selection)](store::JobStore& store) { return store.select(selection); };
 }
 
@@ -148,12 +148,13 @@ asio::awaitable<Status> Hub::on_submit_commit(SessionPtr session, Ask ask) {
   }
   auto shared = std::make_shared<store::Submission>(std::move(pending.submission));
   const std::int64_t at_ms = clock_.wall_ms();
-  Result<engine::SubmitOutcome> outcome = co_await queue_.asked<Result<engine::SubmitOutcome>>(
-      [shared = std::move(shared), at_ms](store::JobStore& store) mutable {
-        auto submitted = store.submit(*shared, at_ms);
-        shared.reset();  // freed here, not on the io_context's thread
-        return submitted;
-      });
+  CommitQueue::Work<Result<engine::SubmitOutcome>> work = [shared = std::move(shared),
+                                                           at_ms](store::JobStore& store) mutable {
+    auto submitted = store.submit(*shared, at_ms);
+    shared.reset();  // freed here, not on the io_context's thread
+    return submitted;
+  };
+  Result<engine::SubmitOutcome> outcome = co_await queue_.asked(std::move(work));
   if (!outcome) {
     if (outcome.error().code != ErrorCode::kInvalid) log_->error("submission: {}", outcome.error().message);
     co_return fail(std::move(outcome.error()));
@@ -186,7 +187,8 @@ asio::awaitable<void> Hub::settle_change(SessionPtr session, std::uint64_t reque
   frame.set_id(request);
   frame.mutable_change_reply()->set_n_jobs(decision.n_jobs);
   settle(std::move(decision));
-  co_await queue_.committed({});  // behind the decision, so durable when this returns
+  std::vector<engine::Transition> none;
+  co_await queue_.committed(std::move(none));  // behind the decision, so durable when this returns
   session->send(frame);
 }
 
@@ -200,20 +202,24 @@ asio::awaitable<Status> Hub::on_cancel(SessionPtr session, Ask ask) {
   const SweepId sweep =
       selection->where.empty() && selection->key_prefix.empty() ? selection->sweep : SweepId{};
   selection->exclusive = !selection->where.empty();
-  const auto jobs = co_await queue_.asked<Result<std::vector<JobId>>>(select_work(std::move(*selection)));
+  CommitQueue::Work<Result<std::vector<JobId>>> work = select_work(std::move(*selection));
+  const Result<std::vector<JobId>> jobs = co_await queue_.asked(std::move(work));
   if (!jobs) co_return fail(jobs.error());
   const std::string& given = ask.cancel_request().reason();
   const std::string reason = given.empty() ? "cancelled" : fmt::format("cancelled: {}", given);
-  co_await settle_change(session, ask.id(), engine::on_cancel(state_, now(), *jobs, sweep, reason));
+  engine::Decision decision = engine::on_cancel(state_, now(), *jobs, sweep, reason);
+  co_await settle_change(session, ask.id(), std::move(decision));
   co_return Status{};
 }
 
 asio::awaitable<Status> Hub::on_retry(SessionPtr session, Ask ask) {
   Result<store::Selection> selection = selection_from(ask.retry_request().selection());
   if (!selection) co_return fail(std::move(selection.error()));
-  const auto jobs = co_await queue_.asked<Result<std::vector<JobId>>>(select_work(std::move(*selection)));
+  CommitQueue::Work<Result<std::vector<JobId>>> work = select_work(std::move(*selection));
+  const Result<std::vector<JobId>> jobs = co_await queue_.asked(std::move(work));
   if (!jobs) co_return fail(jobs.error());
-  co_await settle_change(session, ask.id(), engine::on_retry(state_, now(), *jobs));
+  engine::Decision decision = engine::on_retry(state_, now(), *jobs);
+  co_await settle_change(session, ask.id(), std::move(decision));
   co_return Status{};
 }
 

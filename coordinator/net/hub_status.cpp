@@ -163,10 +163,11 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
   std::vector<JobId> running = running_jobs(sweep);
   Details details;
   if (any_failed || !running.empty()) {
-    Result<Details> read = co_await queue_.asked<Result<Details>>(
-        [running = std::move(running), sweep, any_failed](store::JobStore& store) {
-          return read_details(store, running, sweep, any_failed);
-        });
+    CommitQueue::Work<Result<Details>> work = [running = std::move(running), sweep,
+                                               any_failed](store::JobStore& store) {
+      return read_details(store, running, sweep, any_failed);
+    };
+    Result<Details> read = co_await queue_.asked(std::move(work));
     if (!read) co_return fail(std::move(read.error()));
     details = std::move(*read);
   }
@@ -186,15 +187,19 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
 // ---------------------------------------------------------------- explain
 
 asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
-  const std::string prefix = ask.explain_request().key_prefix();
-  const auto found = co_await queue_.asked<Result<store::JobDetail>>(
-      [prefix](store::JobStore& store) { return find_one(store, prefix); });
+  CommitQueue::Work<Result<store::JobDetail>> search =
+      [prefix = ask.explain_request().key_prefix()](store::JobStore& store) {
+        return find_one(store, prefix);
+      };
+  const Result<store::JobDetail> found = co_await queue_.asked(std::move(search));
   if (!found) co_return fail(found.error());
   if (!state_.has_job(found->job))
     co_return fail(ErrorCode::kNotFound, "job {} is not loaded yet", found->key.brief());
-  std::vector<JobId> mentioned = engine::mentioned_jobs(state_, found->job);
-  const auto texts = co_await queue_.asked<Result<std::vector<store::JobDetail>>>(
-      [mentioned = std::move(mentioned)](store::JobStore& store) { return store.details(mentioned); });
+  CommitQueue::Work<Result<std::vector<store::JobDetail>>> read =
+      [mentioned = engine::mentioned_jobs(state_, found->job)](store::JobStore& store) {
+        return store.details(mentioned);
+      };
+  const Result<std::vector<store::JobDetail>> texts = co_await queue_.asked(std::move(read));
   if (!texts) co_return fail(texts.error());
   const auto name_of_job = [&](JobId id) {
     const auto text =

@@ -127,7 +127,7 @@ void Hub::on_heartbeat(const SessionPtr& session, std::uint64_t request, proto::
 }
 
 asio::awaitable<std::vector<JobId>> Hub::jobs_of_keys(std::vector<std::string> keys) {
-  co_return co_await queue_.asked<std::vector<JobId>>([keys = std::move(keys)](store::JobStore& store) {
+  CommitQueue::Work<std::vector<JobId>> work = [keys = std::move(keys)](store::JobStore& store) {
     std::vector<JobId> jobs;
     for (const std::string& bytes : keys) {
       const Result<JobKey> key = proto::key_from_bytes(bytes);
@@ -138,7 +138,8 @@ asio::awaitable<std::vector<JobId>> Hub::jobs_of_keys(std::vector<std::string> k
       if (found && !found->empty()) jobs.push_back(found->front());
     }
     return jobs;
-  });
+  };
+  co_return co_await queue_.asked(std::move(work));
 }
 
 asio::awaitable<void> Hub::on_reports(SessionPtr session, Ask ask) {
@@ -148,7 +149,9 @@ asio::awaitable<void> Hub::on_reports(SessionPtr session, Ask ask) {
     events.push_back(report_from(report));
     const auto& damaged = report.outcome().damaged_inputs();
     if (events.back().code && !damaged.empty()) {
-      events.back().damaged = co_await jobs_of_keys({damaged.begin(), damaged.end()});
+      std::vector<std::string> keys(damaged.begin(), damaged.end());
+      std::vector<JobId> jobs = co_await jobs_of_keys(std::move(keys));
+      events.back().damaged = std::move(jobs);
     }
     session->progress.erase(report.lease_id());
   }

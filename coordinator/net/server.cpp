@@ -25,8 +25,9 @@ using asio::ip::tcp;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 constexpr Milliseconds kTick{50};
-constexpr Milliseconds kAcceptPause{100};    ///< after accept failed, e.g. for want of descriptors
-constexpr Milliseconds kDrainLimit{5000};    ///< for sessions to take what they are owed at the end
+constexpr Milliseconds kAcceptPause{100};  ///< after accept failed, e.g. for want of descriptors
+constexpr Milliseconds kDrainLimit{5000};  ///< for sessions to take what they are owed at the end
+constexpr Milliseconds kIdleSlack{10000};
 constexpr Milliseconds kFirstClient{60000};  ///< an unused coordinator ends when nobody came at all
 
 Result<std::shared_ptr<spdlog::logger>> open_log(const std::filesystem::path& workdir) {
@@ -54,7 +55,8 @@ SessionLimits session_limits(const ServeOptions& options) {
   SessionLimits limits;
   limits.hello = Milliseconds(options.hello_ms);
   limits.frame = Milliseconds(options.frame_ms);
-  limits.worker_idle = Milliseconds(options.heartbeat_ms) * 4;  // the engine notices silence before that
+  limits.worker_idle =
+      Milliseconds(options.heartbeat_ms) * 4 + kIdleSlack;  // the engine notices silence before
   limits.max_outbound_bytes = options.max_outbound_bytes;
   return limits;
 }

@@ -22,11 +22,10 @@ struct ServeOptions {
   std::uint32_t heartbeat_ms = 5000;  ///< a worker silent for three of these is lost
   std::uint32_t grace_ms = 5000;      ///< time a worker has to come back after its connection closed
   std::uint32_t unused_ms = 3000;
-  std::uint32_t hello_ms = 10000;  ///< time a new connection has to say Hello
-  std::uint32_t frame_ms = 30000;  ///< time the rest of a begun frame has to arrive
+  std::uint32_t hello_ms = 10000;                          ///< time a new connection has to say Hello
+  std::uint32_t frame_ms = 30000;                          ///< time the rest of a begun frame has to arrive
   std::size_t max_outbound_bytes = std::size_t{96} << 20;  ///< unsent; a peer that does not read is dropped
-  std::uint32_t backoff_ms =
-      1000;  ///< wait before the second attempt of a failed job; doubles with each failure
+  std::uint32_t backoff_ms = 1000;  ///< wait before a job's second attempt; doubles with each failure
 };
 
 /// Runs a coordinator until SIGTERM, SIGINT, a ShutdownRequest or, if asked, disuse; returns the exit code 0.
