@@ -37,6 +37,19 @@ Result<CatalogEntry> entry_from(const Json& value) {
   return entry;
 }
 
+/// Keys of an axis value in a sweep file that are not options of its entry.
+constexpr std::array<std::string_view, 4> kReservedFields = {"name", "label", "when", "protocol"};
+
+Status check_field_names(EntryKind kind, const CatalogEntry& entry) {
+  for (const FieldInfo& field : entry.fields) {
+    if (std::ranges::find(kReservedFields, field.name) == kReservedFields.end()) continue;
+    return fail(ErrorCode::kCorrupt,
+                "catalog: {} '{}' has a field '{}', which means something else in a sweep file",
+                name_of(kind), entry.name, field.name);
+  }
+  return {};
+}
+
 /// Defaults per dataset must be values the entry itself would accept.
 Status check_dataset_defaults(EntryKind kind, const CatalogEntry& entry) {
   if (!entry.dataset_defaults.is_object()) {
@@ -104,6 +117,7 @@ Result<Catalog> Catalog::from_json(const Json& document) {
         if (std::ranges::find(entries, entry->name, &CatalogEntry::name) != entries.end()) {
           return fail(ErrorCode::kCorrupt, "catalog: {} '{}' is listed twice", name_of(kind), entry->name);
         }
+        GAUNTLET_CHECK_OK(check_field_names(kind, *entry));
         GAUNTLET_CHECK_OK(check_dataset_defaults(kind, *entry));
         entries.push_back(std::move(*entry));
       }

@@ -59,6 +59,10 @@ TEST(Catalog, RefusesDocumentsThatContradictThemselves) {
   EXPECT_EQ(refusal_of(document),
             "catalog: defense 'drfgd' has a field 'craft_steps', but attack 'eqb2a' has no 'steps'");
   document = fixture();
+  document["models"][0]["fields"][0]["name"] = "label";
+  EXPECT_THAT(refusal_of(document),
+              HasSubstr("catalog: model 'cpah' has a field 'label', which means something else"));
+  document = fixture();
   document["attacks"][0].erase("capabilities");
   EXPECT_THAT(refusal_of(document), HasSubstr("catalog: malformed"));
   EXPECT_THAT(refusal_of(Json::array()), HasSubstr("catalog: malformed"));

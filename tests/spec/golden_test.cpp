@@ -106,6 +106,23 @@ TEST(GoldenSweeps, EveryKeyIsTheHashOfItsCanonicalForm) {
   }
 }
 
+/// The sweeps people start from, with the catalog they will be run with.
+TEST(ShippedSweeps, AreReadableWithTheBuiltInCatalog) {
+  for (const auto& entry : fs::directory_iterator(fs::path(GAUNTLET_SOURCE_DIR) / "sweeps")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const auto text = read_file(entry.path());
+    ASSERT_TRUE(text) << text.error().message;
+    const ParsedSweep sweep = parse_sweep(*text, entry.path().string(), Catalog::builtin());
+    EXPECT_THAT(texts(sweep.problems), testing::IsEmpty()) << entry.path();
+    if (!sweep.spec) continue;
+    const auto expansion = expand(*sweep.spec, Catalog::builtin(), &fake_content_id);
+    if (!expansion) ADD_FAILURE() << entry.path() << testing::PrintToString(texts(expansion.error()));
+    for (const std::string& table : sweep.spec->tables) {
+      EXPECT_TRUE(fs::exists(fs::path(GAUNTLET_SOURCE_DIR) / table)) << table;
+    }
+  }
+}
+
 TEST(GoldenSweeps, TheDocumentedExampleIsOneOfThem) {
   const auto page = read_file(fs::path(GAUNTLET_SOURCE_DIR) / "docs/sweeps.md");
   const auto golden = read_file(kGoldenFolder / "documented.yaml");
