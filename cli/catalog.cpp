@@ -50,8 +50,8 @@ std::string details(spec::EntryKind kind, const spec::CatalogEntry& entry) {
   std::string text = fmt::format("{} {} (version {})\n  {}\n  {}\n", spec::name_of(kind), entry.name,
                                  entry.version, entry.summary, entry.reference);
   for (const FieldInfo& field : entry.fields) {
-    text += fmt::format("  {:<20} {:<8} {}{}\n    {}\n", field.name, name_of(field.type),
-                        field.default_value.dump(), range_of(field), field.doc);
+    text += fmt::format("  {:<20} {}{}, default {}\n    {}\n", field.name, name_of(field.type),
+                        range_of(field), field.default_value.dump(), field.doc);
   }
   return text;
 }

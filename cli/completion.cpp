@@ -64,8 +64,7 @@ _gauntlet() {{
 complete -o filenames -F _gauntlet gauntlet
 )script";
   // clang-format on
-  return fmt::format(kScript,
-                     fmt::join(firsts, " "), groups, cases);
+  return fmt::format(kScript, fmt::join(firsts, " "), groups, cases);
 }
 
 Action declare(CLI::App& app) {

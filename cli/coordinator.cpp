@@ -41,10 +41,10 @@ Action declare(CLI::App& app) {
                  "Port to listen on (default: any free one; coordinator.json says which)");
   app.add_option("--heartbeat-ms", options->serve.heartbeat_ms,
                  "A worker silent for three of these is lost (default 5000)")
-      ->check(CLI::Range(10, 3'600'000));
+      ->check(number_between(10, 3'600'000));
   app.add_option("--grace-ms", options->serve.grace_ms,
                  "Time a worker has to come back after its connection closed")
-      ->check(CLI::Range(0, 3'600'000));
+      ->check(number_between(0, 3'600'000));
   app.add_flag("--exit-when-unused", options->serve.exit_when_unused,
                "End once no client is connected any more");
   app.add_option("--log-level", options->log_level, "debug, info, warn, error or off");

@@ -65,7 +65,7 @@ Action declare(CLI::App& app) {
   app.add_option("--sheet", options->sheet, "Write a contact sheet of the pictures")->type_name("PNG");
   app.add_option("--rows", options->rows, "Rows on the sheet, e.g. 0,5,17")->delimiter(',');
   app.add_option("--n", options->n_rows, "Rows on the sheet, counted from the first (default 20)")
-      ->check(CLI::Range(1, 10000));
+      ->check(number_between(1, 10000));
   add_json(app, options->json);
   return [options] { return run(*options); };
 }

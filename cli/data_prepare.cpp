@@ -79,7 +79,7 @@ Action declare(CLI::App& app) {
                  "A field of the dataset, as in --set preset=quick (gauntlet catalog NAME lists them)")
       ->type_name("FIELD=VALUE");
   app.add_option("--threads", options->threads, "Threads (default: all processors)")
-      ->check(CLI::Range(1, 1024));
+      ->check(number_between(1, 1024));
   add_json(app, options->json);
   return [options] { return run(*options); };
 }

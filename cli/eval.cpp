@@ -150,10 +150,10 @@ Action declare(CLI::App& app) {
   app.add_option("--ties", options->ties, "Order inside equal distances: expected, stable, best, worst");
   app.add_option("--packed-bits", options->packed_bits,
                  "Codes are u8, packed K bits per row, least significant bit first")
-      ->check(CLI::Range(std::int64_t{1}, metrics::kMaxCodeBits))
+      ->check(number_between(1, metrics::kMaxCodeBits))
       ->type_name("K");
   app.add_option("--threads", options->threads, "Threads (default: all processors)")
-      ->check(CLI::Range(1, 1024));
+      ->check(number_between(1, 1024));
   add_json(app, options->json);
   return [options] { return run(*options); };
 }

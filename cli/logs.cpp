@@ -103,7 +103,7 @@ Action declare(CLI::App& app) {
   options->workdir = default_workdir();
   app.add_option("key", options->key, "First digits of a job's key (at least 4)")->required();
   app.add_option("--attempt", options->attempt, "Which attempt (default: the last)")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(number_between(1, 1'000'000));
   app.add_flag("-f,--follow", options->follow, "Go on printing what is added, until Ctrl-C");
   app.add_option("--workdir", options->workdir,
                  "Work folder (default: $GAUNTLET_WORKDIR, else ./gauntlet-runs)")

@@ -42,7 +42,7 @@ Action declare(CLI::App& app) {
   app.add_option("--format", options->format, "table, csv, json, jsonl or md");
   app.add_option("--time-limit", options->time_limit_s,
                  "Seconds before it is given up (default 60; 0 = none)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(number_between(0, 1e9));
   options->folder.add_to(app);
   add_json(app, options->json);
   return [options] { return run(*options); };

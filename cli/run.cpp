@@ -257,7 +257,7 @@ Action declare(CLI::App& app) {
   app.add_option("spec", options->spec, "Sweep file")->required()->type_name("SPEC");
   options->folder.add_to(app);
   app.add_option("--cpus", options->cpus, "Threads the jobs may use (default: all processors)")
-      ->check(CLI::Range(1, 4096));
+      ->check(number_between(1, 4096));
   app.add_option("--priority", options->priority, "Larger ones first, among sweeps of one work folder");
   add_json(app, options->json);
   return [options] { return run(*options); };

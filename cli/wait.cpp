@@ -37,7 +37,7 @@ Action declare(CLI::App& app) {
   app.add_option("sweep", options->sweep, "Name or number of a sweep")->required();
   app.add_option("--timeout", options->timeout_s,
                  "Give up after so many seconds, with exit code 8 (default: never)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_between(0.001, 1e9));
   options->connect.add_to(app);
   add_json(app, options->json);
   return [options] { return run(*options); };

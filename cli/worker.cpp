@@ -36,12 +36,12 @@ Action declare(CLI::App& app) {
   options->connect.add_to(app);
   app.add_option("--name", options->agent.name, "What to call this worker (default: host name)");
   app.add_option("--cpus", options->agent.cpus, "Threads to offer (default: all processors)")
-      ->check(CLI::Range(1, 4096));
+      ->check(number_between(1, 4096));
   app.add_option("--memory-mb", options->agent.memory_mb, "Memory to offer (default: all of it)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_between(0.001, 1e9));
   app.add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
                  "Leave after so many seconds without a coordinator (default: never)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_between(0.001, 1e9));
   app.add_option("--log-level", options->log_level, "debug, info, warn, error or off");
   return [options] { return run(*options); };
 }

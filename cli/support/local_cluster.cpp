@@ -1,5 +1,9 @@
 #include "cli/support/local_cluster.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <csignal>
 
 #include "cli/support/interrupt.hpp"
@@ -8,7 +12,7 @@
 namespace gauntlet::cli {
 namespace {
 
-constexpr Milliseconds kConnectLimit{20'000};
+constexpr Milliseconds kConnectLimit{60'000};  ///< long enough for a machine that is busy with other things
 constexpr Milliseconds kHelloLimit{2'000};
 constexpr Milliseconds kStopLimit{20'000};   ///< for the agent: its attempts have to end
 constexpr Milliseconds kCloseLimit{10'000};  ///< for the coordinator
@@ -25,6 +29,15 @@ ErrorCode code_of_exit(int exit_code) {
   if (exit_code == exit_code_of(ErrorCode::kNotFound)) return ErrorCode::kNotFound;
   if (exit_code == exit_code_of(ErrorCode::kUnreachable)) return ErrorCode::kUnreachable;
   return ErrorCode::kIo;
+}
+
+/// Whether some coordinator holds the work folder's lock.
+bool is_served(const std::filesystem::path& workdir) {
+  const int file = open((workdir / "coordinator.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  const bool held = flock(file, LOCK_SH | LOCK_NB) != 0;
+  close(file);
+  return held;
 }
 
 }  // namespace
@@ -91,12 +104,15 @@ Result<client::Client> LocalCluster::connect() {
     if (client) return client;
     if (n_interrupts() > 0)
       return fail(ErrorCode::kInterrupted, "interrupted before the coordinator answered");
-    if (kClock.now() > deadline) return client;
+    if (kClock.now() > deadline) {
+      return fail(client.error().code, "no coordinator answered within {}: {}",
+                  human_duration(static_cast<double>(kConnectLimit.count()) / 1000), client.error().message);
+    }
     const Status tended = tend_coordinator();
     if (!tended) {
       // The lock may be held by a coordinator that is just starting or ending: look again before giving up.
-      const bool look_again =
-          tended.error().code == ErrorCode::kRefused && coordinator_.n_quick_ends < kMaxRefusals;
+      const bool look_again = tended.error().code == ErrorCode::kRefused &&
+                              coordinator_.n_quick_ends < kMaxRefusals && is_served(options_.workdir);
       if (!look_again)
         return fail(client.error().code == ErrorCode::kRefused ? client.error() : tended.error());
       coordinator_.not_before = kClock.now() + kRefusalPause;

@@ -149,6 +149,13 @@ MachineCheck check_database(const fs::path& database) {
   return {"database", true, fmt::format("{} can be read", database.string()), {}};
 }
 
+/// Whether the dataset's sources have usual places; others are named by whoever uses them.
+bool reads_installed_files(const Json& dataset) {
+  const Json needs = dataset.value("needs", Json::array());
+  return std::all_of(needs.begin(), needs.end(),
+                     [](const Json& need) { return need.value("default", "") != ""; });
+}
+
 MachineCheck check_processors() {
   const unsigned n_cpus = std::thread::hardware_concurrency();
   const double memory_gib =
@@ -173,6 +180,7 @@ std::vector<MachineCheck> check_machine(const fs::path& workdir, const fs::path&
   checks.push_back(check_port());
   checks.push_back(check_rank_program());
   for (const Json& dataset : data::list_datasets()) {
+    if (!reads_installed_files(dataset)) continue;
     checks.push_back({"dataset " + dataset.value("name", ""),
                       dataset.value("available", false),
                       dataset.value("available", false) ? "sources are there" : dataset.value("detail", ""),

@@ -48,6 +48,18 @@ Result<client::Client> ConnectOptions::connect() const {
 
 void add_json(CLI::App& app, bool& json) { app.add_flag("--json", json, "One JSON document on stdout"); }
 
+CLI::Validator number_between(double least, double most) {
+  return CLI::Validator(
+      [least, most](std::string& text) -> std::string {
+        double value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool is_number = error == std::errc{} && end == text.data() + text.size();
+        if (is_number && value >= least && value <= most) return "";
+        return fmt::format("'{}' is not a number from {} to {}", text, least, most);
+      },
+      "");
+}
+
 Result<proto::StatusReply> request_status(client::Client& client, std::uint64_t sweep_id) {
   proto::Frame frame;
   frame.mutable_status_request()->set_sweep_id(sweep_id);

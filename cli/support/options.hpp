@@ -35,6 +35,9 @@ struct ConnectOptions {
 /// --json, with what the document holds.
 void add_json(CLI::App& app, bool& json);
 
+/// An option's check: a number from `least` to `most`; the refusal shows both in short form.
+[[nodiscard]] CLI::Validator number_between(double least, double most);
+
 /// The id of a sweep given by name or number; 0 for "" (all). Errors (kNotFound): names the known ones.
 [[nodiscard]] Result<std::uint64_t> resolve_sweep(client::Client& client, const std::string& sweep);
 

@@ -135,10 +135,10 @@ TEST_F(Help, CatalogIsOneDocument) {
 TEST_F(Help, CompletionKnowsVerbsAndTheirOptions) {
   const Finished completed = shell(
       "eval \"$(\"$GAUNTLET\" completion bash)\"\n"
-      "COMP_WORDS=(gauntlet qu) COMP_CWORD=1 _gauntlet; echo \"${COMPREPLY[@]}\"\n"
-      "COMP_WORDS=(gauntlet data pr) COMP_CWORD=2 _gauntlet; echo \"${COMPREPLY[@]}\"\n"
-      "COMP_WORDS=(gauntlet eval --retrieval-c) COMP_CWORD=2 _gauntlet; echo \"${COMPREPLY[@]}\"\n"
-      "COMP_WORDS=(gauntlet data prepare --thr) COMP_CWORD=3 _gauntlet; echo \"${COMPREPLY[@]}\"\n");
+      "COMP_WORDS=(gauntlet qu); COMP_CWORD=1; _gauntlet; echo \"${COMPREPLY[@]}\"\n"
+      "COMP_WORDS=(gauntlet data pr); COMP_CWORD=2; _gauntlet; echo \"${COMPREPLY[@]}\"\n"
+      "COMP_WORDS=(gauntlet eval --retrieval-c); COMP_CWORD=2; _gauntlet; echo \"${COMPREPLY[@]}\"\n"
+      "COMP_WORDS=(gauntlet data prepare --thr); COMP_CWORD=3; _gauntlet; echo \"${COMPREPLY[@]}\"\n");
   EXPECT_EQ(completed.out, "query\nprepare\n--retrieval-codes\n--threads\n") << completed.err;
 }
 

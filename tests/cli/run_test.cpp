@@ -209,7 +209,10 @@ TEST_F(RunRefused, ADatabaseNewerThanTheProgram) {
 
 TEST_F(RunRefused, AMissingTableSpecBeforeAnythingRuns) {
   const fs::path sweep =
-      write("t.yaml", "gauntlet: 1\nname: t\nnoop: {jobs: 1, ms: 0}\ntables: [nowhere.yaml]\n");
+      write("t.yaml",
+            "gauntlet: 1\nname: t\naxes:\n  dataset: [{name: picto_scenes, preset: smoke}]\n"
+            "  model: [cpah]\n  bits: [16]\n  defense: [none]\n  attack: [none]\n"
+            "  direction: [i2t]\n  seed: [1]\nmetrics: [map]\ntables: [nowhere.yaml]\n");
   expect_refusal(run(sweep), 4, "nowhere.yaml");
   EXPECT_FALSE(fs::exists(workdir()));
 }
