@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 
+#include "core/artifacts/artifact_store.hpp"
 #include "core/base/files.hpp"
 #include "core/proto/convert.hpp"
 #include "tests/worker/fake_coordinator.hpp"
@@ -144,6 +145,41 @@ TEST_F(AgentTest, AnExitWithoutAReportIsADeathToo) {
   const proto::Outcome outcome = run(JobKind::kEvaluate, {{"do", "exit"}});
   EXPECT_EQ(outcome.code(), number(ErrorCode::kProcessDied));
   EXPECT_THAT(outcome.message(), HasSubstr("gauntlet executor (rank 0 of 1) died: exit code 3"));
+}
+
+TEST_F(AgentTest, NamesInputsWhoseArtifactIsMissingOrDamaged) {
+  join();
+  spec::JobSpec made;
+  made.kind = JobKind::kEncode;
+  const JobKey key = key_of(made).value();
+  const artifacts::ArtifactStore store(workdir());
+  Result<artifacts::Draft> draft = store.begin(key);
+  ASSERT_TRUE(draft);
+  std::ofstream(draft->folder() / "codes.npy") << "codes";
+  ASSERT_TRUE(store.publish(std::move(*draft), made, key, Json::object()));
+
+  proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, Json::object(), 2, 2);
+  spec::JobSpec job;
+  job.kind = JobKind::kTrainModel;
+  job.config = {{"do", "open_input"}};
+  job.inputs = {{"codes", key}};
+  const auto run_it = [&] {
+    lease.set_canonical(canonical_json(canonical_form(job)).value());
+    lease.set_key(proto::key_bytes(key_of(job).value()));
+    coordinator_.send_leases({lease});
+    return coordinator_.next_report().outcome();
+  };
+  EXPECT_EQ(run_it().code(), 0U);
+  std::ofstream(store.folder_of(JobKind::kEncode, key) / "codes.npy") << "codez";
+  lease.set_lease_id(500);
+  const proto::Outcome damaged = run_it();
+  EXPECT_EQ(damaged.code(), number(ErrorCode::kCorrupt));
+  EXPECT_THAT(damaged.damaged_inputs(), ElementsAre(proto::key_bytes(key)));
+  lease.set_lease_id(501);
+  const proto::Outcome missing = run_it();
+  EXPECT_EQ(missing.code(), number(ErrorCode::kCorrupt));
+  EXPECT_THAT(missing.message(), HasSubstr("there is no encode artifact"));
+  EXPECT_THAT(missing.damaged_inputs(), ElementsAre(proto::key_bytes(key)));
 }
 
 TEST_F(AgentTest, KeepsExecutorsWarm) {

@@ -46,6 +46,10 @@ class TestRunner final : public JobRunner {
     const std::string what = mine ? config.value("do", "rows") : "wait";
     const fs::path until = config.value("until", "");
     if (what == "fail") return fail(ErrorCode::kDiverged, "the loss became NaN in epoch {}", 3);
+    if (what == "open_input") {
+      GAUNTLET_TRY(const artifacts::Artifact input,
+                   attempt.store.open(spec::JobKind::kEncode, attempt.job.inputs.at(0).key));
+    }
     if (what == "throw") throw std::runtime_error("a library threw \xff");
     if (what == "throw_int") throw 42;
     if (what == "allocate") throw std::bad_alloc();

@@ -237,6 +237,8 @@ void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& end
       if (attempt->ranks[rank].executor != executor.id) continue;
       attempt->ranks[rank] = {0, ended.outcome()};
       if (ended.outcome().code() != 0) {
+        const auto& damaged = ended.outcome().damaged_inputs();
+        attempt->damaged_inputs.insert(damaged.begin(), damaged.end());
         give_verdict(*attempt, {static_cast<ErrorCode>(ended.outcome().code()), ended.outcome().message()});
         wait_then_end(*attempt);
       }
@@ -320,6 +322,7 @@ void Attempts::finish(Attempt attempt) {
     if (attempt.verdict->message.size() > kMaxMessageBytes) attempt.verdict->message.resize(kMaxMessageBytes);
     *report.mutable_outcome() = outcome_of(*attempt.verdict);
     report.mutable_outcome()->set_wall_s(seconds_since(attempt.started));
+    for (const std::string& key : attempt.damaged_inputs) report.mutable_outcome()->add_damaged_inputs(key);
     spdlog::warn("{}: {}", attempt.lease.title(), attempt.verdict->message);
   } else {
     *report.mutable_outcome() = std::move(*attempt.ranks.front().outcome);

@@ -15,6 +15,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -61,9 +63,10 @@ class Attempts {
     proto::Lease lease;
     spec::JobKind kind = spec::JobKind::kNoop;
     std::vector<Rank> ranks;
-    std::optional<Error> verdict;  ///< why it did not succeed
-    bool stopping = false;         ///< the remaining ranks are being ended
-    bool wanted = true;            ///< whether anybody hears how it ended
+    std::optional<Error> verdict;          ///< why it did not succeed
+    bool stopping = false;                 ///< the remaining ranks are being ended
+    bool wanted = true;                    ///< whether anybody hears how it ended
+    std::set<std::string> damaged_inputs;  ///< keys, as any rank found them
     proto::AttemptProgress progress;
     std::chrono::steady_clock::time_point started;
     std::unique_ptr<boost::asio::steady_timer>

@@ -25,6 +25,19 @@ double seconds_since(Steady::time_point start) {
   return std::chrono::duration<double>(Steady::now() - start).count();
 }
 
+/// Inputs of which no artifact is there: never made, lost, or damaged and so set aside when they were opened.
+std::vector<JobKey> missing_inputs(const AttemptContext& attempt) {
+  std::vector<JobKey> missing;
+  for (const spec::JobInput& input : attempt.job.inputs) {
+    bool found = false;
+    for (int kind = 0; kind < spec::kJobKindCount && !found; ++kind) {
+      found = attempt.store.contains(static_cast<spec::JobKind>(kind), input.key);
+    }
+    if (!found) missing.push_back(input.key);
+  }
+  return missing;
+}
+
 /// Sends what a runner tells, but not more often than anybody looks.
 class WireProgress final : public ProgressSink {
  public:
@@ -127,19 +140,26 @@ class Executor {
 
   [[nodiscard]] proto::Outcome attempt(const proto::RunAttempt& message) {
     const auto start = Steady::now();
-    Result<AttemptResult> result = try_attempt(message);
-    if (!result) {
-      proto::Outcome outcome = outcome_of(result.error());
-      outcome.set_wall_s(seconds_since(start));
-      return outcome;
-    }
-    proto::Outcome outcome = outcome_of(*result);
+    const Result<AttemptContext> context = context_of(message);
+    proto::Outcome outcome = context ? attempt(*context) : outcome_of(context.error());
     outcome.set_wall_s(seconds_since(start));
     return outcome;
   }
 
-  [[nodiscard]] Result<AttemptResult> try_attempt(const proto::RunAttempt& message) {
-    GAUNTLET_TRY(const AttemptContext context, context_of(message));
+  [[nodiscard]] proto::Outcome attempt(const AttemptContext& context) {
+    const Result<AttemptResult> result = run_with_log(context);
+    if (result) return outcome_of(*result);
+    Error error = result.error();
+    std::vector<JobKey> missing;
+    if (error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kNotFound)
+      missing = missing_inputs(context);
+    if (!missing.empty()) error.code = ErrorCode::kCorrupt;  // they are made again; then this job can succeed
+    proto::Outcome outcome = outcome_of(error);
+    for (const JobKey& key : missing) outcome.add_damaged_inputs(proto::key_bytes(key));
+    return outcome;
+  }
+
+  [[nodiscard]] Result<AttemptResult> run_with_log(const AttemptContext& context) {
     if (context.log.empty()) return run(context);
     GAUNTLET_TRY(const AttemptLog log, AttemptLog::open(context.log));
     return run_logged(context);
