@@ -58,22 +58,14 @@ class Smoke : public testing::Test {
   }
 
   /// What an undisturbed run prints; computed once per test program.
-  static const std::string& undisturbed_table() {
-    static const std::string table = [] {
-      Reference reference;
-      return reference.table();
-    }();
-    return table;
-  }
+  static const std::string& undisturbed_table();
 
   TemporaryFolder folder_;
   std::string spec_text_;
-
- private:
-  struct Reference;
 };
 
-struct Smoke::Reference : Smoke {
+/// The undisturbed run, outside any test of its own.
+struct Reference : Smoke {
   void TestBody() override {}
   std::string table() {
     SetUp();
@@ -82,6 +74,11 @@ struct Smoke::Reference : Smoke {
     return finished.out;
   }
 };
+
+const std::string& Smoke::undisturbed_table() {
+  static const std::string table = Reference().table();
+  return table;
+}
 
 /// Kills one process of the running sweep while a model trains, and expects the same table in the end.
 class SmokeKilled : public Smoke {

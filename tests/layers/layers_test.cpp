@@ -101,7 +101,7 @@ bool is_ours(const std::string& target) {
 
 TEST(Layers, DependenciesPointOneWay) {
   for (const Include& include : all_includes()) {
-    if (!is_ours(include.target)) continue;
+    if (!is_ours(include.target) || include.target == "core/pch.hpp") continue;
     const std::string from = box_of(include.file);
     const std::string to = box_of(include.target);
     const auto rule = kMayInclude.find(from);
