@@ -180,7 +180,7 @@ void Hub::answer(Session& session, std::uint64_t request, const engine::Outgoing
                      add_ref(ref, *frame.mutable_stop_attempts()->add_attempts());
                  },
                  [&](const engine::Disconnect& gone) {
-                   frame = proto::failure_frame(0, {ErrorCode::kLost, gone.reason});
+                   session.fail(0, {ErrorCode::kLost, gone.reason});
                    session.close_when_sent();
                  },
                  [&](const engine::WelcomeWorker& welcome) {
