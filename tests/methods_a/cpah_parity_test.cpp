@@ -228,6 +228,7 @@ TEST(CpahTraining, KeepsTheRandomCodeOfRowsNoBatchVisited) {
   const torch::Tensor before = training.codes.clone();
   EXPECT_TRUE(before.abs().eq(1).all().item<bool>());
   EXPECT_LT(before.sum().abs().item<double>(), before.numel());
+  training.begin(1);
   training.step({torch::rand({4, 4}), torch::rand({4, 5}), torch::ones({4, 3}), torch::tensor({0, 2, 3, 5})});
   training.end_epoch();
   for (const std::int64_t row : {1, 4}) EXPECT_TRUE(training.codes[row].equal(before[row])) << row;

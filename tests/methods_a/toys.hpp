@@ -79,10 +79,10 @@ inline std::unique_ptr<models::ModelTraining> toy_training(const models::ModelEn
                                                            const models::TrainingBatch& pairs,
                                                            std::int64_t n_steps,
                                                            collective::Communicator* communicator) {
-  auto training = entry.make_training(
-      toy_config(entry.about), model,
-      {.labels = pairs.labels, .seed = 7, .communicator = communicator, .n_steps = n_steps});
+  auto training = entry.make_training(toy_config(entry.about), model,
+                                      {.labels = pairs.labels, .seed = 7, .communicator = communicator});
   EXPECT_TRUE(training) << (training ? "" : training.error().message);
+  (*training)->begin(n_steps);
   return std::move(*training);
 }
 

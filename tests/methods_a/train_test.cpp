@@ -160,9 +160,11 @@ class Scripted final : public models::ModelTraining {
     const double total = totals_.at(n_steps_++);
     return {{"total", total}, {"half", total / 2}};
   }
+  void begin(std::int64_t n_steps) override { n_announced_ = n_steps; }
   void end_epoch() override { ++n_ended_; }
   std::vector<double> totals_;
   std::size_t n_steps_ = 0;
+  std::int64_t n_announced_ = 0;
   int n_ended_ = 0;
 };
 
@@ -178,6 +180,7 @@ TEST_F(Prepared, IsTrainedOnEpochByEpochWithCurves) {
   EXPECT_THAT(log->curves.at("half"), ::testing::ElementsAre(1.0F, 7.5F));
   EXPECT_EQ(log->n_steps, 4);
   EXPECT_EQ(training.n_ended_, 2);
+  EXPECT_EQ(training.n_announced_, 4);
   ASSERT_EQ(reports.size(), 2U);
   EXPECT_EQ(reports[1].epoch, 2);
   EXPECT_EQ(reports[1].n_epochs, 2);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/check.hpp"
 #include "core/base/random.hpp"
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/cpah.hpp"
@@ -193,9 +194,8 @@ torch::Tensor CpahTraining::draw_mix(const torch::Tensor& rows) const {
 double CpahTraining::learning_rate() const {
   double rate = config_.lr;
   if (config_.schedule == "poly") {
-    const double left =
-        1 - static_cast<double>(step_) / static_cast<double>(std::max<std::int64_t>(n_steps_, 1));
-    rate *= std::pow(std::max(left, 0.0), kPolyPower);
+    GAUNTLET_CHECK(step_ < n_steps_);
+    rate *= std::pow(1 - static_cast<double>(step_) / static_cast<double>(n_steps_), kPolyPower);
   } else if (epoch_ >= kEpochsPerStage) {
     rate = std::max(rate * std::pow(kStageFactor, static_cast<double>(epoch_ / kEpochsPerStage)), kLeastRate);
   }
