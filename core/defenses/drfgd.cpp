@@ -1,6 +1,7 @@
-// DRFGD: discriminative-robust-feature guided regeneration. A network per modality is trained on clean and
-// adversarial inputs of a frozen target; a query is regenerated from its bottleneck and its robust feature
-// before the target hashes it. docs/drfgd.md lists what the paper leaves open and what is chosen here.
+// DRFGD, Disentangled Representation-Focused Generative Defense (AAAI 2026): per modality, a network is
+// trained on clean and adversarial inputs of a frozen target; a query is regenerated from its bottleneck and
+// its robust feature before the target hashes it. docs/drfgd.md lists what the paper leaves open
+// and what is chosen here.
 #include <fmt/ranges.h>
 
 #include <algorithm>
