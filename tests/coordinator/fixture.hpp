@@ -63,6 +63,8 @@ inline ServeOptions options_for(const testing_support::TempFolder& folder) {
   ServeOptions options;
   options.workdir = folder.path();
   options.backoff_ms = 1;
+  options.heartbeat_ms = 60000;  // a test machine may stall for longer than the defaults allow
+  options.grace_ms = 60000;
   return options;
 }
 
