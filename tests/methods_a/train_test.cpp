@@ -155,7 +155,6 @@ class Scripted final : public models::ModelTraining {
   explicit Scripted(std::vector<double> totals) : totals_(std::move(totals)) {}
   [[nodiscard]] std::int64_t n_epochs() const override { return 2; }
   [[nodiscard]] std::int64_t batch_size() const override { return 4; }
-  void begin(std::int64_t n_steps) override { EXPECT_GT(n_steps, 0); }
   models::Losses step(const models::TrainingBatch& /*batch*/) override {
     const double total = totals_.at(n_steps_++);
     return {{"total", total}, {"half", total / 2}};
