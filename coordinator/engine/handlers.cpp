@@ -100,7 +100,8 @@ Decision on_cancel(State& state, const Now& now, const std::vector<JobId>& jobs,
   }
   for (const JobId id : cancelled) {
     block_dependants(state, now, id, id, decision.transitions);
-    unblock_dependants(state, now, id, decision.transitions);  // those blocked through it now have it as the culprit
+    unblock_dependants(state, now, id,
+                       decision.transitions);  // those blocked through it now have it as the culprit
   }
   place_into(state, now, decision);
   return decision;

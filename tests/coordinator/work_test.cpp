@@ -15,9 +15,9 @@ std::size_t count_done(const std::filesystem::path& database) {
   EXPECT_TRUE(store) << store.error().message;
   const auto rows = store->load();
   EXPECT_TRUE(rows) << rows.error().message;
-  return static_cast<std::size_t>(std::count_if(rows->rows.jobs.begin(), rows->rows.jobs.end(), [](const auto& row) {
-    return row.state == engine::JobStateTag::kDone;
-  }));
+  return static_cast<std::size_t>(
+      std::count_if(rows->rows.jobs.begin(), rows->rows.jobs.end(),
+                    [](const auto& row) { return row.state == engine::JobStateTag::kDone; }));
 }
 
 TEST_F(Work, GoesFromSubmissionToDone) {
