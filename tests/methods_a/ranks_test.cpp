@@ -259,8 +259,14 @@ TEST(Ranks, CraftTheSameInputsInShares) {
 }
 
 NamedTensors left_alone(Communicator& communicator) {
-  if (communicator.rank() == 1) std::_Exit(0);
   torch::Tensor tensor = torch::ones({4});
+  communicator.all_reduce_sum_(tensor);  // both have met before one leaves
+  torch::Tensor farewell = torch::ones({1});
+  if (communicator.rank() == 1) {
+    communicator.all_reduce_sum_(farewell);
+    std::_Exit(0);
+  }
+  communicator.all_reduce_sum_(farewell);
   try {
     for (int round = 0; round < 100; ++round) communicator.all_reduce_sum_(tensor);
   } catch (const collective::CollectiveFailure& failure) {
