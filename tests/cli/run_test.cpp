@@ -116,7 +116,7 @@ TEST_F(RunKilled, TheAgent) { kill_and_finish("gauntlet worker"); }
 TEST_F(RunKilled, AnExecutor) { kill_and_finish("gauntlet executor"); }
 
 TEST_F(Run, CtrlCStopsPolitelyAndTheSameCommandGoesOn) {
-  const fs::path sweep = spec(2000, 20);
+  const fs::path sweep = spec(400, 20);
   Process process(run_words(sweep), folder());
   ASSERT_TRUE(wait_until([&] { return !descendants(process.pid(), "gauntlet executor").empty(); }))
       << process.err();
@@ -130,11 +130,11 @@ TEST_F(Run, CtrlCStopsPolitelyAndTheSameCommandGoesOn) {
   EXPECT_EQ(count("SELECT count(*) FROM v_jobs WHERE state IN ('failed', 'leased')"), 0)
       << "an interruption is no failure";
 
-  spec(2000, 20);  // the same file
+  spec(400, 20);  // the same file
   Process again(run_words(sweep), folder());
   const Finished finished = again.wait();
   EXPECT_EQ(finished.exit_code, 0) << finished.err;
-  expect_all_done(2000);
+  expect_all_done(400);
 }
 
 TEST_F(Run, CtrlCTwiceStopsAtOnce) {
