@@ -1,33 +1,10 @@
 // gauntlet pause: let running jobs of a sweep end and start no more of it.
-#include "cli/support/options.hpp"
-#include "cli/support/output.hpp"
-#include "cli/verb.hpp"
+#include "cli/support/pause_switch.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
-struct Options {
-  std::string sweep;
-  ConnectOptions connect;
-};
-
-Result<int> run(const Options& options) {
-  GAUNTLET_TRY(client::Client client, options.connect.connect());
-  proto::Frame request;
-  GAUNTLET_TRY(const std::uint64_t sweep_id, resolve_sweep(client, options.sweep));
-  request.mutable_pause_request()->set_sweep_id(sweep_id);
-  request.mutable_pause_request()->set_paused(true);
-  GAUNTLET_CHECK_OK(request_change(client, std::move(request)));
-  GAUNTLET_CHECK_OK(print(fmt::format("paused {}\n", options.sweep)));
-  return 0;
-}
-
-Action declare(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
-  app.add_option("sweep", options->sweep, "Name or number of a sweep")->required();
-  options->connect.add_to(app);
-  return [options] { return run(*options); };
-}
+Action declare(CLI::App& app) { return declare_pause_switch(app, /*paused=*/true); }
 
 }  // namespace
 

@@ -1,19 +1,27 @@
+# gauntlet_listed_sources(<list.def> <variable>): every `GAUNTLET_<KIND>(stem)` line of the list as stem.cpp. A line without its
+# file stops the configure step, and a changed list reconfigures.
+function(gauntlet_listed_sources def variable)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${def}")
+  file(STRINGS "${def}" lines REGEX "^GAUNTLET_[A-Z]+\\([a-z0-9_]+\\)$")
+  set(listed)
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^GAUNTLET_[A-Z]+\\(([a-z0-9_]+)\\)$" "\\1" stem "${line}")
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${stem}.cpp")
+      message(FATAL_ERROR "${CMAKE_CURRENT_SOURCE_DIR}/${def} lists '${stem}', but ${stem}.cpp does not exist")
+    endif()
+    list(APPEND listed "${stem}.cpp")
+  endforeach()
+  set(${variable} "${listed}" PARENT_SCOPE)
+endfunction()
+
 # gauntlet_box(<name> [USES <box>...] [LIBRARIES <target>...] [SOURCES <file>...] [DEF <list.def>])
 # One static library per folder of the architecture: target gauntlet_<name>.
-# DEF names a registry list: every `GAUNTLET_<KIND>(stem)` line of it becomes the source file stem.cpp; a line without
-# its file stops the configure step, and a changed list reconfigures.
+# DEF names a registry list: every line of it becomes a source file.
 function(gauntlet_box name)
   cmake_parse_arguments(BOX "TORCH" "DEF" "USES;LIBRARIES;SOURCES" ${ARGN})
   if(BOX_DEF)
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${BOX_DEF}")
-    file(STRINGS "${BOX_DEF}" lines REGEX "^GAUNTLET_[A-Z]+\\([a-z0-9_]+\\)$")
-    foreach(line IN LISTS lines)
-      string(REGEX REPLACE "^GAUNTLET_[A-Z]+\\(([a-z0-9_]+)\\)$" "\\1" stem "${line}")
-      if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${stem}.cpp")
-        message(FATAL_ERROR "${CMAKE_CURRENT_SOURCE_DIR}/${BOX_DEF} lists '${stem}', but ${stem}.cpp does not exist")
-      endif()
-      list(APPEND BOX_SOURCES "${stem}.cpp")
-    endforeach()
+    gauntlet_listed_sources("${BOX_DEF}" listed)
+    list(APPEND BOX_SOURCES ${listed})
   endif()
   add_library(gauntlet_${name} STATIC ${BOX_SOURCES})
   target_include_directories(gauntlet_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
