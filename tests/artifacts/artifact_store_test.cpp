@@ -10,6 +10,7 @@
 #include "core/artifacts/manifest.hpp"
 #include "core/base/files.hpp"
 #include "core/base/hash.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace gauntlet::artifacts {
 namespace {
@@ -35,19 +36,12 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
 class ArtifactStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "gauntlet-artifacts-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    workdir_ = pattern;
     job_.kind = spec::JobKind::kEncode;
     job_.entry = "none";
     job_.version = 1;
     job_.config = {{"modality", "image"}, {"part", "query"}};
     job_.seed = 7;
     key_ = key_of(job_).value();
-  }
-  void TearDown() override {
-    std::error_code ignored;
-    fs::remove_all(workdir_, ignored);
   }
 
   [[nodiscard]] ArtifactStore store() const {
@@ -77,7 +71,8 @@ class ArtifactStoreTest : public ::testing::Test {
   [[nodiscard]] fs::path folder() const { return store().folder_of(job_.kind, key_); }
   [[nodiscard]] fs::path drafts() const { return workdir_ / "artifacts" / ".tmp"; }
 
-  fs::path workdir_;
+  testing_support::TempFolder temporary_;
+  fs::path workdir_ = temporary_.path();
   spec::JobSpec job_;
   JobKey key_;
 };

@@ -12,6 +12,7 @@
 
 #include "core/base/json.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace gauntlet::cli {
 
@@ -40,7 +41,7 @@ class CliTest : public testing::Test {
   }
 
  private:
-  testing_support::TemporaryFolder folder_;
+  testing_support::TempFolder folder_;
 };
 
 }  // namespace gauntlet::cli

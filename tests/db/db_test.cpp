@@ -9,6 +9,7 @@
 #include "core/db/connection.hpp"
 #include "core/db/migrate.hpp"
 #include "core/db/transaction.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace gauntlet::db {
 namespace {
@@ -19,18 +20,8 @@ using testing::HasSubstr;
 
 class Database : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() /
-              fmt::format("gauntlet-db-{}-{}", ::getpid(),
-                          testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-    path_ = folder_ / "gauntlet.db";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  fs::path folder_;
-  fs::path path_;
+  testing_support::TempFolder folder_;
+  fs::path path_ = folder_ / "gauntlet.db";
 };
 
 constexpr Migration kFirst[] = {
@@ -199,7 +190,7 @@ TEST_F(Database, AReadOnlyFolderCanBeReadButNotWritten) {
     ASSERT_TRUE(migrate(connection));
   }
   fs::permissions(path_, static_cast<fs::perms>(0444));
-  fs::permissions(folder_, static_cast<fs::perms>(0555));
+  fs::permissions(folder_.path(), static_cast<fs::perms>(0555));
   const int answer = as_nobody([&] {
     const auto writer = Connection::open_read_write(path_);
     if (writer || writer.error().code != ErrorCode::kIo) return 1;
@@ -208,7 +199,7 @@ TEST_F(Database, AReadOnlyFolderCanBeReadButNotWritten) {
     if (!reader) return 3;
     return reader->integer("SELECT count(*) FROM job_states").value_or(0) == 7 ? 0 : 4;
   });
-  fs::permissions(folder_, static_cast<fs::perms>(0755));
+  fs::permissions(folder_.path(), static_cast<fs::perms>(0755));
   if (answer < 0) GTEST_SKIP() << "cannot become another user here";
   EXPECT_EQ(answer, 0);
 }

@@ -13,6 +13,7 @@
 #include "core/base/files.hpp"
 #include "core/db/connection.hpp"
 #include "tests/results/synthetic_database.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace gauntlet::store {
 namespace {
@@ -37,18 +38,8 @@ using testing_support::worker_joined;
 
 class Store : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() /
-              fmt::format("gauntlet-store-{}-{}", ::getpid(),
-                          testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-    path_ = folder_ / "gauntlet.db";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  fs::path folder_;
-  fs::path path_;
+  testing_support::TempFolder folder_;
+  fs::path path_ = folder_ / "gauntlet.db";
 };
 
 SyntheticCell cell(const std::string& attack, std::uint64_t seed) {

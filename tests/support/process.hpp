@@ -59,17 +59,4 @@ class Process {
 [[nodiscard]] bool wait_until(const std::function<bool()>& condition,
                               std::chrono::seconds limit = std::chrono::seconds(60));
 
-/// A fresh empty folder below the test's temporary folder; removed with everything in it when dropped.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 }  // namespace gauntlet::testing_support

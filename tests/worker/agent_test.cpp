@@ -10,6 +10,7 @@
 #include "core/artifacts/artifact_store.hpp"
 #include "core/base/files.hpp"
 #include "core/proto/convert.hpp"
+#include "tests/support/temp_folder.hpp"
 #include "tests/worker/fake_coordinator.hpp"
 #include "tests/worker/processes.hpp"
 
@@ -64,7 +65,7 @@ class AgentTest : public ::testing::Test {
     return coordinator_.next_report().outcome();
   }
 
-  TemporaryFolder folder_;
+  testing_support::TempFolder folder_;
   FakeCoordinator coordinator_{folder_.path()};
   Child agent_;
 };

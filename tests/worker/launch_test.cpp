@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/proto/convert.hpp"
+#include "tests/support/temp_folder.hpp"
 #include "tests/worker/processes.hpp"
 #include "worker/launch/process_group.hpp"
 
@@ -64,7 +65,7 @@ TEST_F(LaunchTest, KillsAProcessThatSendsNonsense) {
 }
 
 TEST_F(LaunchTest, EndsWhatTheProcessLeavesBehind) {
-  const TemporaryFolder folder;
+  const testing_support::TempFolder folder;
   const std::filesystem::path file = folder.path() / "pid";
   run_script(fmt::format("sleep 1000 & echo $! > {}", file.string()));
   const pid_t left = read_pid(file);
@@ -73,7 +74,7 @@ TEST_F(LaunchTest, EndsWhatTheProcessLeavesBehind) {
 }
 
 TEST_F(LaunchTest, KillsAProcessThatIgnoresTheRequestToEnd) {
-  const TemporaryFolder folder;
+  const testing_support::TempFolder folder;
   const std::filesystem::path file = folder.path() / "pid";
   std::optional<Ending> seen;
   const auto process = ExecutorProcess::start(
@@ -103,7 +104,7 @@ TEST_F(LaunchTest, KillsAndReapsWhenDropped) {
 }
 
 TEST_F(LaunchTest, SpeaksFramesWithAnExecutor) {
-  const TemporaryFolder folder;
+  const testing_support::TempFolder folder;
   std::vector<proto::Frame> frames;
   std::optional<Ending> seen;
   std::shared_ptr<ExecutorProcess> process;
@@ -137,7 +138,7 @@ TEST_F(LaunchTest, SpeaksFramesWithAnExecutor) {
 }
 
 TEST(LogTail, GivesTheLastLines) {
-  const TemporaryFolder folder;
+  const testing_support::TempFolder folder;
   const std::filesystem::path file = folder.path() / "log";
   EXPECT_EQ(log_tail(file), "");
   std::ofstream(file) << "";

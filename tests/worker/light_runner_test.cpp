@@ -9,6 +9,7 @@
 #include "core/data/dataset.hpp"
 #include "core/data/prepared_set.hpp"
 #include "core/io/npy.hpp"
+#include "tests/support/temp_folder.hpp"
 #include "tests/worker/processes.hpp"
 
 namespace gauntlet::worker {
@@ -86,7 +87,7 @@ class LightRunnerTest : public ::testing::Test {
     return job;
   }
 
-  TemporaryFolder folder_;
+  testing_support::TempFolder folder_;
 };
 
 TEST_F(LightRunnerTest, SaysWhatItRunsOn) {

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "core/proto/convert.hpp"
+#include "tests/support/temp_folder.hpp"
 #include "tests/worker/processes.hpp"
 #include "worker/agent/connection.hpp"
 #include "worker/agent/machine.hpp"
@@ -83,7 +84,7 @@ class FindCoordinatorTest : public ::testing::Test {
   void leave(const std::string& name, const std::string& text) {
     std::ofstream(folder_.path() / name) << text;
   }
-  TemporaryFolder folder_;
+  testing_support::TempFolder folder_;
 };
 
 TEST_F(FindCoordinatorTest, ReadsTheWorkFolder) {
