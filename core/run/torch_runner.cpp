@@ -22,6 +22,8 @@ Result<worker::AttemptResult> run_kind(const JobRun& run) {
   switch (run.attempt.job.kind) {
     case spec::JobKind::kTrainModel:
       return run_train_model(run);
+    case spec::JobKind::kTrainAttack:
+      return run_train_attack(run);
     case spec::JobKind::kCraft:
       return run_craft(run);
     case spec::JobKind::kTrainDefense:
@@ -30,7 +32,6 @@ Result<worker::AttemptResult> run_kind(const JobRun& run) {
       return run_encode(run);
     case spec::JobKind::kPrepare:
     case spec::JobKind::kFeatures:
-    case spec::JobKind::kTrainAttack:
     case spec::JobKind::kEvaluate:
     case spec::JobKind::kExplain:
     case spec::JobKind::kCommand:
@@ -57,7 +58,12 @@ Result<worker::AttemptResult> TorchRunner::run(const worker::AttemptContext& att
                                                worker::ProgressSink& progress) {
   train::set_threads(attempt.threads);
   GAUNTLET_TRY(const auto communicator, join_gang(attempt));
-  return run_kind({.attempt = attempt, .progress = progress, .communicator = *communicator});
+  try {
+    return run_kind({.attempt = attempt, .progress = progress, .communicator = *communicator});
+  } catch (
+      const collective::CollectiveFailure& failure) {  // crosses torch's backward, so it has to be thrown
+    return fail(ErrorCode::kCollective, "{}", failure.what());
+  }
 }
 
 }  // namespace gauntlet::run

@@ -10,6 +10,7 @@
 
 #include "core/base/json.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace gauntlet {
 namespace {
@@ -19,7 +20,7 @@ using testing::HasSubstr;
 using testing_support::descendants;
 using testing_support::Finished;
 using testing_support::Process;
-using testing_support::TemporaryFolder;
+using testing_support::TempFolder;
 using testing_support::wait_until;
 
 constexpr auto kRunLimit = std::chrono::seconds(300);
@@ -57,10 +58,23 @@ class Smoke : public testing::Test {
     return Json::parse(query.out).at("rows").at(0).at(0).get<std::int64_t>();
   }
 
+  /// Running jobs that have finished an epoch, as `status` tells.
+  std::size_t count_attempts_in_epochs() {
+    const Finished status = testing_support::run(
+        {kGauntlet, "status", "--workdir", workdir().string(), "--json"}, folder_.path());
+    if (status.exit_code != 0) return 0;
+    const Json document = Json::parse(status.out);
+    std::size_t n_started = 0;
+    for (const Json& job : document.at("running")) {
+      if (job.value("/progress/epoch"_json_pointer, 0) > 0) ++n_started;
+    }
+    return n_started;
+  }
+
   /// What an undisturbed run prints; computed once per test program.
   static const std::string& undisturbed_table();
 
-  TemporaryFolder folder_;
+  TempFolder folder_;
   std::string spec_text_;
 };
 
@@ -166,6 +180,36 @@ TEST_F(SmokeKilled, TheAgent) {
 
 TEST_F(SmokeKilled, ARank) {
   kill_and_finish([](pid_t run) { return descendants(run, "gauntlet-rank --fd"); });
+}
+
+TEST_F(Smoke, AGangThatLosesARankIsRunAgain) {
+  // Long enough for a rank to be met while it trains.
+  const std::string slow = std::regex_replace(spec_text_, std::regex("epochs: 2"), "epochs: 40");
+  write_spec(std::regex_replace(slow, std::regex(R"(train_model: \{cpus: 1\})"),
+                                "train_model: {cpus: 2, ranks: 2}"));
+  Process process(command("run"), folder_.path());
+  std::vector<pid_t> ranks;
+  ASSERT_TRUE(wait_until([&] {
+    ranks = descendants(process.pid(), "gauntlet-rank --fd");
+    return ranks.size() >= 2 && count_attempts_in_epochs() > 0;
+  })) << process.err();
+  ASSERT_EQ(::kill(ranks.back(), SIGKILL), 0);
+  const Finished finished = process.wait(kRunLimit);
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(count("SELECT count(*) FROM v_missing"), 0);
+  EXPECT_GE(count("SELECT max(attempt) FROM attempts"), 2);
+}
+
+TEST(Catalog, IsWhatGauntletRankWrites) {
+  const TempFolder folder;
+  const Finished written =
+      testing_support::run({GAUNTLET_BINARY_DIR "/bin/gauntlet-rank", "--catalog"}, folder.path());
+  ASSERT_EQ(written.exit_code, 0) << written.err;
+  std::ifstream file(GAUNTLET_SOURCE_DIR "/schemas/catalog.json");
+  std::stringstream committed;
+  committed << file.rdbuf();
+  EXPECT_EQ(Json::parse(written.out), Json::parse(committed.str()))
+      << "run gauntlet-rank --catalog > schemas/catalog.json";
 }
 
 TEST_F(Smoke, AnInterruptedSweepSaysHowToGoOnAndDoes) {
