@@ -7,19 +7,27 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
+#include "core/collective/communicator.hpp"
 #include "core/models/hashing_model.hpp"
 #include "core/registry/registry.hpp"
 
 namespace gauntlet::attacks {
 
-/// What is attacked, as the attack may see it. Everything outlives the attack.
+using Weights = std::map<std::string, torch::Tensor>;
+
+/// What is attacked, as the attack may see it. Everything outlives the attack. A black-box attack
+/// (capabilities.black_box) gets neither `encode` nor the codes.
 struct AttackSurface {
   Modality modality = Modality::kImage;
+  models::ModelShape shape = {};
   /// [B, …] → [B, K] in (-1,1), differentiable: the target model alone (static) or the whole defended
   /// pipeline (adaptive).
   std::function<torch::Tensor(const torch::Tensor&)> encode;
@@ -29,6 +37,7 @@ struct AttackSurface {
   double input_low = 0;             ///< valid range of an input value
   double input_high = 1;
   std::int64_t code_bits = 0;
+  Weights weights = {};  ///< what `train` made; empty for attacks that do not train
 };
 
 /// A batch of inputs to perturb. Random draws come from RandomStream::of(seed, tag, row), so that a result
@@ -37,6 +46,10 @@ struct AttackBatch {
   torch::Tensor inputs;                ///< [B, 3, H, W] in [0,1], or [B, D]
   torch::Tensor labels;                ///< [B, C] 0/1
   std::span<const std::int64_t> rows;  ///< [B] dataset rows, the identity of each input
+  /// Targeted attacks only: label vector [B, C] 0/1 and text [B, D] of the retrieval item each input is to be
+  /// taken for.
+  torch::Tensor target_labels = {};
+  torch::Tensor target_text = {};
 };
 
 class Attack {
@@ -45,13 +58,44 @@ class Attack {
   /// Adversarial inputs of the same shape, within the budget and the valid range. Model weights and train
   /// flags are unchanged.
   virtual torch::Tensor perturb(const AttackBatch& batch) = 0;
-  [[nodiscard]] virtual std::int64_t queries_used() const { return 0; }  ///< of a black-box attack so far
+};
+
+/// All that a black-box attack learns from its target: ranked lists, and how many it has asked for.
+class RankedLists {
+ public:
+  virtual ~RankedLists() = default;
+  /// Asks with inputs of `modality` [B, …] in [0,1]. [B, N] int64: the attacker's own items (the training
+  /// set) of the other modality, nearest first, ties by position. Counts B queries.
+  [[nodiscard]] virtual torch::Tensor rank(Modality modality, const torch::Tensor& inputs) = 0;
+  [[nodiscard]] virtual std::int64_t queries_used() const = 0;
+};
+
+/// What an attack trains on; everything outlives the run.
+struct AttackTraining {
+  AttackSurface surface;                ///< of the attacked modality, without weights
+  RankedLists* ranked_lists = nullptr;  ///< black-box attacks only
+  torch::Tensor images;  ///< [N, …] the training set's inputs: uint8 (images 0..255, texts 0/1) or float
+  torch::Tensor text;    ///< [N, D]
+  torch::Tensor labels;  ///< [N, C] float 0/1
+  std::uint64_t seed = 0;
+  collective::Communicator* communicator = nullptr;
+  /// Told after every epoch: number (from 1), of how many, mean losses, inputs per second.
+  std::function<void(std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate)>
+      on_epoch;
+};
+
+struct TrainedAttack {
+  Weights weights;
+  std::int64_t n_parameters = 0;
+  std::map<std::string, std::vector<float>> curves;  ///< loss name → value per epoch
 };
 
 struct AttackEntry {
   EntryInfo about;
   /// `seed` is the stream family of this attack's random draws. nullptr for "none", which is never crafted.
   Result<std::unique_ptr<Attack>> (*make)(const Json& config, AttackSurface surface, std::uint64_t seed);
+  /// nullptr unless capabilities.trains. Errors: kInvalid (config, shape), kDiverged.
+  Result<TrainedAttack> (*train)(const Json& config, AttackTraining setup) = nullptr;
 };
 
 [[nodiscard]] const Registry<AttackEntry>& attack_registry();

@@ -39,20 +39,34 @@ class Pipeline {
 
 using Weights = std::map<std::string, torch::Tensor>;
 
+/// How a defense that changes the target model gets one of its own.
+struct TargetCopies {
+  /// Another instance with the target's weights: eval mode, gradients on.
+  std::function<Result<std::shared_ptr<models::HashingModel>>()> copy;
+  /// The target's own way of training (critics, buffers, objective), for such a copy.
+  std::function<Result<std::unique_ptr<models::ModelTraining>>(std::shared_ptr<models::HashingModel>,
+                                                               const models::TrainingSetup&)>
+      own_training;
+};
+
 struct PipelineParts {
   std::shared_ptr<models::HashingModel> model;  ///< frozen, eval mode
   models::ModelShape shape;
   Modality modality = Modality::kImage;  ///< the side this pipeline's trained parts are for
   Weights weights;  ///< of the defense's checkpoint; empty for defenses that do not train
+  TargetCopies target = {};
+  double text_low =
+      0;  ///< least valid value of a text input: 0 of word vectors, -1 of features; the greatest is 1
 };
 
 /// What a defense trains on; everything outlives the run.
 struct DefenseTraining {
-  Modality modality = Modality::kImage;
+  Modality modality = Modality::kImage;         ///< of no meaning when capabilities.joint
   std::shared_ptr<models::HashingModel> model;  ///< frozen, eval mode
   models::ModelShape shape;
-  torch::Tensor
-      inputs;  ///< [n, …] clean training inputs of the modality: uint8 (images 0..255, texts 0/1) or float
+  torch::Tensor inputs;  ///< [n, …] clean training inputs of the modality: uint8 (images 0..255, texts 0/1)
+                         ///< or float; undefined when capabilities.joint
+  torch::Tensor images, text;  ///< joint defenses: both sides of the training pairs, as `inputs` are
   torch::Tensor crafted;     ///< [n, …] int8 perturbations: adversarial = clean + crafted * crafted_scale;
                              ///< undefined without
   double crafted_scale = 0;  ///< in [0,1] units per step
@@ -60,6 +74,8 @@ struct DefenseTraining {
   torch::Tensor train_labels;       ///< [N, C] labels of the whole training set
   torch::Tensor train_codes_image;  ///< [N, K] ±1
   torch::Tensor train_codes_text;   ///< [N, K] ±1
+  TargetCopies target;
+  double text_low = 0;  ///< least valid value of a text input
   std::uint64_t seed = 0;
   collective::Communicator* communicator = nullptr;
   /// Told after every epoch: number (from 1), of how many, mean losses, inputs per second.

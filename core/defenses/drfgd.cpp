@@ -2,18 +2,14 @@
 // trained on clean and adversarial inputs of a frozen target; a query is regenerated from its bottleneck and
 // its robust feature before the target hashes it. docs/drfgd.md lists what the paper leaves open
 // and what is chosen here.
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <numeric>
 #include <span>
 
 #include "core/base/check.hpp"
-#include "core/base/random.hpp"
 #include "core/defenses/detail/drfgd_trainer.hpp"
 #include "core/defenses/detail/purifier.hpp"
+#include "core/models/epochs.hpp"
 
 namespace gauntlet::defenses {
 namespace {
@@ -64,14 +60,16 @@ Result<std::shared_ptr<Generator>> make_generator(const DrfgdConfig& config, con
   GAUNTLET_CHECK(false);
 }
 
-std::shared_ptr<Discriminator> make_discriminator(const DrfgdConfig& config, const models::ModelShape& shape,
-                                                  Modality modality) {
+std::shared_ptr<models::Discriminator> make_discriminator(const DrfgdConfig& config,
+                                                          const models::ModelShape& shape,
+                                                          Modality modality) {
   if (modality == Modality::kImage) {
-    return make_image_discriminator(image_discriminator_layout(shape.image_px, config.disc_width));
+    return models::make_image_discriminator(
+        models::image_discriminator_layout(shape.image_px, config.disc_width));
   }
-  return make_text_discriminator(
+  return models::make_text_discriminator(
       shape.text_dim, config.text_disc_hidden, config.text_disc_middle,
-      config.text_disc == "linear" ? TextDiscriminator::kLinear : TextDiscriminator::kLeaky);
+      config.text_disc == "linear" ? models::TextDiscriminator::kLinear : models::TextDiscriminator::kLeaky);
 }
 
 /// Convolutions run 1.4 to 1.6 times faster on one CPU thread in this memory order.
@@ -89,38 +87,6 @@ Tensor to_domain(Modality modality, const Tensor& input) {
 }
 Tensor from_domain(Modality modality, const Tensor& output) {
   return modality == Modality::kImage ? (output + 1) * 0.5 : output;
-}
-
-/// Parameters and buffers by their dotted names.
-std::map<std::string, Tensor> state_of(const torch::nn::Module& module) {
-  std::map<std::string, Tensor> state;
-  for (const auto& item : module.named_parameters()) state[item.key()] = item.value();
-  for (const auto& item : module.named_buffers()) state[item.key()] = item.value();
-  return state;
-}
-
-/// Errors (kCorrupt): a tensor that is missing, unknown or of another shape.
-Status load(torch::nn::Module& module, const Weights& weights) {
-  const torch::NoGradGuard no_grad;
-  const auto state = state_of(module);
-  for (const auto& [name, value] : weights) {
-    if (!state.contains(name)) {
-      return fail(ErrorCode::kCorrupt, "the drfgd checkpoint holds '{}', which this network does not have",
-                  name);
-    }
-  }
-  for (auto [name, target] : state) {
-    const auto found = weights.find(name);
-    if (found == weights.end()) {
-      return fail(ErrorCode::kCorrupt, "the drfgd checkpoint lacks '{}', which this network needs", name);
-    }
-    if (found->second.sizes() != target.sizes()) {
-      return fail(ErrorCode::kCorrupt, "'{}' of the drfgd checkpoint has shape [{}]; this network needs [{}]",
-                  name, fmt::join(found->second.sizes(), ", "), fmt::join(target.sizes(), ", "));
-    }
-    target.copy_(found->second);
-  }
-  return {};
 }
 
 class Drfgd final : public Purifier {
@@ -156,7 +122,7 @@ Result<std::unique_ptr<Pipeline>> make(const Json& config, PipelineParts parts) 
   auto communicator = collective::make_solo_communicator();
   GAUNTLET_TRY(auto generator, make_generator(settings, parts.shape, parts.modality, communicator.get()));
   if (!parts.weights.empty()) generator->to(parts.weights.begin()->second.scalar_type());
-  GAUNTLET_CHECK_OK(load(*generator, parts.weights));
+  GAUNTLET_CHECK_OK(models::restore(*generator, parts.weights, "drfgd"));
   generator->to(device_of(*parts.model));
   to_channels_last(*generator);
   generator->eval();
@@ -172,11 +138,8 @@ class TrainingPairs {
       : setup_(setup), low_(setup.modality == Modality::kText ? text_low(config) : 0.0), options_(options) {}
 
   DrfgdBatch batch(std::span<const std::int64_t> rows, std::int64_t global_size) const {
+    const auto clean = models::rows_as_inputs(setup_.inputs, rows, options_);
     const auto index = torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end()), torch::kLong);
-    auto clean = setup_.inputs.index_select(0, index);
-    const bool is_bytes = setup_.modality == Modality::kImage && clean.scalar_type() == torch::kByte;
-    clean = clean.to(options_);
-    if (is_bytes) clean = clean / 255;
     const auto perturbation = setup_.crafted.index_select(0, index).to(options_) * setup_.crafted_scale;
     // Stored steps are rounded, so a sum may leave the valid range by half a step.
     const auto adversarial = (clean + perturbation).clamp(low_, 1);
@@ -190,44 +153,6 @@ class TrainingPairs {
   const DefenseTraining& setup_;
   double low_;
   torch::TensorOptions options_;
-};
-
-std::vector<std::int64_t> shuffled(std::int64_t n, std::uint64_t seed, std::int64_t epoch) {
-  constexpr std::uint64_t kShuffle = 0x64726667642d6f72;  // "drfgd-or"
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), 0);
-  RandomStream random = RandomStream::of(seed, kShuffle, static_cast<std::uint64_t>(epoch));
-  for (std::size_t left = order.size(); left > 1; --left) {
-    std::swap(order[left - 1], order[random.below(static_cast<std::uint32_t>(left))]);
-  }
-  return order;
-}
-
-/// Sums of the steps' losses, averaged over steps and ranks at the end of an epoch.
-class EpochLosses {
- public:
-  void add(const std::map<std::string, Tensor>& losses) {
-    for (const auto& [name, value] : losses) {
-      auto& [sum, count] = sums_[name];
-      sum = sum.defined() ? sum + value : value;
-      ++count;
-    }
-  }
-  models::Losses means(collective::Communicator& communicator) const {
-    std::vector<Tensor> values;
-    for (const auto& [name, sum] : sums_)
-      values.push_back((sum.first / static_cast<double>(sum.second)).to(torch::kCPU, torch::kDouble));
-    Tensor all = torch::stack(values);
-    communicator.all_reduce_sum_(all);
-    all /= static_cast<double>(communicator.world_size());
-    models::Losses means;
-    std::int64_t position = 0;
-    for (const auto& [name, sum] : sums_) means[name] = all[position++].item<double>();
-    return means;
-  }
-
- private:
-  std::map<std::string, std::pair<Tensor, std::int64_t>> sums_;
 };
 
 Status check(const DefenseTraining& setup, const DrfgdConfig& config) {
@@ -252,14 +177,12 @@ Status check(const DefenseTraining& setup, const DrfgdConfig& config) {
   return {};
 }
 
-/// Fresh weights are equal on all ranks by their seed; sending rank 0's makes that a fact.
+constexpr std::uint64_t kOrder = 0x64726667642d6f72;  // "drfgd-or"
+
 void prepare(torch::nn::Module& module, const torch::TensorOptions& options,
              collective::Communicator& communicator) {
   module.to(options.device(), c10::typeMetaToScalarType(options.dtype()));
-  for (const auto& [name, tensor] : state_of(module)) {
-    Tensor shared = tensor.detach();
-    communicator.broadcast_(shared);
-  }
+  models::share_weights(module, communicator);
   to_channels_last(module);
   module.train();
 }
@@ -267,23 +190,17 @@ void prepare(torch::nn::Module& module, const torch::TensorOptions& options,
 Result<models::Losses> run_epoch(DrfgdTrainer& trainer, const TrainingPairs& pairs,
                                  const DefenseTraining& setup, const DrfgdConfig& config,
                                  std::int64_t n_pairs, std::int64_t epoch) {
-  const std::int64_t rank = setup.communicator->rank(), world = setup.communicator->world_size();
-  const std::int64_t begin = config.batch * rank / world, end = config.batch * (rank + 1) / world;
-  const std::vector<std::int64_t> order = shuffled(n_pairs, setup.seed, epoch);
-  EpochLosses sums;
+  const models::RankShare share = models::share_of_rank(config.batch, *setup.communicator);
+  const std::vector<std::int64_t> order = models::shuffled_rows(n_pairs, setup.seed, kOrder, epoch);
+  models::EpochLosses sums;
   for (std::int64_t first = 0; first + config.batch <= n_pairs; first += config.batch) {
-    const auto rows = std::span(order).subspan(static_cast<std::size_t>(first + begin),
-                                               static_cast<std::size_t>(end - begin));
+    const auto rows = std::span(order).subspan(static_cast<std::size_t>(first + share.first),
+                                               static_cast<std::size_t>(share.last - share.first));
     sums.add(trainer.step(pairs.batch(rows, config.batch)));
   }
-  const models::Losses means = sums.means(*setup.communicator);
-  const auto broken =
-      std::ranges::find_if(means, [](const auto& loss) { return !std::isfinite(loss.second); });
-  if (broken != means.end()) {
-    return fail(ErrorCode::kDiverged,
-                "drfgd: loss '{}' of the {} network became {} in epoch {}; a smaller lr may help (it is {})",
-                broken->first, name_of(setup.modality), broken->second, epoch, config.lr);
-  }
+  models::Losses means = sums.means(*setup.communicator);
+  GAUNTLET_CHECK_OK(models::check_finite(means, fmt::format("drfgd, {} network", name_of(setup.modality)),
+                                         epoch, config.lr));
   return means;
 }
 
@@ -298,7 +215,7 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   prepare(*generator, options, *setup.communicator);
   prepare(*discriminator, options, *setup.communicator);
 
-  const FrozenModule frozen(*setup.model);
+  const models::FrozenModule frozen(*setup.model);
   DrfgdTrainer trainer(config, {.generator = generator,
                                 .discriminator = discriminator,
                                 .encode =
@@ -318,14 +235,12 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
     const auto start = std::chrono::steady_clock::now();
     GAUNTLET_TRY(const models::Losses losses, run_epoch(trainer, pairs, setup, config, n_pairs, epoch));
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    for (const auto& [name, value] : losses) trained.curves[name].push_back(static_cast<float>(value));
+    models::add_to_curves(trained.curves, losses);
     const auto n_seen = static_cast<double>(n_pairs / config.batch * config.batch);
     if (setup.on_epoch) setup.on_epoch(epoch, epochs, losses, n_seen / elapsed.count());
   }
-  for (const auto& [name, tensor] : state_of(*generator)) {
-    trained.weights[name] = tensor.detach().cpu().contiguous().clone(torch::MemoryFormat::Contiguous);
-  }
-  for (const auto& parameter : generator->parameters()) trained.n_parameters += parameter.numel();
+  trained.weights = models::weights_of(*generator);
+  trained.n_parameters = models::n_parameters(*generator);
   return trained;
 }
 

@@ -6,28 +6,11 @@ namespace {
 
 constexpr std::string_view kName = "cpah";
 
-Result<CpahConfig> config_for(const Json& config, const ModelShape& shape) {
-  GAUNTLET_TRY(CpahConfig read, read_config<CpahConfig>(config, kName));
-  if (read.backbone == "features" && shape.feature_dim == 0) {
-    return fail(ErrorCode::kInvalid,
-                "cpah: backbone is features, but the dataset holds pictures; allowed: picto_cnn");
-  }
-  if (read.backbone == "picto_cnn" && shape.image_px == 0) {
-    return fail(ErrorCode::kInvalid,
-                "cpah: backbone is picto_cnn, but the dataset holds features; allowed: features");
-  }
-  if (read.backbone == "picto_cnn" && shape.image_px < kPictoCnnMinPx) {
-    return fail(ErrorCode::kInvalid,
-                "cpah: pictures of {} px are too small for picto_cnn; allowed: at least {} px",
-                shape.image_px, kPictoCnnMinPx);
-  }
-  return read;
-}
-
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,
                                            collective::Communicator* communicator) {
-  GAUNTLET_TRY(const CpahConfig read, config_for(config, shape));
-  return std::make_shared<CpahNet>(read, shape, communicator);
+  GAUNTLET_TRY(const CpahConfig read, read_config<CpahConfig>(config, kName));
+  GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
+  return std::make_shared<CpahNet>(read, shape, std::move(trunk), communicator);
 }
 
 Result<std::unique_ptr<ModelTraining>> make_training(const Json& config, std::shared_ptr<HashingModel> model,
@@ -54,7 +37,7 @@ constexpr std::string_view kDatasetDefaults = R"({
 extern const ModelEntry cpah_entry;
 constinit const ModelEntry cpah_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Multi-task consistency-preserving adversarial hashing",
               .reference = "Xie et al., IEEE TIP 2020; settings of comrados/cpah",
               .fields = &describe_fields<CpahConfig>,

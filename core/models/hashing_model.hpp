@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
@@ -32,18 +33,22 @@ struct ModelShape {
 /// named_buffers().
 class HashingModel : public torch::nn::Module {
  public:
-  /// [B, 3, H, W] float in [0,1] → [B, K] in (-1,1); differentiable in the input. Normalises inside.
+  /// [B, 3, H, W] float in [0,1] → [B, K] in (-1,1); differentiable in the input. Normalises inside. A model
+  /// whose backbone is frozen also takes that backbone's features, [B, F].
   virtual torch::Tensor encode_image(const torch::Tensor& images) = 0;
   /// [B, D] float → [B, K] in (-1,1); differentiable in the input.
   virtual torch::Tensor encode_text(const torch::Tensor& text) = 0;
   [[nodiscard]] torch::Tensor encode(Modality modality, const torch::Tensor& input) {
     return modality == Modality::kImage ? encode_image(input) : encode_text(input);
   }
+  /// Parameters of a trunk that came with weights from elsewhere; empty without one. They are trained more
+  /// carefully, or not at all.
+  [[nodiscard]] virtual std::vector<torch::Tensor> backbone_parameters() { return {}; }
 };
 
 /// One step's worth of training pairs: this rank's rows of the global batch.
 struct TrainingBatch {
-  torch::Tensor images;  ///< [b, 3, H, W] float in [0,1]
+  torch::Tensor images;  ///< [b, 3, H, W] float in [0,1], or features [b, F]
   torch::Tensor text;    ///< [b, D] float
   torch::Tensor labels;  ///< [b, C] float 0/1
   torch::Tensor rows;    ///< [b] int64: positions within the training set, 0 .. N-1
@@ -63,6 +68,13 @@ class ModelTraining {
   virtual void begin(std::int64_t n_steps) = 0;
   /// One step of every optimiser; returns the step's losses by name, "total" among them.
   virtual Losses step(const TrainingBatch& batch) = 0;
+  /// The loss that `step` minimises over the model's own parameters, for this batch; every critic has taken
+  /// its step and every buffer is refreshed as in `step`. Undefined when the model's networks learn by turns
+  /// and there is no such loss.
+  [[nodiscard]] virtual torch::Tensor objective(const TrainingBatch& batch) {
+    static_cast<void>(batch);
+    return {};
+  }
   virtual void end_epoch() {}
 };
 

@@ -36,6 +36,7 @@ Json describe(const EntryInfo& entry) {
         {"trains", can.trains},
         {"targeted", can.targeted},
         {"adaptive", can.adaptive},
+        {"black_box", can.black_box},
         {"joint", can.joint},
         {"replaces_model", can.replaces_model},
         {"crafts_with", can.crafts_with}}},

@@ -23,12 +23,13 @@ enum class Modality : std::uint8_t { kImage, kText };
 /// written into the catalog, so a program without torch knows them. Fields that make no sense for a kind keep
 /// their default.
 struct Capabilities {
-  bool image = true;      ///< attacks, defenses: works on image queries
-  bool text = true;       ///< attacks, defenses: works on text queries
-  bool trains = false;    ///< attacks, defenses: has a train_attack / train_defense job of its own
-  bool targeted = false;  ///< attacks: aims at a target label; metrics: needs one (t-MAP)
-  bool adaptive = false;  ///< attacks: can follow gradients through a defended pipeline
-  bool joint = false;     ///< defenses: branches share parameters, one training job serves both modalities
+  bool image = true;       ///< attacks, defenses: works on image queries
+  bool text = true;        ///< attacks, defenses: works on text queries
+  bool trains = false;     ///< attacks, defenses: has a train_attack / train_defense job of its own
+  bool targeted = false;   ///< attacks: aims at a target label; metrics: needs one (t-MAP)
+  bool adaptive = false;   ///< attacks: can follow gradients through a defended pipeline
+  bool black_box = false;  ///< attacks: sees ranked lists of the target model and nothing else of it
+  bool joint = false;      ///< defenses: branches share parameters, one training job serves both modalities
   bool replaces_model =
       false;  ///< defenses: robust weights instead of the target's; the retrieval set is encoded again
   /// Defenses: the attack that makes their adversarial training set, empty if none. The defense's fields

@@ -1,6 +1,8 @@
-#include "core/attacks/attack.hpp"
+#include "core/run/attack_surface.hpp"
 #include "core/run/jobs.hpp"
+#include "core/run/targets.hpp"
 #include "core/train/batches.hpp"
+#include "core/train/checkpoint.hpp"
 
 namespace gauntlet::run {
 namespace {
@@ -11,47 +13,31 @@ constexpr double kInt8Steps = 127;
 struct CraftPlan {
   Modality modality = Modality::kImage;
   data::Part part = data::Part::kQuery;
-  bool adaptive = false;
   std::vector<std::int64_t> rows;
+  Targets targets;  ///< of a targeted attack
 };
 
-Result<CraftPlan> read_plan(const JobRun& run, const data::PreparedSet& set) {
+/// The targets of the attack's own way to draw them; part of its config, so of the key.
+Result<Targets> targets_of(const JobRun& run, const data::PreparedSet& set,
+                           std::span<const std::int64_t> rows) {
+  const Json attack = run.config().value("attack", Json::object());
+  GAUNTLET_TRY(const TargetDraw draw, target_draw_from(attack.value("targets", "uniform")));
+  return draw_targets(set, rows, draw, attack.value("target_min_items", std::int64_t{1}),
+                      seed_of(run, "targets"));
+}
+
+Result<CraftPlan> read_plan(const JobRun& run, const data::PreparedSet& set,
+                            const attacks::AttackEntry& entry) {
   CraftPlan plan;
   GAUNTLET_TRY(plan.modality, modality_from(run.config().value("modality", "")));
   GAUNTLET_TRY(plan.part, data::part_from(run.config().value("part", "")));
-  plan.adaptive = run.config().value("protocol", "static") == "adaptive";
   plan.rows = set.rows(plan.part);
   const auto limit = static_cast<std::size_t>(run.config().value("limit", std::int64_t{0}));
   if (limit > 0 && limit < plan.rows.size()) plan.rows.resize(limit);
-  return plan;
-}
-
-/// What the attack may see: the bare target model, or the whole defended pipeline when the attack is
-/// adaptive.
-Result<attacks::AttackSurface> make_surface(const JobRun& run, const CraftPlan& plan,
-                                            const data::PreparedSet& set, const LoadedModel& target,
-                                            std::unique_ptr<defenses::Pipeline>& pipeline) {
-  GAUNTLET_TRY(const TrainingCodes codes, open_training_codes(run, set));
-  attacks::AttackSurface surface;
-  surface.modality = plan.modality;
-  surface.train_codes_image = codes.image;
-  surface.train_codes_text = codes.text;
-  surface.train_labels = codes.labels;
-  surface.code_bits = target.shape.code_bits;
-  surface.input_low = plan.modality == Modality::kText && !set.text_is_binary() ? -1 : 0;
-  if (!plan.adaptive) {
-    surface.encode = [model = target.model, modality = plan.modality](const torch::Tensor& input) {
-      return model->encode(modality, input);
-    };
-    return surface;
+  if (entry.about.capabilities.targeted) {
+    GAUNTLET_TRY(plan.targets, targets_of(run, set, plan.rows));
   }
-  const Json defense = run.config().value("defense", Json::object());
-  GAUNTLET_TRY(pipeline, open_pipeline(run, defense.value("name", ""),
-                                       defense.value("config", Json::object()), target, plan.modality));
-  surface.encode = [defended = pipeline.get(), modality = plan.modality](const torch::Tensor& input) {
-    return defended->encode_query(modality, input);
-  };
-  return surface;
+  return plan;
 }
 
 /// Sizes of perturbations, added up over this rank's inputs, then over ranks.
@@ -79,6 +65,14 @@ std::vector<spec::ResultRow> size_rows(const PerturbationSizes& sizes, std::int6
           reading("queries_used", static_cast<double>(queries_used), "count", false, n)};
 }
 
+void add_targets(const Targets& targets, const data::PreparedSet& set, std::int64_t begin, std::int64_t end,
+                 attacks::AttackBatch& batch) {
+  batch.target_labels = targets.labels.slice(0, begin, end).to(torch::kFloat32);
+  const torch::Tensor items = targets.items.slice(0, begin, end).contiguous();
+  batch.target_text = train::text_of(
+      set, std::span(items.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(items.numel())));
+}
+
 /// Adversarial inputs of this rank's shard, in row order.
 torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data::PreparedSet& set,
                             attacks::Attack& attack, PerturbationSizes& sizes) {
@@ -89,8 +83,9 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
     const std::int64_t end = std::min(begin + kBatch, shard.end);
     const std::span rows(plan.rows.data() + begin, static_cast<std::size_t>(end - begin));
     const torch::Tensor clean = train::inputs_of(set, plan.modality, rows);
-    const torch::Tensor adversarial =
-        attack.perturb({.inputs = clean, .labels = train::labels_of(set, rows), .rows = rows});
+    attacks::AttackBatch batch{.inputs = clean, .labels = train::labels_of(set, rows), .rows = rows};
+    if (plan.targets.labels.defined()) add_targets(plan.targets, set, begin, end, batch);
+    const torch::Tensor adversarial = attack.perturb(batch);
     sizes.add(adversarial - clean);
     crafted.push_back(plan.part == data::Part::kQuery ? adversarial : adversarial - clean);
     run.progress.update(
@@ -105,6 +100,10 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
 Result<Json> write_crafted(const std::filesystem::path& folder, const CraftPlan& plan,
                            const torch::Tensor& crafted, double linf) {
   GAUNTLET_CHECK_OK(write_tensor(folder / "rows.npy", torch::tensor(plan.rows, torch::kInt64)));
+  if (plan.targets.labels.defined()) {
+    GAUNTLET_CHECK_OK(write_tensor(folder / "targets.npy", plan.targets.labels));
+    GAUNTLET_CHECK_OK(write_tensor(folder / "target_items.npy", plan.targets.items));
+  }
   if (plan.part == data::Part::kQuery) {
     GAUNTLET_CHECK_OK(write_tensor(folder / "inputs.npy", crafted));
     return Json{{"n", crafted.size(0)}};
@@ -119,17 +118,21 @@ Result<Json> write_crafted(const std::filesystem::path& folder, const CraftPlan&
 Result<worker::AttemptResult> run_craft(const JobRun& run) {
   const worker::AttemptContext& attempt = run.attempt;
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
-  GAUNTLET_TRY(const CraftPlan plan, read_plan(run, set));
-  GAUNTLET_TRY(const LoadedModel target, open_model(run));
-  std::unique_ptr<defenses::Pipeline> pipeline;
-  GAUNTLET_TRY(attacks::AttackSurface surface, make_surface(run, plan, set, target, pipeline));
   GAUNTLET_TRY(const attacks::AttackEntry* entry, attacks::attack_registry().find(attempt.job.entry));
   if (entry->make == nullptr)
     return fail(ErrorCode::kInvalid, "attack '{}' crafts nothing", attempt.job.entry);
+  GAUNTLET_TRY(const CraftPlan plan, read_plan(run, set, *entry));
+  GAUNTLET_TRY(OpenSurface open, open_surface(run, set, *entry, plan.modality));
+  std::int64_t queries_used = 0;
+  if (entry->about.capabilities.trains) {
+    GAUNTLET_TRY(const artifacts::Artifact trained, open_input(run, "attack", spec::JobKind::kTrainAttack));
+    GAUNTLET_TRY(open.surface.weights, train::load_tensors(trained.file("attack.safetensors")));
+    queries_used = trained.about.value("queries_used", std::int64_t{0});
+  }
   const std::uint64_t seed =
       seed_of(run, fmt::format("attack/{}/{}", attempt.job.entry, name_of(plan.modality)));
   GAUNTLET_TRY(const auto attack,
-               entry->make(run.config().value("attack", Json::object()), std::move(surface), seed));
+               entry->make(run.config().value("attack", Json::object()), open.surface, seed));
 
   PerturbationSizes sizes;
   const torch::Tensor local = perturb_shard(run, plan, set, *attack, sizes);
@@ -144,9 +147,8 @@ Result<worker::AttemptResult> run_craft(const JobRun& run) {
   GAUNTLET_TRY(const Json about, write_crafted(draft.folder(), plan, crafted, sizes.linf));
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
-  return worker::AttemptResult{
-      .rows = size_rows(sizes, crafted.size(0), plan.modality, attack->queries_used()),
-      .manifest_hash = artifact.manifest_hash};
+  return worker::AttemptResult{.rows = size_rows(sizes, crafted.size(0), plan.modality, queries_used),
+                               .manifest_hash = artifact.manifest_hash};
 }
 
 }  // namespace gauntlet::run

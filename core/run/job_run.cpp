@@ -4,44 +4,15 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "core/attacks/attack.hpp"
 #include "core/base/random.hpp"
 #include "core/io/npy.hpp"
+#include "core/models/weights.hpp"
 #include "core/train/batches.hpp"
 #include "core/train/checkpoint.hpp"
+#include "core/train/tensor_types.hpp"
 
 namespace gauntlet::run {
 namespace {
-
-torch::ScalarType scalar_type(io::DType dtype) {
-  switch (dtype) {
-    case io::DType::kBool:
-      return torch::kBool;
-    case io::DType::kU8:
-      return torch::kUInt8;
-    case io::DType::kI8:
-      return torch::kInt8;
-    case io::DType::kI16:
-      return torch::kInt16;
-    case io::DType::kI32:
-      return torch::kInt32;
-    case io::DType::kI64:
-      return torch::kInt64;
-    case io::DType::kF16:
-      return torch::kFloat16;
-    case io::DType::kBF16:
-      return torch::kBFloat16;
-    case io::DType::kF32:
-      return torch::kFloat32;
-    case io::DType::kF64:
-      return torch::kFloat64;
-    case io::DType::kU16:
-    case io::DType::kU32:
-    case io::DType::kU64:
-      break;
-  }
-  return torch::ScalarType::Undefined;
-}
 
 /// ±1 codes of the given dataset rows, out of an artifact that holds a superset of them.
 Result<torch::Tensor> codes_of_rows(const artifacts::Artifact& artifact, std::span<const std::int64_t> rows) {
@@ -69,6 +40,23 @@ Result<torch::Tensor> codes_of_rows(const artifacts::Artifact& artifact, std::sp
       *code++ = (item[bit / 8] >> (bit % 8) & 1) != 0 ? 1.0F : -1.0F;
   }
   return codes;
+}
+
+defenses::TargetCopies copies_of(const models::ModelEntry& entry, const Json& config,
+                                 const LoadedModel& loaded, collective::Communicator* communicator) {
+  defenses::TargetCopies copies;
+  copies.copy = [&entry, config, model = loaded.model, shape = loaded.shape,
+                 communicator]() -> Result<std::shared_ptr<models::HashingModel>> {
+    GAUNTLET_TRY(std::shared_ptr<models::HashingModel> copy, entry.make(config, shape, communicator));
+    GAUNTLET_CHECK_OK(models::restore(*copy, models::state_of(*model)));
+    copy->eval();
+    return copy;
+  };
+  copies.own_training = [&entry, config](std::shared_ptr<models::HashingModel> copy,
+                                         const models::TrainingSetup& setup) {
+    return entry.make_training(config, std::move(copy), setup);
+  };
+  return copies;
 }
 
 }  // namespace
@@ -107,6 +95,8 @@ Result<LoadedModel> open_model(const JobRun& run) {
   GAUNTLET_CHECK_OK(train::load_module(artifact.file("model.safetensors"), *loaded.model));
   loaded.model->eval();
   for (torch::Tensor& parameter : loaded.model->parameters()) parameter.requires_grad_(false);
+  loaded.copies =
+      copies_of(*entry, artifact.job.config.value("model", Json::object()), loaded, &run.communicator);
   return loaded;
 }
 
@@ -114,8 +104,13 @@ Result<std::unique_ptr<defenses::Pipeline>> open_pipeline(const JobRun& run, std
                                                           const Json& config, const LoadedModel& target,
                                                           Modality modality) {
   GAUNTLET_TRY(const defenses::DefenseEntry* entry, defenses::defense_registry().find(defense));
-  defenses::PipelineParts parts{
-      .model = target.model, .shape = target.shape, .modality = modality, .weights = {}};
+  defenses::PipelineParts parts{.model = target.model,
+                                .shape = target.shape,
+                                .modality = modality,
+                                .weights = {},
+                                .target = target.copies};
+  GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
+  parts.text_low = set.text_is_binary() ? 0 : -1;
   if (entry->about.capabilities.trains) {
     GAUNTLET_TRY(const artifacts::Artifact trained, open_input(run, "defense", spec::JobKind::kTrainDefense));
     GAUNTLET_TRY(parts.weights, train::load_tensors(trained.file("defense.safetensors")));
@@ -138,9 +133,8 @@ Status write_tensor(const std::filesystem::path& path, const torch::Tensor& tens
   const torch::Tensor plain = tensor.detach().to(torch::kCPU).contiguous();
   const std::vector<std::int64_t> shape = plain.sizes().vec();
   const std::span bytes(static_cast<const std::byte*>(plain.const_data_ptr()), plain.nbytes());
-  for (const io::DType dtype :
-       {io::DType::kU8, io::DType::kI8, io::DType::kI32, io::DType::kI64, io::DType::kF32, io::DType::kF64}) {
-    if (scalar_type(dtype) == plain.scalar_type()) return io::write_npy(path, dtype, shape, bytes);
+  if (const auto dtype = train::file_type_of(plain.scalar_type())) {
+    return io::write_npy(path, *dtype, shape, bytes);
   }
   return fail(ErrorCode::kInternal, "tensors of {} are not written to .npy files",
               c10::toString(plain.scalar_type()));
@@ -148,12 +142,12 @@ Status write_tensor(const std::filesystem::path& path, const torch::Tensor& tens
 
 Result<torch::Tensor> read_tensor(const std::filesystem::path& path) {
   GAUNTLET_TRY(const io::NpyArray array, io::read_npy(path));
-  const torch::ScalarType type = scalar_type(array.dtype);
-  if (type == torch::ScalarType::Undefined) {
+  const auto type = train::torch_type_of(array.dtype);
+  if (!type) {
     return fail(ErrorCode::kInvalid, "{} holds {}, which is not read as a tensor", path.string(),
                 io::name_of(array.dtype));
   }
-  torch::Tensor tensor = torch::empty(array.shape, type);
+  torch::Tensor tensor = torch::empty(array.shape, *type);
   std::memcpy(tensor.mutable_data_ptr(), array.bytes.data(), array.bytes.size());
   return tensor;
 }
@@ -165,6 +159,17 @@ spec::ResultRow reading(std::string metric, double value, std::string unit, bool
           .unit = std::move(unit),
           .higher_is_better = higher_is_better,
           .n = n};
+}
+
+EpochCallback progress_of_epochs(const JobRun& run) {
+  return [&run](std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate) {
+    run.progress.update({.epoch = epoch,
+                         .epochs = epochs,
+                         .fraction = static_cast<double>(epoch) / static_cast<double>(epochs),
+                         .rate = rate,
+                         .losses = losses,
+                         .phase = "train"});
+  };
 }
 
 std::vector<spec::Curve> loss_curves(const std::map<std::string, std::vector<float>>& losses) {

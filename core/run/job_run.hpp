@@ -47,6 +47,7 @@ struct JobRun {
 struct LoadedModel {
   std::shared_ptr<models::HashingModel> model;
   models::ModelShape shape;
+  defenses::TargetCopies copies;
 };
 [[nodiscard]] Result<LoadedModel> open_model(const JobRun& run);
 
@@ -73,6 +74,11 @@ struct TrainingCodes {
 /// A row that is a single reading.
 [[nodiscard]] spec::ResultRow reading(std::string metric, double value, std::string unit,
                                       bool higher_is_better, std::int64_t n = 1);
+
+/// Reports of epochs as the job's progress; of training runs that call back after each.
+using EpochCallback =
+    std::function<void(std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate)>;
+[[nodiscard]] EpochCallback progress_of_epochs(const JobRun& run);
 
 /// "loss:<name>" against epochs.
 [[nodiscard]] std::vector<spec::Curve> loss_curves(const std::map<std::string, std::vector<float>>& losses);

@@ -12,11 +12,16 @@ namespace gauntlet::run {
 /// parameters.
 [[nodiscard]] Result<worker::AttemptResult> run_train_model(const JobRun& run);
 
+/// Trains an attack. Artifact: attack.safetensors. Rows: training_time, parameters, queries_used.
+[[nodiscard]] Result<worker::AttemptResult> run_train_attack(const JobRun& run);
+
 /// Perturbs the query set or the training set. Artifact: inputs.npy (query) or perturbations.npy + scale
-/// (train), rows.npy. Rows: perceptibility, linf, l2, queries_used.
+/// (train), rows.npy; targets.npy and target_items.npy of targeted attacks. Rows: perceptibility, linf, l2,
+/// queries_used.
 [[nodiscard]] Result<worker::AttemptResult> run_craft(const JobRun& run);
 
-/// Trains a defense for one modality. Artifact: defense.safetensors. Rows: parameters, training_time.
+/// Trains a defense for one modality, or for both at once. Artifact: defense.safetensors. Rows: parameters,
+/// training_time.
 [[nodiscard]] Result<worker::AttemptResult> run_train_defense(const JobRun& run);
 
 /// Codes of a part of the set, or of a crafted set, through a pipeline. Artifact: codes.npy, rows.npy. Rows:

@@ -36,31 +36,34 @@ Result<worker::AttemptResult> run_train_defense(const JobRun& run) {
   GAUNTLET_TRY(const LoadedModel target, open_model(run));
   GAUNTLET_TRY(const TrainingCodes codes, open_training_codes(run, set));
   GAUNTLET_TRY(const defenses::DefenseEntry* entry, defenses::defense_registry().find(attempt.job.entry));
-  GAUNTLET_TRY(const Modality modality, modality_from(run.config().value("modality", "")));
+  const bool joint = entry->about.capabilities.joint;
+  const std::string side = run.config().value("modality", "");
   if (entry->train == nullptr)
     return fail(ErrorCode::kInvalid, "defense '{}' has nothing to train", attempt.job.entry);
 
   const Json config = run.config().value("defense", Json::object());
   const std::vector<std::int64_t> rows = training_rows(set, config);
   defenses::DefenseTraining setup;
-  setup.modality = modality;
+  if (!joint) {
+    GAUNTLET_TRY(setup.modality, modality_from(side));
+  }
   setup.model = target.model;
   setup.shape = target.shape;
-  setup.inputs = train::stored_inputs_of(set, modality, rows);
+  if (joint) {
+    setup.images = train::stored_inputs_of(set, Modality::kImage, rows);
+    setup.text = train::stored_inputs_of(set, Modality::kText, rows);
+  } else {
+    setup.inputs = train::stored_inputs_of(set, setup.modality, rows);
+  }
+  setup.target = target.copies;
+  setup.text_low = set.text_is_binary() ? 0 : -1;
   setup.labels = train::labels_of(set, rows);
   setup.train_labels = codes.labels;
   setup.train_codes_image = codes.image;
   setup.train_codes_text = codes.text;
-  setup.seed = seed_of(run, fmt::format("defense/{}/{}", attempt.job.entry, name_of(modality)));
+  setup.seed = seed_of(run, fmt::format("defense/{}/{}", attempt.job.entry, side));
   setup.communicator = &run.communicator;
-  setup.on_epoch = [&](std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate) {
-    run.progress.update({.epoch = epoch,
-                         .epochs = epochs,
-                         .fraction = static_cast<double>(epoch) / static_cast<double>(epochs),
-                         .rate = rate,
-                         .losses = losses,
-                         .phase = "train"});
-  };
+  setup.on_epoch = progress_of_epochs(run);
   if (has_input(run, "crafted")) GAUNTLET_CHECK_OK(add_crafted(run, rows, setup));
 
   const auto started = std::chrono::steady_clock::now();

@@ -5,16 +5,6 @@
 #include "core/train/trainer.hpp"
 
 namespace gauntlet::run {
-namespace {
-
-std::int64_t count_parameters(const torch::nn::Module& module) {
-  std::int64_t n = 0;
-  for (const torch::Tensor& parameter : module.parameters()) n += parameter.numel();
-  return n;
-}
-
-}  // namespace
-
 Result<worker::AttemptResult> run_train_model(const JobRun& run) {
   const worker::AttemptContext& attempt = run.attempt;
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
@@ -54,7 +44,7 @@ Result<worker::AttemptResult> run_train_model(const JobRun& run) {
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
   return worker::AttemptResult{
       .rows = {reading("training_time", log.seconds, "s", false),
-               reading("parameters", static_cast<double>(count_parameters(*model)), "count", false)},
+               reading("parameters", static_cast<double>(models::n_parameters(*model)), "count", false)},
       .curves = loss_curves(log.curves),
       .manifest_hash = artifact.manifest_hash};
 }

@@ -1,48 +1,29 @@
 #include "core/train/checkpoint.hpp"
 
 #include "core/io/safetensors.hpp"
+#include "core/train/tensor_types.hpp"
 
 namespace gauntlet::train {
 namespace {
 
-constexpr std::pair<torch::ScalarType, io::DType> kTypes[] = {
-    {torch::kFloat32, io::DType::kF32},  {torch::kFloat64, io::DType::kF64},
-    {torch::kInt64, io::DType::kI64},    {torch::kInt32, io::DType::kI32},
-    {torch::kInt8, io::DType::kI8},      {torch::kUInt8, io::DType::kU8},
-    {torch::kBool, io::DType::kBool},    {torch::kFloat16, io::DType::kF16},
-    {torch::kBFloat16, io::DType::kBF16}};
-
 Result<io::DType> file_type(const std::string& name, torch::ScalarType type) {
-  for (const auto& [torch_type, dtype] : kTypes) {
-    if (torch_type == type) return dtype;
-  }
+  if (const auto dtype = file_type_of(type)) return *dtype;
   return fail(ErrorCode::kInvalid, "tensor '{}' has a type that .safetensors files do not hold: {}", name,
               c10::toString(type));
 }
 
 Result<torch::Tensor> tensor_from(const std::string& name, const io::TensorView& view) {
-  for (const auto& [type, dtype] : kTypes) {
-    if (dtype != view.dtype) continue;
-    torch::Tensor tensor = torch::empty(view.shape, type);
-    std::ranges::copy(view.bytes, static_cast<std::byte*>(tensor.mutable_data_ptr()));
-    return tensor;
+  const auto type = torch_type_of(view.dtype);
+  if (!type) {
+    return fail(ErrorCode::kCorrupt, "tensor '{}' is of type {}, which no checkpoint has", name,
+                io::name_of(view.dtype));
   }
-  return fail(ErrorCode::kCorrupt, "tensor '{}' is of type {}, which no checkpoint has", name,
-              io::name_of(view.dtype));
-}
-
-std::string shape_of(const torch::Tensor& tensor) {
-  return io::shape_text({tensor.sizes().data(), tensor.sizes().size()});
+  torch::Tensor tensor = torch::empty(view.shape, *type);
+  std::ranges::copy(view.bytes, static_cast<std::byte*>(tensor.mutable_data_ptr()));
+  return tensor;
 }
 
 }  // namespace
-
-NamedTensors state_of(const torch::nn::Module& module) {
-  NamedTensors state;
-  for (const auto& parameter : module.named_parameters()) state[parameter.key()] = parameter.value().detach();
-  for (const auto& buffer : module.named_buffers()) state[buffer.key()] = buffer.value().detach();
-  return state;
-}
 
 Status save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                     const std::map<std::string, std::string>& metadata) {
@@ -64,26 +45,6 @@ Result<NamedTensors> load_tensors(const std::filesystem::path& path) {
     GAUNTLET_TRY(tensors[name], tensor_from(name, view));
   }
   return tensors;
-}
-
-Status restore(torch::nn::Module& module, const NamedTensors& tensors) {
-  const NamedTensors state = state_of(module);
-  for (const auto& [name, target] : state) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) return fail(ErrorCode::kCorrupt, "the checkpoint has no tensor '{}'", name);
-    if (found->second.sizes() != target.sizes()) {
-      return fail(ErrorCode::kCorrupt, "tensor '{}' of the checkpoint has shape {}; the model needs {}", name,
-                  shape_of(found->second), shape_of(target));
-    }
-  }
-  for (const auto& [name, tensor] : tensors) {
-    if (!state.contains(name)) {
-      return fail(ErrorCode::kCorrupt, "the checkpoint has a tensor '{}' that the model does not know", name);
-    }
-  }
-  const torch::NoGradGuard no_grad;
-  for (const auto& [name, target] : state) torch::Tensor(target).copy_(tensors.at(name));
-  return {};
 }
 
 Status save_module(const std::filesystem::path& path, const torch::nn::Module& module) {

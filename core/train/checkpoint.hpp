@@ -8,13 +8,13 @@
 #include <string>
 
 #include "core/base/result.hpp"
+#include "core/models/weights.hpp"
 
 namespace gauntlet::train {
 
-using NamedTensors = std::map<std::string, torch::Tensor>;
-
-/// Parameters and buffers by their dotted names; the tensors share memory with the module.
-[[nodiscard]] NamedTensors state_of(const torch::nn::Module& module);
+using models::NamedTensors;
+using models::restore;
+using models::state_of;
 
 /// Writes the tensors (moved to the CPU) so that the file appears complete or not at all; equal content gives
 /// equal bytes. Errors: kNoSpace, kIo; kInvalid for a type the format lacks.
@@ -23,10 +23,6 @@ using NamedTensors = std::map<std::string, torch::Tensor>;
 
 /// Reads every tensor into memory of its own. Errors: kNotFound, kIo, kCorrupt.
 [[nodiscard]] Result<NamedTensors> load_tensors(const std::filesystem::path& path);
-
-/// Copies tensors into the module's parameters and buffers; nothing changes unless all fit. Errors
-/// (kCorrupt): a tensor that is missing, unknown or of another shape, by name with both shapes.
-[[nodiscard]] Status restore(torch::nn::Module& module, const NamedTensors& tensors);
 
 [[nodiscard]] Status save_module(const std::filesystem::path& path, const torch::nn::Module& module);
 [[nodiscard]] Status load_module(const std::filesystem::path& path, torch::nn::Module& module);

@@ -40,16 +40,67 @@ struct Toy {
     return torch::where(codes > 0, torch::ones_like(codes), -torch::ones_like(codes));
   }
 
+  /// What an attack may see: nothing but shapes and labels when it is a black box.
+  [[nodiscard]] AttackSurface surface_of(const AttackEntry& entry, Modality modality) const {
+    AttackSurface surface{.modality = modality,
+                          .shape = toy_shape(),
+                          .encode = nullptr,
+                          .train_codes_image = {},
+                          .train_codes_text = {},
+                          .train_labels = train.labels,
+                          .code_bits = kToyBits};
+    if (entry.about.capabilities.black_box) return surface;
+    surface.encode = [model = model, modality](const torch::Tensor& input) {
+      return model->encode(modality, input);
+    };
+    surface.train_codes_image = signs(Modality::kImage);
+    surface.train_codes_text = signs(Modality::kText);
+    return surface;
+  }
+
+  /// Ranks the training items of the other modality, and counts.
+  struct Ranks final : RankedLists {
+    explicit Ranks(const Toy& toy) : toy_(toy) {}
+    torch::Tensor rank(Modality modality, const torch::Tensor& inputs) override {
+      const torch::NoGradGuard no_grad;
+      n_queries += inputs.size(0);
+      const torch::Tensor distance =
+          -toy_.model->encode(modality, inputs).sign().matmul(toy_.signs(other(modality)).t());
+      return std::get<1>(distance.sort(/*stable=*/true, 1, /*descending=*/false));
+    }
+    [[nodiscard]] std::int64_t queries_used() const override { return n_queries; }
+    std::int64_t n_queries = 0;
+    const Toy& toy_;
+  };
+
+  /// Trained weights are the same for every test of an attack: same pairs, same seed.
+  [[nodiscard]] Weights trained(const AttackEntry& entry, Modality modality) const {
+    static std::map<std::pair<std::string_view, Modality>, Weights> before;
+    const auto [found, is_first] = before.try_emplace({entry.about.name, modality});
+    if (!is_first) return found->second;
+    Ranks ranks(*this);
+    AttackTraining setup;
+    setup.surface = surface_of(entry, modality);
+    if (entry.about.capabilities.black_box) setup.ranked_lists = &ranks;
+    setup.images = (train.images * 255).round().to(torch::kUInt8);
+    setup.text = train.text.to(torch::kUInt8);
+    setup.labels = train.labels;
+    setup.seed = 3;
+    setup.communicator = solo.get();
+    auto result = entry.train(toy_config(entry.about), std::move(setup));
+    EXPECT_TRUE(result) << (result ? "" : result.error().message);
+    if (!result) return {};
+    EXPECT_GT(result->n_parameters, 0);
+    EXPECT_FALSE(result->curves.empty());
+    EXPECT_EQ(ranks.n_queries > 0, entry.about.capabilities.black_box);
+    return found->second = std::move(result->weights);
+  }
+
   [[nodiscard]] std::unique_ptr<Attack> make(const AttackEntry& entry, Modality modality,
                                              std::uint64_t seed) const {
-    AttackSurface surface{
-        .modality = modality,
-        .encode = [model = model,
-                   modality](const torch::Tensor& input) { return model->encode(modality, input); },
-        .train_codes_image = signs(Modality::kImage),
-        .train_codes_text = signs(Modality::kText),
-        .train_labels = train.labels,
-        .code_bits = kToyBits};
+    AttackSurface surface = surface_of(entry, modality);
+    EXPECT_EQ(entry.train != nullptr, entry.about.capabilities.trains);
+    if (entry.train != nullptr) surface.weights = trained(entry, modality);
     auto attack = entry.make(toy_config(entry.about), surface, seed);
     EXPECT_TRUE(attack) << (attack ? "" : attack.error().message);
     return std::move(*attack);
@@ -59,8 +110,12 @@ struct Toy {
                                         std::int64_t begin = 0, std::int64_t end = 10) const {
     const auto span =
         std::span(rows).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-    return make(entry, modality, seed)
-        ->perturb({inputs(modality).slice(0, begin, end), queries.labels.slice(0, begin, end), span});
+    AttackBatch batch{inputs(modality).slice(0, begin, end), queries.labels.slice(0, begin, end), span};
+    if (entry.about.capabilities.targeted) {
+      batch.target_labels = train.labels.slice(0, begin, end);
+      batch.target_text = train.text.slice(0, begin, end);
+    }
+    return make(entry, modality, seed)->perturb(batch);
   }
 };
 

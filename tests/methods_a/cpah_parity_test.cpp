@@ -8,7 +8,6 @@ namespace {
 
 using testing::expect_near;
 using testing::Fixture;
-using testing::open_fixture;
 
 struct Case {
   torch::Dtype dtype;
@@ -19,7 +18,7 @@ struct Case {
 class CpahParity : public ::testing::TestWithParam<Case> {
  protected:
   [[nodiscard]] Fixture open(const std::string& name) const {
-    return open_fixture("targets/" + name, GetParam().dtype);
+    return Fixture("targets/" + name, GetParam().dtype);
   }
   /// Losses, gradients and traces have twice the tolerance in single precision.
   [[nodiscard]] double loss_tolerance() const {
@@ -37,7 +36,7 @@ struct Built {
 Built build(const Fixture& fixture, const std::string& consistency) {
   Built built;
   CpahConfig config;
-  config.backbone = "features";
+  config.backbone.backbone = "features";
   config.hidden = fixture.get("param.image_mlp.fc1.weight").size(0);
   config.consistency = consistency;
   config.lr = 1e-3;
@@ -47,7 +46,9 @@ Built build(const Fixture& fixture, const std::string& consistency) {
   shape.text_dim = fixture.get("param.text_mlp.fc1.weight").size(1);
   shape.n_labels = fixture.get("param.cls_v.fc.weight").size(0);
   shape.code_bits = fixture.get("param.hash_v.fc.weight").size(0);
-  built.net = std::make_shared<CpahNet>(config, shape, built.solo.get());
+  built.net = std::make_shared<CpahNet>(
+      config, shape, make_backbone(config.backbone, shape, "cpah", built.solo.get()).value(),
+      built.solo.get());
   built.net->to(fixture.dtype());
   TrainingSetup setup;
   setup.labels = fixture.has("in.labels")
@@ -97,7 +98,6 @@ void expect_parts(const Fixture& fixture, Built& built, const std::string& mode,
 }
 
 TEST_P(CpahParity, ForwardInEvalAndTrainMode) {
-  GAUNTLET_NEEDS_PARITY();
   const Fixture fixture = open("cpah_forward");
   Built built = build(fixture, "recommended");
   built.net->eval();
@@ -142,7 +142,6 @@ void expect_gradients(const Fixture& fixture, const torch::nn::Module& module, b
 }
 
 TEST_P(CpahParity, LossesAndGradients) {
-  GAUNTLET_NEEDS_PARITY();
   for (const std::string form : {"released", "recommended"}) {
     SCOPED_TRACE(form);
     const Fixture fixture = open("cpah_losses_" + form);
@@ -186,7 +185,6 @@ void expect_snapshot(const Fixture& fixture, Built& built, int snapshot, bool is
 }
 
 TEST_P(CpahParity, TwoTrainingSteps) {
-  GAUNTLET_NEEDS_PARITY();
   for (const std::string form : {"released", "recommended"}) {
     SCOPED_TRACE(form);
     const Fixture fixture = open("cpah_train_" + form);
@@ -218,13 +216,17 @@ INSTANTIATE_TEST_SUITE_P(Precision, CpahParity,
 TEST(CpahTraining, KeepsTheRandomCodeOfRowsNoBatchVisited) {
   const auto solo = collective::make_solo_communicator();
   CpahConfig config;
-  config.backbone = "features";
+  config.backbone.backbone = "features";
   config.hidden = 8;
   const ModelShape shape{.feature_dim = 4, .text_dim = 5, .n_labels = 3, .code_bits = 8};
   TrainingSetup setup;
   setup.labels = torch::ones({6, 3});
   setup.communicator = solo.get();
-  CpahTraining training(config, std::make_shared<CpahNet>(config, shape, solo.get()), setup);
+  CpahTraining training(
+      config,
+      std::make_shared<CpahNet>(
+          config, shape, make_backbone(config.backbone, shape, "cpah", solo.get()).value(), solo.get()),
+      setup);
   const torch::Tensor before = training.codes.clone();
   EXPECT_TRUE(before.abs().eq(1).all().item<bool>());
   EXPECT_LT(before.sum().abs().item<double>(), before.numel());

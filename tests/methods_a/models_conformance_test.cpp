@@ -127,13 +127,15 @@ TEST(Cpah, RefusesABackboneThatTheDataDoesNotFit) {
   const auto features = cpah.make({{"backbone", "features"}}, toy_shape(), solo.get());
   ASSERT_FALSE(features);
   EXPECT_EQ(features.error().message,
-            "cpah: backbone is features, but the dataset holds pictures; allowed: picto_cnn");
+            "cpah: backbone is features, but the dataset holds pictures; allowed: cnnf, alexnet, picto_cnn");
   const auto pictures =
-      cpah.make({}, {.feature_dim = 10, .text_dim = 4, .n_labels = 2, .code_bits = 8}, solo.get());
+      cpah.make({{"backbone", "picto_cnn"}},
+                {.feature_dim = 10, .text_dim = 4, .n_labels = 2, .code_bits = 8}, solo.get());
   ASSERT_FALSE(pictures);
   EXPECT_EQ(pictures.error().message,
             "cpah: backbone is picto_cnn, but the dataset holds features; allowed: features");
-  const auto tiny = cpah.make({}, {.image_px = 4, .text_dim = 4, .n_labels = 2, .code_bits = 8}, solo.get());
+  const auto tiny = cpah.make({{"backbone", "picto_cnn"}},
+                              {.image_px = 4, .text_dim = 4, .n_labels = 2, .code_bits = 8}, solo.get());
   ASSERT_FALSE(tiny);
   EXPECT_EQ(tiny.error().message,
             "cpah: pictures of 4 px are too small for picto_cnn; allowed: at least 8 px");

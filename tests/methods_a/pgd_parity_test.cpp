@@ -12,7 +12,6 @@ using models::repel_attract_logsumexp;
 using models::repel_attract_loss;
 using testing::expect_near;
 using testing::Fixture;
-using testing::open_fixture;
 
 struct Sets {
   torch::Tensor code_sum, relevant;
@@ -45,12 +44,11 @@ void expect_direction(const Fixture& fixture, const std::string& direction, doub
 }
 
 TEST(AttackLoss, EqualsRecordedValuesInBothDirections) {
-  GAUNTLET_NEEDS_PARITY();
   for (const auto& [dtype, tolerance] :
        {std::pair{torch::kFloat64, 1e-8}, std::pair{torch::kFloat32, 1e-4}}) {
     for (const char* name : {"attacks/ladv", "defenses/golden_toy"}) {
       SCOPED_TRACE(name);
-      const Fixture fixture = open_fixture(name, dtype);
+      const Fixture fixture = Fixture(name, dtype);
       expect_direction(fixture, "attack", tolerance);
       expect_direction(fixture, "align", tolerance);
     }
@@ -58,8 +56,7 @@ TEST(AttackLoss, EqualsRecordedValuesInBothDirections) {
 }
 
 TEST(AttackLoss, GivesZeroWithoutGradientWhereASetIsEmpty) {
-  GAUNTLET_NEEDS_PARITY();
-  const Fixture fixture = open_fixture("attacks/ladv", torch::kFloat64);
+  const Fixture fixture = Fixture("attacks/ladv", torch::kFloat64);
   const torch::Tensor code_sum = sets_of(fixture).code_sum;
   const torch::Tensor relevant = fixture.get("in.edge_mask_positive").gt(0.5);
   const torch::Tensor irrelevant = relevant.logical_not();
@@ -108,7 +105,7 @@ struct PgdCase {
 };
 
 void expect_trace(const PgdCase& pgd, torch::Dtype dtype, double delta_tolerance, double loss_tolerance) {
-  const Fixture fixture = open_fixture(std::string("attacks/") + pgd.file, dtype);
+  const Fixture fixture = Fixture(std::string("attacks/") + pgd.file, dtype);
   const Sets sets = sets_of(fixture);
   const torch::Tensor weight = fixture.get("param.hash.fc.weight");
   const torch::Tensor bias = fixture.get("param.hash.fc.bias");
@@ -136,7 +133,6 @@ void expect_trace(const PgdCase& pgd, torch::Dtype dtype, double delta_tolerance
 }
 
 TEST(Pgd, FollowsTheRecordedPath) {
-  GAUNTLET_NEEDS_PARITY();
   const PgdCase cases[] = {{"pgd_ladv_image", 8.0 / 255, 3.0 / 255, -1, 1, true},
                            {"pgd_ladv_text", 0.05, 0.006, 0, 1, false}};
   for (const PgdCase& pgd : cases) {

@@ -1,9 +1,9 @@
 // DRFGD's losses and networks against recorded numbers.
 #include <gmock/gmock.h>
 
-#include "core/defenses/detail/drfgd_discriminator.hpp"
 #include "core/defenses/detail/drfgd_generator.hpp"
 #include "core/defenses/detail/drfgd_losses.hpp"
+#include "core/models/discriminators.hpp"
 #include "core/models/losses.hpp"
 #include "tests/methods_b/support.hpp"
 
@@ -13,14 +13,11 @@ namespace {
 using torch::Tensor;
 
 /// Every case runs in double and in float.
-class DrfgdParity : public testing::TestWithParam<torch::ScalarType> {
+class DrfgdParity : public ::testing::TestWithParam<torch::ScalarType> {
  protected:
-  void SetUp() override {
-    if (!Case::all_present()) GTEST_SKIP() << kCases << " is not there";
-  }
   static bool is_double() { return GetParam() == torch::kDouble; }
 };
-INSTANTIATE_TEST_SUITE_P(Types, DrfgdParity, testing::Values(torch::kDouble, torch::kFloat),
+INSTANTIATE_TEST_SUITE_P(Types, DrfgdParity, ::testing::Values(torch::kDouble, torch::kFloat),
                          [](const auto& one) { return one.param == torch::kDouble ? "double" : "float"; });
 
 Tensor alignment(const Case& recorded, const Tensor& u, double tau, bool attack = false) {
@@ -170,7 +167,7 @@ TEST(DrfgdLosses, RowWithoutTargetsCountsNothing) {
 }
 
 class DrfgdTextParity : public DrfgdParity {};
-INSTANTIATE_TEST_SUITE_P(Types, DrfgdTextParity, testing::Values(torch::kDouble, torch::kFloat));
+INSTANTIATE_TEST_SUITE_P(Types, DrfgdTextParity, ::testing::Values(torch::kDouble, torch::kFloat));
 
 TEST_P(DrfgdTextParity, GeneratorOutputsAndGradients) {
   const double tolerance = is_double() ? 1e-6 : 1e-4;
@@ -207,9 +204,9 @@ TEST_P(DrfgdTextParity, GeneratorOutputsAndGradients) {
 TEST_P(DrfgdTextParity, Discriminator) {
   const Case recorded("drfgd_disc_text", GetParam());
   const double tolerance = is_double() ? 1e-6 : 1e-4;
-  for (const auto& [name, form] :
-       {std::pair{"default", TextDiscriminator::kLeaky}, std::pair{"linear", TextDiscriminator::kLinear}}) {
-    const auto net = make_text_discriminator(20, 10, 6, form);
+  for (const auto& [name, form] : {std::pair{"default", models::TextDiscriminator::kLeaky},
+                                   std::pair{"linear", models::TextDiscriminator::kLinear}}) {
+    const auto net = models::make_text_discriminator(20, 10, 6, form);
     recorded.load(*net, "");
     const auto t = recorded["in.t"], fake = t.flip({0});
     recorded.expect(std::string("out.logit_") + name, net->forward(t), tolerance);
@@ -225,15 +222,15 @@ TEST_P(DrfgdTextParity, Discriminator) {
 }
 
 class DrfgdImageParity : public DrfgdParity {};
-INSTANTIATE_TEST_SUITE_P(Types, DrfgdImageParity, testing::Values(torch::kDouble, torch::kFloat));
+INSTANTIATE_TEST_SUITE_P(Types, DrfgdImageParity, ::testing::Values(torch::kDouble, torch::kFloat));
 
 TEST_P(DrfgdImageParity, DiscriminatorAndItsPowerSteps) {
   const Case recorded("drfgd_disc_image", GetParam());
   const double tolerance = is_double() ? 1e-6 : 1e-4;
-  const auto net = make_image_discriminator({.n_stages = 5, .width = 4, .head_kernel = 2});
+  const auto net = models::make_image_discriminator({.n_stages = 5, .width = 4, .head_kernel = 2});
   recorded.load(*net, "");
   const auto expect_buffers = [&](const std::string& moment) {
-    const auto state = state_of_module(*net);
+    const auto state = models::state_of(*net);
     for (const auto& name : recorded.names(moment)) {
       if (!name.ends_with("sigma")) {
         recorded.expect(moment + name, state.at(name), tolerance);
@@ -311,7 +308,7 @@ TEST_P(DrfgdImageParity, GeneratorStagesInBothModes) {
     recorded.expect("grad.eval.n.abs_sum", gradient.abs().sum(), tolerance);
     recorded.expect("grad.eval.n.sub", torch::max_pool2d(gradient, 1, 16), tolerance);
   }
-  const auto state = state_of_module(*net);
+  const auto state = models::state_of(*net);
   for (const auto& name : recorded.names("after.1."))
     recorded.expect("after.1." + name, state.at(name), tolerance);
 }
@@ -320,15 +317,15 @@ TEST(DrfgdLayout, HalvesUntilThreeOrFourPixelsRemain) {
   const auto layout = image_layout(48);
   ASSERT_TRUE(layout);
   const ConvStage halve{4, 2, 1}, rest{3, 1, 0};
-  EXPECT_THAT(layout->encoder, testing::ElementsAre(halve, halve, halve, halve, rest));
-  EXPECT_THAT(layout->decoder, testing::ElementsAre(rest, halve, halve, halve, halve));
+  EXPECT_THAT(layout->encoder, ::testing::ElementsAre(halve, halve, halve, halve, rest));
+  EXPECT_THAT(layout->decoder, ::testing::ElementsAre(rest, halve, halve, halve, halve));
   EXPECT_EQ(image_layout(32)->encoder.back(), (ConvStage{4, 1, 0}));
   EXPECT_EQ(image_layout(6)->encoder.size(), 2U);
   EXPECT_EQ(image_layout(224)->encoder[3], (ConvStage{2, 2, 1}));
-  const auto pilot = image_discriminator_layout(48, 12);
+  const auto pilot = models::image_discriminator_layout(48, 12);
   EXPECT_EQ(pilot.n_stages, 4);
   EXPECT_EQ(pilot.head_kernel, 3);
-  EXPECT_EQ(image_discriminator_layout(224, 64).head_kernel, 7);
+  EXPECT_EQ(models::image_discriminator_layout(224, 64).head_kernel, 7);
 }
 
 TEST(DrfgdLayout, RefusesOtherSizes) {
@@ -337,7 +334,7 @@ TEST(DrfgdLayout, RefusesOtherSizes) {
     ASSERT_FALSE(layout) << px;
     EXPECT_EQ(layout.error().code, ErrorCode::kInvalid);
     EXPECT_THAT(layout.error().message,
-                testing::HasSubstr(fmt::format("no picture network for {0} x {0} pixels", px)));
+                ::testing::HasSubstr(fmt::format("no picture network for {0} x {0} pixels", px)));
   }
 }
 
@@ -350,7 +347,8 @@ TEST(DrfgdLayout, HasThePilotsSize) {
   };
   EXPECT_NEAR(static_cast<double>(count(*make_image_generator(*image_layout(48), 12, 26, true, solo.get()))),
               1.44e6, 5e3);
-  EXPECT_NEAR(static_cast<double>(count(*make_image_discriminator(image_discriminator_layout(48, 12)))),
+  EXPECT_NEAR(static_cast<double>(
+                  count(*models::make_image_discriminator(models::image_discriminator_layout(48, 12)))),
               0.10e6, 5e3);
   const TextLayout text{.text_dim = 985, .hidden = 128, .bottleneck = 256, .branch = 512};
   EXPECT_NEAR(static_cast<double>(count(*make_text_generator(text, 26))), 2.70e6, 5e3);

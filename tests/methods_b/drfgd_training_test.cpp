@@ -10,14 +10,15 @@
 #include "core/base/files.hpp"
 #include "core/defenses/detail/drfgd_trainer.hpp"
 #include "tests/methods_b/support.hpp"
+#include "tests/support/temp_folder.hpp"
 
 extern char** environ;
 
 namespace gauntlet::defenses {
 namespace {
 
-using testing::HasSubstr;
-using testing::MatchesRegex;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using torch::Tensor;
 
 const DefenseEntry& drfgd() { return **defense_registry().find("drfgd"); }
@@ -29,14 +30,11 @@ Json with(Json options, const Json& changes) {
 
 // ---- recorded steps ----
 
-class DrfgdStep : public testing::TestWithParam<torch::ScalarType> {
+class DrfgdStep : public ::testing::TestWithParam<torch::ScalarType> {
  protected:
-  void SetUp() override {
-    if (!Case::all_present()) GTEST_SKIP() << kCases << " is not there";
-  }
   static bool is_double() { return GetParam() == torch::kDouble; }
 };
-INSTANTIATE_TEST_SUITE_P(Types, DrfgdStep, testing::Values(torch::kDouble, torch::kFloat),
+INSTANTIATE_TEST_SUITE_P(Types, DrfgdStep, ::testing::Values(torch::kDouble, torch::kFloat),
                          [](const auto& one) { return one.param == torch::kDouble ? "double" : "float"; });
 
 std::vector<std::string> split(const std::string& text) {
@@ -100,14 +98,14 @@ struct RecordedStep {
     const std::pair<const char*, torch::nn::Module*> networks[] = {{"gen.", players.generator.get()},
                                                                    {"dis.", players.discriminator.get()}};
     for (const auto& [prefix, network] : networks) {
-      const auto state = state_of_module(*network);
+      const auto state = models::state_of(*network);
       for (const auto& name : recorded.names("after." + step + "." + prefix)) {
         if (!is_double && std::ranges::find(skipped, name) != skipped.end()) continue;
         recorded.expect("after." + step + "." + prefix + name, state.at(name), tolerance);
       }
     }
     if (recorded.names("out.step" + step + ".param_abs_sums").empty() || !is_double) return;
-    const auto state = state_of_module(*players.generator);
+    const auto state = models::state_of(*players.generator);
     std::vector<Tensor> sums;
     for (const auto& name : split(recorded.text("param_abs_sums_order")))
       sums.push_back(state.at(name).abs().sum());
@@ -123,7 +121,8 @@ TEST_P(DrfgdStep, Text) {
       .recorded = recorded,
       .players = {.generator =
                       make_text_generator({.text_dim = 20, .hidden = 12, .bottleneck = 16, .branch = 24}, 5),
-                  .discriminator = make_text_discriminator(20, 10, 6, TextDiscriminator::kLeaky),
+                  .discriminator =
+                      models::make_text_discriminator(20, 10, 6, models::TextDiscriminator::kLeaky),
                   .encode = [&](const Tensor& t) { return torch::tanh(torch::linear(t, weight, bias)); },
                   .code_sum = {},
                   .train_labels = {},
@@ -144,7 +143,8 @@ TEST_P(DrfgdStep, Image) {
   RecordedStep step{
       .recorded = recorded,
       .players = {.generator = make_image_generator(*image_layout(224), 1, 5, true, solo.get()),
-                  .discriminator = make_image_discriminator({.n_stages = 5, .width = 2, .head_kernel = 7}),
+                  .discriminator =
+                      models::make_image_discriminator({.n_stages = 5, .width = 2, .head_kernel = 7}),
                   .encode =
                       [&](const Tensor& n) {
                         return torch::tanh(torch::linear(torch::avg_pool2d(n, 16).flatten(1), weight, bias));
@@ -193,7 +193,7 @@ TEST(DrfgdSwitches, EachTrainsAndLeavesOutWhatItTurnsOff) {
       std::ranges::set_difference(all, missing, std::inserter(wanted, wanted.end()));
       for (const auto& [name, curve] : trained->curves) {
         seen.insert(name);
-        EXPECT_THAT(curve, testing::Each(testing::Truly([](float loss) { return std::isfinite(loss); })))
+        EXPECT_THAT(curve, ::testing::Each(::testing::Truly([](float loss) { return std::isfinite(loss); })))
             << name;
       }
       EXPECT_EQ(seen, wanted);
@@ -243,7 +243,7 @@ TEST(DrfgdTraining, LeavesTheTargetAsItWasAndTellsEveryEpoch) {
   for (const Modality modality : {Modality::kImage, Modality::kText}) {
     DefenseTraining setup = tiny_training(modality, 20, solo.get());
     std::map<std::string, Tensor> before;
-    for (const auto& [name, tensor] : state_of_module(*setup.model)) before[name] = tensor.clone();
+    for (const auto& [name, tensor] : models::state_of(*setup.model)) before[name] = tensor.clone();
     std::vector<std::int64_t> epochs;
     setup.on_epoch = [&](std::int64_t epoch, std::int64_t n_epochs, const models::Losses& losses,
                          double rate) {
@@ -259,11 +259,11 @@ TEST(DrfgdTraining, LeavesTheTargetAsItWasAndTellsEveryEpoch) {
     const auto trained = drfgd().train(
         with(tiny_drfgd(), {{"epochs_image", 3}, {"epochs_text", 3}, {"lr", 0.01}}), std::move(setup));
     ASSERT_TRUE(trained) << trained.error().message;
-    EXPECT_THAT(epochs, testing::ElementsAre(1, 2, 3));
+    EXPECT_THAT(epochs, ::testing::ElementsAre(1, 2, 3));
     EXPECT_EQ(trained->curves.at("rec").size(), 3U);
     EXPECT_LT(trained->curves.at("rec").back(), trained->curves.at("rec").front());
     EXPECT_FALSE(model->is_training());
-    for (const auto& [name, tensor] : state_of_module(*model))
+    for (const auto& [name, tensor] : models::state_of(*model))
       EXPECT_TRUE(torch::equal(tensor, before.at(name))) << name;
     std::int64_t n_parameters = 0;
     for (const auto& [name, tensor] : trained->weights)
@@ -278,8 +278,9 @@ TEST(DrfgdTraining, NamesEpochAndLossWhenItDiverges) {
                                     tiny_training(Modality::kText, 12, solo.get()));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
-  EXPECT_THAT(result.error().message, MatchesRegex("drfgd: loss '[a-z]+' of the text network became "
-                                                   "-?(nan|inf) in epoch [123]; a smaller lr may help .*"));
+  EXPECT_THAT(result.error().message,
+              MatchesRegex("drfgd, text network: loss '[a-z]+' became -?(nan|inf) in epoch "
+                           "[123]; a smaller lr may help .*"));
 }
 
 TEST(DrfgdTraining, RefusesWhatItCannotTrainOn) {
@@ -319,11 +320,11 @@ TEST(DrfgdPipeline, RefusesACheckpointOfAnotherNetwork) {
     return made.error().message;
   };
   EXPECT_EQ(message({{"text_branch", 14}}, trained->weights),
-            "'arf.fc.bias' of the drfgd checkpoint has shape [12]; this network needs [14]");
-  EXPECT_THAT(message(Json::object(), {}), HasSubstr("lacks 'arf.fc.bias'"));
+            "tensor 'arf.fc.bias' of the drfgd checkpoint has shape [12]; the model needs [14]");
+  EXPECT_THAT(message(Json::object(), {}), HasSubstr("the drfgd checkpoint has no tensor 'arf.fc.bias'"));
   trained->weights["extra"] = torch::zeros({1});
   EXPECT_THAT(message(Json::object(), trained->weights),
-              HasSubstr("holds 'extra', which this network does not have"));
+              HasSubstr("the drfgd checkpoint has a tensor 'extra' that the model does not know"));
 }
 
 TEST(DrfgdTextNet, IdentityStartPassesTheInputThrough) {
@@ -382,8 +383,8 @@ pid_t start_rank(const std::filesystem::path& folder, int rank) {
 }
 
 TEST(DrfgdRanks, TwoTakeTheSameStepsAsOne) {
-  std::string name = (std::filesystem::temp_directory_path() / "drfgd-ranks-XXXXXX").string();
-  const std::filesystem::path folder = ::mkdtemp(name.data());
+  const testing_support::TempFolder temporary;
+  const std::filesystem::path& folder = temporary.path();
   const pid_t children[] = {start_rank(folder, 0), start_rank(folder, 1)};
   for (const pid_t child : children) {
     int status = 0;
@@ -403,7 +404,6 @@ TEST(DrfgdRanks, TwoTakeTheSameStepsAsOne) {
     EXPECT_TRUE(torch::allclose(alone[i], first[i], 1e-6, 1e-8))
         << "tensor " << i << " of one rank and of two: " << (alone[i] - first[i]).abs().max();
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

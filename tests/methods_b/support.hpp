@@ -10,77 +10,23 @@
 #include <vector>
 
 #include "core/defenses/defense.hpp"
-#include "core/io/safetensors.hpp"
+#include "core/models/weights.hpp"
+#include "tests/support/parity.hpp"
 
 namespace gauntlet::defenses {
 
-inline const std::filesystem::path kCases =
-    std::filesystem::path(GAUNTLET_SOURCE_DIR) / ".." / "shared" / "parity" / "defenses";
-
-/// A recorded case as tensors of one type.
-class Case {
+/// A recorded case of a defense as tensors of one type.
+class Case : public testing::Fixture {
  public:
-  Case(const std::string& name, torch::ScalarType type) : type_(type) {
-    auto read = io::read_safetensors(kCases / (name + ".safetensors"));
-    if (!read) throw std::runtime_error(read.error().message);
-    metadata_ = read->metadata;
-    for (const auto& [key, view] : read->tensors) {
-      const auto stored = view.dtype == io::DType::kF64 ? torch::kDouble : torch::kFloat;
-      auto tensor = torch::empty(view.shape, stored);
-      std::memcpy(tensor.data_ptr(), view.bytes.data(), view.bytes.size());
-      tensors_.emplace(key, tensor);
-    }
-  }
-
-  [[nodiscard]] static bool all_present() { return std::filesystem::exists(kCases); }
-
-  torch::Tensor operator[](const std::string& name) const { return tensors_.at(name).to(type_); }
-  torch::Tensor leaf(const std::string& name) const { return (*this)[name].clone().requires_grad_(true); }
-  const std::string& text(const std::string& name) const { return metadata_.find(name)->second; }
-
-  /// Names under a prefix, without it.
-  std::vector<std::string> names(const std::string& prefix) const {
-    std::vector<std::string> found;
-    for (const auto& [name, tensor] : tensors_) {
-      if (name.starts_with(prefix)) found.push_back(name.substr(prefix.size()));
-    }
-    return found;
-  }
-
-  /// max |a - b| / max(1, max |b|) within the tolerance; what was stored in float is only known to 1e-6.
+  Case(const std::string& name, torch::ScalarType type) : Fixture("defenses/" + name, type) {}
+  torch::Tensor operator[](const std::string& name) const { return get(name); }
   void expect(const std::string& name, const torch::Tensor& actual, double tolerance) const {
-    const auto& stored = tensors_.at(name);
-    if (stored.scalar_type() == torch::kFloat) tolerance = std::max(tolerance, 1e-6);
-    const auto wanted = stored.to(torch::kDouble).flatten();
-    const auto seen = actual.detach().to(torch::kDouble).contiguous().flatten();
-    ASSERT_EQ(seen.numel(), wanted.numel()) << name;
-    const double scale = std::max(1.0, wanted.abs().max().item<double>());
-    EXPECT_LE((seen - wanted).abs().max().item<double>() / scale, tolerance) << name;
+    testing::expect_recorded(*this, name, actual, tolerance);
   }
-
-  /// Copies "param.<prefix><name>" into the module; every parameter and buffer of it must be there.
   void load(torch::nn::Module& module, const std::string& prefix) const {
-    const torch::NoGradGuard no_grad;
-    module.to(type_);
-    for (const auto& item : module.named_parameters())
-      item.value().copy_((*this)["param." + prefix + item.key()]);
-    for (const auto& item : module.named_buffers())
-      item.value().copy_((*this)["param." + prefix + item.key()]);
+    testing::load_recorded(*this, module, prefix);
   }
-
- private:
-  torch::ScalarType type_;
-  std::map<std::string, torch::Tensor> tensors_;
-  io::MetadataMap metadata_;
 };
-
-/// Parameters and buffers by name.
-inline std::map<std::string, torch::Tensor> state_of_module(const torch::nn::Module& module) {
-  std::map<std::string, torch::Tensor> state;
-  for (const auto& item : module.named_parameters()) state[item.key()] = item.value();
-  for (const auto& item : module.named_buffers()) state[item.key()] = item.value();
-  return state;
-}
 
 /// A frozen target for 12 px pictures and short texts, with a batch normalisation whose buffers must not
 /// move.
@@ -107,6 +53,29 @@ class TinyTarget final : public models::HashingModel {
 inline constexpr models::ModelShape kTinyShape{
     .image_px = 12, .feature_dim = 0, .text_dim = 10, .n_labels = 4, .code_bits = 8};
 
+/// Copies of a tiny target, to change; it has no training of its own.
+inline TargetCopies tiny_copies(const std::shared_ptr<TinyTarget>& model) {
+  TargetCopies copies;
+  copies.copy = [model]() -> Result<std::shared_ptr<models::HashingModel>> {
+    auto copy = std::make_shared<TinyTarget>(kTinyShape);
+    copy->to(model->parameters().front().scalar_type());
+    GAUNTLET_CHECK_OK(models::restore(*copy, models::state_of(*model)));
+    for (auto& parameter : copy->parameters()) parameter.set_requires_grad(true);
+    return copy;
+  };
+  copies.own_training = [](std::shared_ptr<models::HashingModel>,
+                           const models::TrainingSetup&) -> Result<std::unique_ptr<models::ModelTraining>> {
+    return fail(ErrorCode::kInvalid, "a tiny target is not trained");
+  };
+  return copies;
+}
+
+/// Both sides of `n` training pairs of noise, for defenses that train them together.
+inline void make_joint(DefenseTraining& setup, std::int64_t n) {
+  setup.images = torch::randint(0, 256, {n, 3, 12, 12}, torch::kByte);
+  setup.text = torch::randint(0, 2, {n, 10}, torch::kByte);
+}
+
 /// `n` pairs of noise with labels, and everything else a defense trains on. `floating`: inputs in double.
 inline DefenseTraining tiny_training(Modality modality, std::int64_t n,
                                      collective::Communicator* communicator, bool floating = false) {
@@ -117,6 +86,7 @@ inline DefenseTraining tiny_training(Modality modality, std::int64_t n,
   setup.modality = modality;
   setup.model = model;
   setup.shape = kTinyShape;
+  setup.target = tiny_copies(model);
   if (modality == Modality::kImage) {
     setup.inputs = torch::randint(0, 256, {n, 3, 12, 12}, torch::kByte);
     if (floating) setup.inputs = setup.inputs.to(torch::kDouble) / 255;

@@ -19,21 +19,6 @@ bool has_classifier(const DrfgdConfig& config) { return config.use_cls && config
 
 }  // namespace
 
-FrozenModule::FrozenModule(torch::nn::Module& module, bool eval)
-    : module_(module), was_training_(module.is_training()) {
-  if (eval) module_.eval();
-  for (auto& parameter : module_.parameters()) {
-    if (!parameter.requires_grad()) continue;
-    parameter.set_requires_grad(false);
-    unfrozen_.push_back(parameter);
-  }
-}
-
-FrozenModule::~FrozenModule() {
-  for (auto& parameter : unfrozen_) parameter.set_requires_grad(true);
-  if (was_training_ != module_.is_training()) module_.train(was_training_);
-}
-
 /// Collects weighted losses of a batch that is spread over ranks.
 struct DrfgdTrainer::Objective {
   double share = 1;  ///< ranks / rows of the global batch: turns a sum over local rows into this rank's share
@@ -91,8 +76,9 @@ std::map<std::string, Tensor> DrfgdTrainer::step(const DrfgdBatch& batch) {
   }
   ++n_steps_;
   if (branches_ == Branches::kBoth) add_feature_losses(objective, made, batch.labels);
-  std::unique_ptr<FrozenModule> frozen;
-  if (config_.use_dis) frozen = std::make_unique<FrozenModule>(*players_.discriminator, /*eval=*/false);
+  std::unique_ptr<models::FrozenModule> frozen;
+  if (config_.use_dis)
+    frozen = std::make_unique<models::FrozenModule>(*players_.discriminator, /*eval=*/false);
   add_output_losses(objective, batch, made.output);
   generator_optimizer_->zero_grad();
   generator_reducer_->backward(objective.total);

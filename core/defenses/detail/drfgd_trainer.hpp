@@ -13,30 +13,17 @@
 
 #include "core/collective/communicator.hpp"
 #include "core/defenses/detail/drfgd_config.hpp"
-#include "core/defenses/detail/drfgd_discriminator.hpp"
 #include "core/defenses/detail/drfgd_generator.hpp"
 #include "core/defenses/detail/drfgd_losses.hpp"
+#include "core/models/discriminators.hpp"
+#include "core/models/weights.hpp"
 
 namespace gauntlet::defenses {
-
-/// Turns off training mode and weight gradients of a module while it lives, and puts both back as they were.
-class FrozenModule {
- public:
-  explicit FrozenModule(torch::nn::Module& module, bool eval = true);
-  ~FrozenModule();
-  FrozenModule(const FrozenModule&) = delete;
-  FrozenModule& operator=(const FrozenModule&) = delete;
-
- private:
-  torch::nn::Module& module_;
-  bool was_training_;
-  std::vector<torch::Tensor> unfrozen_;
-};
 
 /// What a trainer plays with; networks in train mode, on one device, of one type.
 struct DrfgdPlayers {
   std::shared_ptr<Generator> generator;
-  std::shared_ptr<Discriminator> discriminator;  ///< not used without use_dis
+  std::shared_ptr<models::Discriminator> discriminator;  ///< not used without use_dis
   /// Regenerated inputs in the generator's domain → relaxed codes [B, K] of the frozen target,
   /// differentiable.
   std::function<torch::Tensor(const torch::Tensor&)> encode;

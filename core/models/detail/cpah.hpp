@@ -10,14 +10,13 @@
 #include <memory>
 #include <string>
 
-#include "core/models/detail/picto_cnn.hpp"
+#include "core/models/backbone.hpp"
 #include "core/models/hashing_model.hpp"
 
 namespace gauntlet::models {
 
 struct CpahConfig {
-  std::string backbone = "picto_cnn";
-  std::int64_t width = 20;
+  BackboneConfig backbone;
   std::int64_t hidden = 512;
   bool masked_codes = true;
   std::int64_t epochs = 100;
@@ -37,12 +36,7 @@ struct CpahConfig {
   double augment_shift = 0;
 
   static void fields(auto& self, auto& visit) {
-    visit("backbone", self.backbone,
-          {.doc = "What turns a picture into a feature: a convolutional trunk trained end to end, or nothing "
-                  "when the "
-                  "dataset holds features.",
-           .choices = {"picto_cnn", "features"}});
-    visit("width", self.width, {.doc = "Channels of the trunk's first layer.", .min = 1, .max = 512});
+    BackboneConfig::fields(self.backbone, visit);
     visit("hidden", self.hidden,
           {.doc = "Width d of the modality networks and features.", .min = 8, .max = 16384});
     visit(
@@ -127,9 +121,11 @@ struct CpahParts {
 /// The part that encodes; saved as the model.
 class CpahNet final : public HashingModel {
  public:
-  CpahNet(const CpahConfig& config, const ModelShape& shape, collective::Communicator* communicator);
+  CpahNet(const CpahConfig& config, const ModelShape& shape, std::shared_ptr<Backbone> trunk,
+          collective::Communicator* communicator);
   torch::Tensor encode_image(const torch::Tensor& images) override;
   torch::Tensor encode_text(const torch::Tensor& text) override;
+  [[nodiscard]] std::vector<torch::Tensor> backbone_parameters() override { return trunk_->parameters(); }
   /// [B, d], the output of the modality's network.
   [[nodiscard]] torch::Tensor features(Modality modality, const torch::Tensor& input);
   /// Mask, parts and code of features.
@@ -139,7 +135,7 @@ class CpahNet final : public HashingModel {
 
  private:
   bool masked_codes_;
-  PictoCnn trunk_{nullptr};
+  std::shared_ptr<Backbone> trunk_;
   ModalityMlp image_mlp_, text_mlp_;
   Head mask_v_, mask_t_, hash_v_, hash_t_;
 };
@@ -181,6 +177,7 @@ class CpahTraining final : public ModelTraining {
   [[nodiscard]] std::int64_t batch_size() const override { return config_.batch_size; }
   void begin(std::int64_t n_steps) override { n_steps_ = n_steps; }
   Losses step(const TrainingBatch& batch) override;
+  [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   /// B = sign(H^v + H^t); rows no batch has visited yet keep their random code.
   void end_epoch() override;
 
@@ -199,6 +196,7 @@ class CpahTraining final : public ModelTraining {
   torch::Tensor codes;                        ///< B [N, K] ±1
 
  private:
+  [[nodiscard]] TrainingBatch prepared(const TrainingBatch& batch) const;
   [[nodiscard]] torch::Tensor draw_mix(const torch::Tensor& rows) const;
   [[nodiscard]] torch::Tensor consistency_loss(const CpahForward& pass);
   [[nodiscard]] double learning_rate() const;

@@ -1,14 +1,6 @@
 #include "core/models/detail/cpah.hpp"
 
 namespace gauntlet::models {
-namespace {
-
-std::int64_t image_features(const CpahConfig& config, const ModelShape& shape) {
-  return config.backbone == "features" ? shape.feature_dim : PictoCnnImpl::n_features(config.width);
-}
-
-}  // namespace
-
 HeadImpl::HeadImpl(std::int64_t from, std::int64_t to)
     : fc(register_module("fc", torch::nn::Linear(from, to))) {}
 
@@ -27,15 +19,17 @@ torch::Tensor ModalityMlpImpl::forward(const torch::Tensor& input) {
   return torch::relu(bn2_(fc2_(torch::relu(bn1_(fc1_(input))))));
 }
 
-CpahNet::CpahNet(const CpahConfig& config, const ModelShape& shape, collective::Communicator* communicator)
+CpahNet::CpahNet(const CpahConfig& config, const ModelShape& shape, std::shared_ptr<Backbone> trunk,
+                 collective::Communicator* communicator)
     : masked_codes_(config.masked_codes),
-      image_mlp_(image_features(config, shape), config.hidden, communicator),
+      trunk_(std::move(trunk)),
+      image_mlp_(trunk_->n_features(), config.hidden, communicator),
       text_mlp_(shape.text_dim, config.hidden, communicator),
       mask_v_(config.hidden, config.hidden),
       mask_t_(config.hidden, config.hidden),
       hash_v_(config.hidden, shape.code_bits),
       hash_t_(config.hidden, shape.code_bits) {
-  if (config.backbone == "picto_cnn") trunk_ = register_module("trunk", PictoCnn(config.width, communicator));
+  register_module("trunk", trunk_);
   register_module("image_mlp", image_mlp_);
   register_module("text_mlp", text_mlp_);
   register_module("mask_v", mask_v_);
@@ -54,7 +48,7 @@ torch::Tensor CpahNet::encode_text(const torch::Tensor& text) {
 
 torch::Tensor CpahNet::features(Modality modality, const torch::Tensor& input) {
   if (modality == Modality::kText) return text_mlp_(input);
-  return image_mlp_(trunk_ ? trunk_(input) : input);
+  return image_mlp_(through_backbone(*trunk_, input));
 }
 
 CpahParts CpahNet::parts(Modality modality, const torch::Tensor& features) {

@@ -6,6 +6,7 @@
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/cpah.hpp"
 #include "core/models/detail/objectives.hpp"
+#include "core/models/weights.hpp"
 
 namespace gauntlet::models {
 namespace {
@@ -32,34 +33,14 @@ torch::Tensor random_codes(std::int64_t n_rows, std::int64_t n_bits, std::uint64
   return codes.to(dtype);
 }
 
-void broadcast_state(torch::nn::Module& module, collective::Communicator& communicator) {
-  for (torch::Tensor& parameter : module.parameters()) communicator.broadcast_(parameter);
-  for (torch::Tensor& buffer : module.buffers()) communicator.broadcast_(buffer);
-}
-
-/// Keeps a module's parameters out of a backward pass while it lives.
-class Frozen {
- public:
-  explicit Frozen(std::vector<torch::Tensor> parameters) : parameters_(std::move(parameters)) { set(false); }
-  ~Frozen() { set(true); }
-  Frozen(const Frozen&) = delete;
-  Frozen& operator=(const Frozen&) = delete;
-
- private:
-  void set(bool requires_grad) {
-    for (torch::Tensor& parameter : parameters_) parameter.set_requires_grad(requires_grad);
-  }
-  std::vector<torch::Tensor> parameters_;
-};
-
 }  // namespace
 
 CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> net, const TrainingSetup& setup)
     : critics(config.hidden, setup.labels.size(1)), config_(config), net_(std::move(net)), setup_(setup) {
   const torch::Dtype dtype = net_->parameters().front().scalar_type();
   critics->to(dtype);
-  broadcast_state(*net_, *setup_.communicator);
-  broadcast_state(*critics, *setup_.communicator);
+  share_weights(*net_, *setup_.communicator);
+  share_weights(*critics, *setup_.communicator);
 
   const std::int64_t n_bits = net_->named_parameters()["hash_v.fc.bias"].size(0);
   relaxed_image = torch::zeros({setup_.labels.size(0), n_bits}, dtype);
@@ -82,13 +63,24 @@ CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> ne
       torch::optim::AdamOptions(config_.d_lr).betas({0.5, 0.9}).weight_decay(config_.d_weight_decay));
 }
 
-Losses CpahTraining::step(const TrainingBatch& batch) {
+TrainingBatch CpahTraining::prepared(const TrainingBatch& batch) const {
   TrainingBatch seen = batch;
   const Augmentation augmentation{config_.augment_flip, config_.augment_shift};
   if (batch.images.dim() == 4 && (augmentation.flip || augmentation.max_shift > 0)) {
     seen.images = augmented(batch.images, batch.rows, augmentation, setup_.seed, step_);
   }
-  const CpahForward pass = forward(seen);
+  return seen;
+}
+
+torch::Tensor CpahTraining::objective(const TrainingBatch& batch) {
+  const CpahForward pass = forward(prepared(batch));
+  critic_step(pass, draw_mix(pass.rows));
+  ++step_;
+  return generator_loss(pass).total;
+}
+
+Losses CpahTraining::step(const TrainingBatch& batch) {
+  const CpahForward pass = forward(prepared(batch));
   const CriticLoss critic = critic_step(pass, draw_mix(pass.rows));
   const GeneratorLoss generator = generator_step(pass);
   ++step_;
@@ -161,7 +153,7 @@ GeneratorLoss CpahTraining::generator_loss(const CpahForward& pass) {
 }
 
 GeneratorLoss CpahTraining::generator_step(const CpahForward& pass) {
-  const Frozen frozen(critics->D->parameters());
+  const FrozenModule frozen(*critics->D, /*eval=*/false);
   GeneratorLoss loss = generator_loss(pass);
   static_cast<torch::optim::AdamOptions&>(generator_optimiser_->param_groups().front().options())
       .lr(learning_rate());

@@ -10,8 +10,9 @@ torch::nn::Conv2d conv(std::int64_t from, std::int64_t to, std::int64_t kernel, 
 
 }  // namespace
 
-PictoCnnImpl::PictoCnnImpl(std::int64_t width, collective::Communicator* communicator)
-    : conv1_(conv(3, width, 5, 2)),
+PictoCnn::PictoCnn(std::int64_t width, collective::Communicator* communicator)
+    : n_features_(8 * width),
+      conv1_(conv(3, width, 5, 2)),
       conv2_(conv(width, 2 * width, 3, 2)),
       conv3_(conv(2 * width, 4 * width, 3, 2)),
       conv4_(conv(4 * width, 8 * width, 3, 1)),
@@ -29,7 +30,7 @@ PictoCnnImpl::PictoCnnImpl(std::int64_t width, collective::Communicator* communi
   register_module("bn4", bn4_);
 }
 
-torch::Tensor PictoCnnImpl::forward(const torch::Tensor& images) {
+torch::Tensor PictoCnn::forward(const torch::Tensor& images) {
   torch::Tensor maps = images.contiguous(torch::MemoryFormat::ChannelsLast) * 2 - 1;
   maps = bn1_(conv1_(maps)).relu_();
   maps = bn2_(conv2_(maps)).relu_();

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/collective/communicator.hpp"
+#include "core/models/backbone.hpp"
 
 namespace gauntlet::models {
 
@@ -14,17 +15,17 @@ namespace gauntlet::models {
 ///   3 → w k5 s2 p2, w → 2w k3 s2 p1, 2w → 4w k3 s2 p1, 4w → 8w k3 s1 p1.
 /// [B, 3, H, W] float in [0,1] → [B, 8w], at least 0. Works in channels-last memory, in which these small
 /// maps are 1.4 to 1.6 times faster on CPUs.
-class PictoCnnImpl : public torch::nn::Module {
+class PictoCnn final : public Backbone {
  public:
-  PictoCnnImpl(std::int64_t width, collective::Communicator* communicator);
-  torch::Tensor forward(const torch::Tensor& images);
-  [[nodiscard]] static std::int64_t n_features(std::int64_t width) { return 8 * width; }
+  PictoCnn(std::int64_t width, collective::Communicator* communicator);
+  torch::Tensor forward(const torch::Tensor& images) override;
+  [[nodiscard]] std::int64_t n_features() const override { return n_features_; }
 
  private:
+  std::int64_t n_features_;
   torch::nn::Conv2d conv1_, conv2_, conv3_, conv4_;
   collective::SyncBatchNorm bn1_, bn2_, bn3_, bn4_;
 };
-TORCH_MODULE(PictoCnn);
 
 /// The least side a picture must have.
 inline constexpr std::int64_t kPictoCnnMinPx = 8;

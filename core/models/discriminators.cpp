@@ -1,14 +1,19 @@
-#include "core/defenses/detail/drfgd_discriminator.hpp"
+#include "core/models/discriminators.hpp"
 
 #include <string>
 #include <vector>
 
-namespace gauntlet::defenses {
+namespace gauntlet::models {
 namespace {
 
 using torch::Tensor;
 
 Tensor unit(const Tensor& vector) { return vector / vector.norm().clamp_min(1e-12); }
+
+/// [B, n, …] with one place left → [B], or [B, n] of several outputs.
+Tensor logits_of(const Tensor& outputs) {
+  return outputs.size(1) == 1 ? outputs.flatten() : outputs.flatten(1);
+}
 
 class ImageDiscriminator final : public Discriminator {
  public:
@@ -17,12 +22,14 @@ class ImageDiscriminator final : public Discriminator {
     for (std::int64_t stage = 1; stage <= layout.n_stages; ++stage) {
       const std::int64_t out = layout.width << (stage - 1);
       auto block = register_module("disc" + std::to_string(stage), std::make_shared<torch::nn::Module>());
-      stages_.push_back(block->register_module("conv", SpectralConv2d(in, out, 4, 2, 1)));
+      stages_.push_back(
+          block->register_module("conv", SpectralConv2d(in, out, 4, 2, 1, layout.power_step_in_eval)));
       in = out;
     }
     auto block = register_module("dischead", std::make_shared<torch::nn::Module>());
     head_ = block->register_module(
-        "conv", torch::nn::Conv2d(torch::nn::Conv2dOptions(in, 1, layout.head_kernel).bias(false)));
+        "conv",
+        torch::nn::Conv2d(torch::nn::Conv2dOptions(in, layout.n_outputs, layout.head_kernel).bias(false)));
   }
   Tensor forward(const Tensor& input) override {
     Tensor x = input;
@@ -30,7 +37,7 @@ class ImageDiscriminator final : public Discriminator {
       x = stage->forward(x);
       x = torch::leaky_relu_(x, 0.01);
     }
-    return head_->forward(x).flatten();
+    return logits_of(head_->forward(x));
   }
 
  private:
@@ -41,9 +48,9 @@ class ImageDiscriminator final : public Discriminator {
 class TextDiscriminatorNet final : public Discriminator {
  public:
   TextDiscriminatorNet(std::int64_t text_dim, std::int64_t hidden, std::int64_t middle,
-                       TextDiscriminator form)
+                       TextDiscriminator form, std::int64_t n_outputs)
       : form_(form) {
-    const std::int64_t sizes[] = {text_dim, hidden, middle, 1};
+    const std::int64_t sizes[] = {text_dim, hidden, middle, n_outputs};
     for (std::size_t layer = 1; layer <= 3; ++layer) {
       auto block = register_module("disc" + std::to_string(layer), std::make_shared<torch::nn::Module>());
       layers_.push_back(block->register_module("fc", torch::nn::Linear(sizes[layer - 1], sizes[layer])));
@@ -55,7 +62,7 @@ class TextDiscriminatorNet final : public Discriminator {
       x = layers_[layer]->forward(x);
       if (form_ == TextDiscriminator::kLeaky && layer < 2) x = torch::leaky_relu_(x, 0.2);
     }
-    return x.flatten();
+    return logits_of(x);
   }
 
  private:
@@ -66,8 +73,8 @@ class TextDiscriminatorNet final : public Discriminator {
 }  // namespace
 
 SpectralConv2dImpl::SpectralConv2dImpl(std::int64_t in, std::int64_t out, std::int64_t kernel,
-                                       std::int64_t stride, std::int64_t padding)
-    : stride_(stride), padding_(padding) {
+                                       std::int64_t stride, std::int64_t padding, bool power_step_in_eval)
+    : stride_(stride), padding_(padding), power_step_in_eval_(power_step_in_eval) {
   const torch::nn::Conv2d plain(torch::nn::Conv2dOptions(in, out, kernel));  // for its initialisation
   weight = register_parameter("weight", plain->weight.detach().clone());
   bias = register_parameter("bias", plain->bias.detach().clone());
@@ -84,7 +91,7 @@ void SpectralConv2dImpl::power_step() {
 }
 
 Tensor SpectralConv2dImpl::forward(const Tensor& input) {
-  if (is_training()) power_step();
+  if (is_training() || power_step_in_eval_) power_step();
   // Copies: the graph keeps them while later forwards move the buffers on.
   const auto sigma = torch::dot(u.clone(), torch::mv(weight.flatten(1), v.clone()));
   return torch::conv2d(input, weight / sigma, bias, stride_, padding_);
@@ -105,8 +112,9 @@ std::shared_ptr<Discriminator> make_image_discriminator(const ImageDiscriminator
 }
 
 std::shared_ptr<Discriminator> make_text_discriminator(std::int64_t text_dim, std::int64_t hidden,
-                                                       std::int64_t middle, TextDiscriminator form) {
-  return std::make_shared<TextDiscriminatorNet>(text_dim, hidden, middle, form);
+                                                       std::int64_t middle, TextDiscriminator form,
+                                                       std::int64_t n_outputs) {
+  return std::make_shared<TextDiscriminatorNet>(text_dim, hidden, middle, form, n_outputs);
 }
 
-}  // namespace gauntlet::defenses
+}  // namespace gauntlet::models
