@@ -26,17 +26,19 @@ Result<std::shared_ptr<Backbone>> make_backbone(const BackboneConfig& config, co
   const std::string& name = config.backbone;
   if (name == "features") {
     if (shape.feature_dim > 0) return std::make_shared<NoBackbone>(shape.feature_dim);
-    return fail(ErrorCode::kInvalid, "{}: backbone is features, but the dataset holds pictures; allowed: {}", model,
-                kPictureBackbones);
+    return fail(ErrorCode::kInvalid, "{}: backbone is features, but the dataset holds pictures; allowed: {}",
+                model, kPictureBackbones);
   }
   if (shape.image_px == 0) {
-    return fail(ErrorCode::kInvalid, "{}: backbone is {}, but the dataset holds features; allowed: features", model,
-                name);
+    return fail(ErrorCode::kInvalid, "{}: backbone is {}, but the dataset holds features; allowed: features",
+                model, name);
   }
   if (name == "picto_cnn") {
-    if (shape.image_px >= kPictoCnnMinPx) return std::make_shared<PictoCnn>(config.backbone_width, communicator);
-    return fail(ErrorCode::kInvalid, "{}: pictures of {} px are too small for picto_cnn; allowed: at least {} px",
-                model, shape.image_px, kPictoCnnMinPx);
+    if (shape.image_px >= kPictoCnnMinPx)
+      return std::make_shared<PictoCnn>(config.backbone_width, communicator);
+    return fail(ErrorCode::kInvalid,
+                "{}: pictures of {} px are too small for picto_cnn; allowed: at least {} px", model,
+                shape.image_px, kPictoCnnMinPx);
   }
   return fail(ErrorCode::kInvalid, "{}: backbone {} is not built in", model, name);
 }

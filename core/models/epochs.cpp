@@ -58,10 +58,11 @@ Losses EpochLosses::means(collective::Communicator& communicator) const {
 }
 
 Status check_finite(const Losses& means, std::string_view run, std::int64_t epoch, double learning_rate) {
-  const auto broken = std::ranges::find_if(means, [](const auto& loss) { return !std::isfinite(loss.second); });
+  const auto broken =
+      std::ranges::find_if(means, [](const auto& loss) { return !std::isfinite(loss.second); });
   if (broken == means.end()) return {};
-  return fail(ErrorCode::kDiverged, "{}: loss '{}' became {} in epoch {}; a smaller lr may help (it is {})", run,
-              broken->first, broken->second, epoch, learning_rate);
+  return fail(ErrorCode::kDiverged, "{}: loss '{}' became {} in epoch {}; a smaller lr may help (it is {})",
+              run, broken->first, broken->second, epoch, learning_rate);
 }
 
 void add_to_curves(std::map<std::string, std::vector<float>>& curves, const Losses& means) {

@@ -1,4 +1,5 @@
-// The bookkeeping of a training run over rows in memory, which attacks and defenses share: order of rows, mean losses.
+// The bookkeeping of a training run over rows in memory, which attacks and defenses share: order of rows,
+// mean losses.
 #pragma once
 
 #include <torch/torch.h>
@@ -18,8 +19,8 @@
 namespace gauntlet::models {
 
 /// 0 .. n-1 in the order of one epoch. `purpose` keeps runs with one seed apart.
-[[nodiscard]] std::vector<std::int64_t> shuffled_rows(std::int64_t n, std::uint64_t seed, std::uint64_t purpose,
-                                                      std::int64_t epoch);
+[[nodiscard]] std::vector<std::int64_t> shuffled_rows(std::int64_t n, std::uint64_t seed,
+                                                      std::uint64_t purpose, std::int64_t epoch);
 
 /// This rank's consecutive share of a global batch of `size` rows: [first, last).
 struct RankShare {
@@ -27,8 +28,8 @@ struct RankShare {
 };
 [[nodiscard]] RankShare share_of_rank(std::int64_t size, const collective::Communicator& communicator);
 
-/// Stored inputs (uint8 pictures 0..255 or texts 0/1, or floating) of the given rows as a model takes them: pictures in
-/// [0,1], channels-last memory.
+/// Stored inputs (uint8 pictures 0..255 or texts 0/1, or floating) of the given rows as a model takes them:
+/// pictures in [0,1], channels-last memory.
 [[nodiscard]] torch::Tensor rows_as_inputs(const torch::Tensor& stored, std::span<const std::int64_t> rows,
                                            const torch::TensorOptions& options);
 

@@ -22,10 +22,11 @@ using NamedTensors = std::map<std::string, torch::Tensor>;
 /// The same as copies of their own, on the CPU and contiguous: what a checkpoint keeps.
 [[nodiscard]] NamedTensors weights_of(const torch::nn::Module& module);
 
-/// Copies tensors into the module's parameters and buffers; nothing changes unless all fit. `owner` names the checkpoint
-/// in messages ("drfgd"), may be empty. Errors (kCorrupt): a tensor that is missing, unknown or of another shape, by name
-/// with both shapes.
-[[nodiscard]] Status restore(torch::nn::Module& module, const NamedTensors& tensors, std::string_view owner = {});
+/// Copies tensors into the module's parameters and buffers; nothing changes unless all fit. `owner` names the
+/// checkpoint in messages ("drfgd"), may be empty. Errors (kCorrupt): a tensor that is missing, unknown or of
+/// another shape, by name with both shapes.
+[[nodiscard]] Status restore(torch::nn::Module& module, const NamedTensors& tensors,
+                             std::string_view owner = {});
 
 /// The tensors whose name starts with `prefix`, without it: the state of one network among several.
 [[nodiscard]] NamedTensors with_prefix(const NamedTensors& tensors, std::string_view prefix);
@@ -37,8 +38,8 @@ void share_weights(torch::nn::Module& module, collective::Communicator& communic
 
 [[nodiscard]] std::int64_t n_parameters(const torch::nn::Module& module);
 
-/// Turns off training mode (unless `eval` is false) and weight gradients of a module while it lives, and puts both back
-/// as they were.
+/// Turns off training mode (unless `eval` is false) and weight gradients of a module while it lives, and puts
+/// both back as they were.
 class FrozenModule {
  public:
   explicit FrozenModule(torch::nn::Module& module, bool eval = true);

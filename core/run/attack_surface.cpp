@@ -51,8 +51,9 @@ Result<OpenSurface> open_surface(const JobRun& run, const data::PreparedSet& set
     };
   } else {
     const Json defense = run.config().value("defense", Json::object());
-    GAUNTLET_TRY(open.pipeline, open_pipeline(run, defense.value("name", ""),
-                                              defense.value("config", Json::object()), open.target, modality));
+    GAUNTLET_TRY(open.pipeline,
+                 open_pipeline(run, defense.value("name", ""), defense.value("config", Json::object()),
+                               open.target, modality));
     open.encode = [defended = open.pipeline.get(), modality](const torch::Tensor& input) {
       return defended->encode_query(modality, input);
     };

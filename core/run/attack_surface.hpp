@@ -13,12 +13,12 @@ struct OpenSurface {
   attacks::AttackSurface surface;
   LoadedModel target;
   TrainingCodes codes;
-  std::unique_ptr<defenses::Pipeline> pipeline;                ///< adaptive and retrained protocols only
-  std::function<torch::Tensor(const torch::Tensor&)> encode;   ///< of the attacked modality, black box or not
+  std::unique_ptr<defenses::Pipeline> pipeline;               ///< adaptive and retrained protocols only
+  std::function<torch::Tensor(const torch::Tensor&)> encode;  ///< of the attacked modality, black box or not
 };
 
-/// The surface of the job's config: `protocol` static means the bare target model, anything else the whole pipeline of
-/// `defense`. A black-box attack gets neither encode nor codes; see ranked_lists.
+/// The surface of the job's config: `protocol` static means the bare target model, anything else the whole
+/// pipeline of `defense`. A black-box attack gets neither encode nor codes; see ranked_lists.
 [[nodiscard]] Result<OpenSurface> open_surface(const JobRun& run, const data::PreparedSet& set,
                                                const attacks::AttackEntry& entry, Modality modality);
 

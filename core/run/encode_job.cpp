@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 
 #include "core/metrics/codes.hpp"
@@ -8,6 +9,7 @@ namespace gauntlet::run {
 namespace {
 
 constexpr std::int64_t kBatch = 256;
+constexpr std::size_t kLatencyQueries = 32;
 
 struct EncodePlan {
   Modality modality = Modality::kImage;
@@ -65,6 +67,32 @@ Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, co
   return torch::cat(codes);
 }
 
+/// What the defense costs a query beyond the bare model, in milliseconds: queries one by one, the median of
+/// each.
+double added_latency_ms(const EncodePlan& plan, const data::PreparedSet& set, const Source& source,
+                        defenses::Pipeline& pipeline, models::HashingModel& model) {
+  const torch::NoGradGuard no_grad;
+  const auto n = std::min<std::size_t>(kLatencyQueries, source.rows.size());
+  const torch::Tensor inputs = plan.crafted
+                                   ? source.crafted.slice(0, 0, static_cast<std::int64_t>(n))
+                                   : train::inputs_of(set, plan.modality, std::span(source.rows).first(n));
+  const auto median_ms = [&](const auto& encode) {
+    std::vector<double> times;
+    for (std::int64_t at = 0; at < inputs.size(0); ++at) {
+      const auto started = std::chrono::steady_clock::now();
+      static_cast<void>(encode(inputs.slice(0, at, at + 1)));
+      const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - started;
+      times.push_back(elapsed.count());
+    }
+    std::ranges::nth_element(times, times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2));
+    return times[times.size() / 2];
+  };
+  const double bare =
+      median_ms([&](const torch::Tensor& input) { return model.encode(plan.modality, input); });
+  return median_ms([&](const torch::Tensor& input) { return pipeline.encode_query(plan.modality, input); }) -
+         bare;
+}
+
 }  // namespace
 
 Result<worker::AttemptResult> run_encode(const JobRun& run) {
@@ -98,9 +126,16 @@ Result<worker::AttemptResult> run_encode(const JobRun& run) {
   const Json about = {{"bits", target.shape.code_bits}, {"n", n}, {"zeros", packed.n_zeros()}};
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                run.attempt.store.publish(std::move(draft), run.attempt.job, run.attempt.key, about));
-  return worker::AttemptResult{
+  worker::AttemptResult result{
       .rows = {reading("encoding_rate", static_cast<double>(n) / std::max(seconds, 1e-9), "rows/s", true, n)},
+      .curves = {},
       .manifest_hash = artifact.manifest_hash};
+  if (plan.part == data::Part::kQuery && run.attempt.job.entry != "none" && n > 0) {
+    result.rows.push_back(reading("added_latency",
+                                  added_latency_ms(plan, set, source, *pipeline, *target.model), "ms", false,
+                                  std::min<std::int64_t>(kLatencyQueries, n)));
+  }
+  return result;
 }
 
 }  // namespace gauntlet::run

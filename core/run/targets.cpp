@@ -66,8 +66,8 @@ Result<TargetDraw> target_draw_from(std::string_view name) {
   return fail(ErrorCode::kInvalid, "targets is '{}'; allowed: uniform, distinct, disjoint, frequent", name);
 }
 
-Result<Targets> draw_targets(const data::PreparedSet& set, std::span<const std::int64_t> rows, TargetDraw draw,
-                             std::int64_t min_items, std::uint64_t seed) {
+Result<Targets> draw_targets(const data::PreparedSet& set, std::span<const std::int64_t> rows,
+                             TargetDraw draw, std::int64_t min_items, std::uint64_t seed) {
   const std::vector<Candidate> candidates = candidates_of(set, draw, min_items);
   const auto n = static_cast<std::int64_t>(rows.size());
   Targets targets{torch::zeros({n, set.n_labels()}, torch::kUInt8), torch::zeros({n}, torch::kInt64)};
@@ -79,12 +79,13 @@ Result<Targets> draw_targets(const data::PreparedSet& set, std::span<const std::
       if (fits(candidate, own, draw)) allowed.push_back(&candidate);
     }
     if (allowed.empty()) {
-      return fail(ErrorCode::kInvalid,
-                  "no item of the retrieval set can be the target of query {}: none {}; another `targets` has some",
-                  row,
-                  draw == TargetDraw::kDisjoint
-                      ? "is without its labels"
-                      : fmt::format("has a label vector that {} training items share", min_items));
+      return fail(
+          ErrorCode::kInvalid,
+          "no item of the retrieval set can be the target of query {}: none {}; another `targets` has some",
+          row,
+          draw == TargetDraw::kDisjoint
+              ? "is without its labels"
+              : fmt::format("has a label vector that {} training items share", min_items));
     }
     RandomStream stream = RandomStream::of(seed, kTargetTag, static_cast<std::uint64_t>(row));
     const Candidate& chosen = *allowed[stream.below(static_cast<std::uint32_t>(allowed.size()))];

@@ -27,8 +27,9 @@ struct Targets {
   torch::Tensor items;   ///< [n] int64 dataset rows
 };
 
-/// One target for each query row, from a stream of (seed, row): the same for every attack, model and defense that draws in
-/// the same way. `min_items` is of kFrequent. Errors (kInvalid): a query for which the retrieval set has no such item.
+/// One target for each query row, from a stream of (seed, row): the same for every attack, model and defense
+/// that draws in the same way. `min_items` is of kFrequent. Errors (kInvalid): a query for which the
+/// retrieval set has no such item.
 [[nodiscard]] Result<Targets> draw_targets(const data::PreparedSet& set, std::span<const std::int64_t> rows,
                                            TargetDraw draw, std::int64_t min_items, std::uint64_t seed);
 

@@ -2,16 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "core/io/safetensors.hpp"
 #include "core/metrics/evaluate.hpp"
+#include "tests/support/parity_folder.hpp"
 
 namespace gauntlet::metrics {
 namespace {
-
-const std::filesystem::path kFixtures =
-    std::filesystem::path(GAUNTLET_SOURCE_DIR) / "../shared/parity/attacks";
 
 template <class T>
 std::span<const T> values_of(const io::SafeTensors& fixture, std::string_view name) {
@@ -19,8 +15,9 @@ std::span<const T> values_of(const io::SafeTensors& fixture, std::string_view na
 }
 
 void expect_recorded(const std::string& file) {
-  if (!std::filesystem::exists(kFixtures / file)) GTEST_SKIP() << "no parity fixtures beside this checkout";
-  const io::SafeTensors fixture = io::read_safetensors(kFixtures / file).value();
+  const auto read = io::read_safetensors(testing::parity_folder() / "attacks" / file);
+  ASSERT_TRUE(read) << read.error().message;
+  const io::SafeTensors& fixture = *read;
   const std::int64_t bits = fixture.at("in.query_codes").value()->shape.at(1);
   const std::int64_t n_labels = fixture.at("in.query_labels").value()->shape.at(1);
   const PackedCodes queries =
@@ -31,16 +28,23 @@ void expect_recorded(const std::string& file) {
       LabelSets::from_values(values_of<float>(fixture, "in.query_labels"), n_labels).value();
   const LabelSets labels =
       LabelSets::from_values(values_of<float>(fixture, "in.db_labels"), n_labels).value();
-  const std::vector<std::string> names = {"map@5:first_relevant/stable", "map@50:first_relevant/stable",
-                                          "map/stable"};
+  // out.map_K5 is the mean over the first 5 relevant items, out.map_all over every relevant one.
+  constexpr std::string_view kPrefix = "out.map_";
+  std::vector<std::string> recorded, names;
+  for (const auto& [key, view] : fixture.tensors) {
+    if (!key.starts_with(kPrefix)) continue;
+    recorded.push_back(key.substr(kPrefix.size()));
+    names.push_back(recorded.back() == "all" ? "map/stable"
+                                             : "map@" + recorded.back().substr(1) + ":first_relevant/stable");
+  }
+  ASSERT_GE(names.size(), 2U);
   const Result<Evaluation> evaluation = evaluate({queries, retrieval, query_labels, labels}, names, 1);
   ASSERT_TRUE(evaluation) << evaluation.error().message;
-  const std::string recorded[] = {"K5", "K50", "all"};
-  for (std::size_t metric = 0; metric < 3; ++metric) {
+  for (std::size_t metric = 0; metric < names.size(); ++metric) {
     const std::span<const double> per_query = values_of<double>(fixture, "out.ap_" + recorded[metric]);
     EXPECT_THAT(evaluation->metrics[metric].per_query,
-                testing::Pointwise(testing::DoubleNear(1e-6),
-                                   std::vector<double>(per_query.begin(), per_query.end())))
+                ::testing::Pointwise(::testing::DoubleNear(1e-6),
+                                     std::vector<double>(per_query.begin(), per_query.end())))
         << names[metric];
     EXPECT_NEAR(evaluation->metrics[metric].value,
                 values_of<double>(fixture, "out.map_" + recorded[metric])[0], 1e-6)

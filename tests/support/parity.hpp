@@ -1,13 +1,12 @@
-// Recorded cases (.safetensors) of the original implementations, and comparisons against them. They lie in tests/parity;
-// GAUNTLET_PARITY_DIR names another folder of cases, of any sizes and hyper-parameters. A missing file is a failure.
+// Recorded cases (.safetensors) of the original implementations, and comparisons against them. They lie in
+// tests/parity; GAUNTLET_PARITY_DIR names another folder of cases, of any sizes and hyper-parameters. A
+// missing file is a failure.
 #pragma once
 
 #include <gmock/gmock.h>
 #include <torch/torch.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <regex>
 #include <string>
@@ -16,14 +15,9 @@
 #include "core/base/fields.hpp"
 #include "core/io/safetensors.hpp"
 #include "core/models/weights.hpp"
+#include "tests/support/parity_folder.hpp"
 
 namespace gauntlet::testing {
-
-inline std::filesystem::path parity_folder() {
-  const char* elsewhere = std::getenv("GAUNTLET_PARITY_DIR");
-  if (elsewhere != nullptr && *elsewhere != '\0') return elsewhere;
-  return std::filesystem::path(GAUNTLET_SOURCE_DIR) / "tests" / "parity";
-}
 
 /// One recorded case. Floating tensors are handed out in the type the test runs in.
 class Fixture {
@@ -90,8 +84,8 @@ class Fixture {
     EXPECT_TRUE(value) << name_ << ": metadata '" << key << "' is '" << written << "'";
     return value ? value->get<double>() : 0;
   }
-  /// Every number in a text, in order: "lr 1e-3, betas 0.9 0.999" → 1e-3, 0.9, 0.999; "3/500" counts as one, digits that
-  /// belong to a word ("fp32") do not count.
+  /// Every number in a text, in order: "lr 1e-3, betas 0.9 0.999" → 1e-3, 0.9, 0.999; "3/500" counts as one,
+  /// digits that belong to a word ("fp32") do not count.
   [[nodiscard]] std::vector<double> numbers(const std::string& key) const {
     static const std::regex pattern(R"((^|[^A-Za-z0-9_.])(-?\d+\.?\d*(?:[eE][-+]?\d+)?)(?:/(\d+\.?\d*))?)");
     const std::string written = text(key);
@@ -149,8 +143,8 @@ inline void expect_recorded(const Fixture& fixture, const std::string& key, cons
 
 using models::state_of;
 
-/// Turns the module into the fixture's type and copies "param.<prefix><name>" into it. Every parameter and buffer of the
-/// module must be recorded, in its shape; num_batches_tracked is not recorded anywhere.
+/// Turns the module into the fixture's type and copies "param.<prefix><name>" into it. Every parameter and
+/// buffer of the module must be recorded, in its shape; num_batches_tracked is not recorded anywhere.
 inline void load_recorded(const Fixture& fixture, torch::nn::Module& module, const std::string& prefix = "") {
   const torch::NoGradGuard no_grad;
   module.to(fixture.dtype());
