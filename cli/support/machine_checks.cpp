@@ -168,14 +168,15 @@ MachineCheck check_processors() {
 
 }  // namespace
 
+std::vector<MachineCheck> check_disk(const fs::path& workdir) {
+  const Status made = make_directories(workdir);
+  if (!made) return {{"work folder", false, made.error().message, {}}};
+  return {check_file_system(workdir), check_sync(workdir)};
+}
+
 std::vector<MachineCheck> check_machine(const fs::path& workdir, const fs::path& database) {
   std::vector<MachineCheck> checks = {check_processors()};
-  if (const Status made = make_directories(workdir); made) {
-    checks.push_back(check_file_system(workdir));
-    checks.push_back(check_sync(workdir));
-  } else {
-    checks.push_back({"work folder", false, made.error().message, {}});
-  }
+  for (MachineCheck& check : check_disk(workdir)) checks.push_back(std::move(check));
   checks.push_back(check_database(database));
   checks.push_back(check_port());
   checks.push_back(check_rank_program());

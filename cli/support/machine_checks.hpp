@@ -20,4 +20,7 @@ struct MachineCheck {
 [[nodiscard]] std::vector<MachineCheck> check_machine(const std::filesystem::path& workdir,
                                                       const std::filesystem::path& database);
 
+/// The file system of the work folder and how long a small synced write takes there.
+[[nodiscard]] std::vector<MachineCheck> check_disk(const std::filesystem::path& workdir);
+
 }  // namespace gauntlet::cli

@@ -7,7 +7,6 @@
 namespace gauntlet::run {
 namespace {
 
-constexpr std::int64_t kBatch = 128;
 constexpr double kInt8Steps = 127;
 
 struct CraftPlan {
@@ -79,8 +78,8 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
   const train::Slice shard =
       train::slice_of(static_cast<std::int64_t>(plan.rows.size()), run.attempt.rank, run.attempt.world);
   std::vector<torch::Tensor> crafted;
-  for (std::int64_t begin = shard.begin; begin < shard.end; begin += kBatch) {
-    const std::int64_t end = std::min(begin + kBatch, shard.end);
+  for (std::int64_t begin = shard.begin; begin < shard.end; begin += kInputsPerBatch) {
+    const std::int64_t end = std::min(begin + kInputsPerBatch, shard.end);
     const std::span rows(plan.rows.data() + begin, static_cast<std::size_t>(end - begin));
     const torch::Tensor clean = train::inputs_of(set, plan.modality, rows);
     attacks::AttackBatch batch{.inputs = clean, .labels = train::labels_of(set, rows), .rows = rows};

@@ -8,7 +8,6 @@
 namespace gauntlet::run {
 namespace {
 
-constexpr std::int64_t kBatch = 256;
 constexpr std::size_t kLatencyQueries = 32;
 
 struct EncodePlan {
@@ -52,8 +51,8 @@ Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, co
   const train::Slice shard =
       train::slice_of(static_cast<std::int64_t>(source.rows.size()), run.attempt.rank, run.attempt.world);
   std::vector<torch::Tensor> codes;
-  for (std::int64_t begin = shard.begin; begin < shard.end; begin += kBatch) {
-    const std::int64_t end = std::min(begin + kBatch, shard.end);
+  for (std::int64_t begin = shard.begin; begin < shard.end; begin += kInputsPerBatch) {
+    const std::int64_t end = std::min(begin + kInputsPerBatch, shard.end);
     const std::span rows(source.rows.data() + begin, static_cast<std::size_t>(end - begin));
     const torch::Tensor inputs =
         plan.crafted ? source.crafted.slice(0, begin, end) : train::inputs_of(set, plan.modality, rows);

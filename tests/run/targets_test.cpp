@@ -10,13 +10,14 @@
 namespace gauntlet::run {
 namespace {
 
-/// 60 items, four labels: 20 queries, 20 for training, 20 for retrieval only. Item i has label i % 3; multiples of 5 also
-/// have label 3.
+/// 60 items, four labels: 20 queries, 20 for training, 20 for retrieval only. Item i has label i % 3;
+/// multiples of 5 also have label 3.
 data::PreparedSet labelled_set(const testing_support::TempFolder& folder) {
   constexpr std::int64_t kItems = 60;
   const std::filesystem::path path = folder / "set";
   std::filesystem::create_directories(path);
-  std::vector<std::uint8_t> images(kItems * 8 * 8 * 3, 7), text(kItems * 3, 1), labels(kItems * 4), split(kItems);
+  std::vector<std::uint8_t> images(kItems * 8 * 8 * 3, 7), text(kItems * 3, 1), labels(kItems * 4),
+      split(kItems);
   for (std::size_t item = 0; item < kItems; ++item) {
     labels[item * 4 + item % 3] = 1;
     if (item % 5 == 0) labels[item * 4 + 3] = 1;
@@ -26,7 +27,8 @@ data::PreparedSet labelled_set(const testing_support::TempFolder& folder) {
   EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "text.npy", {kItems, 3}, text));
   EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "labels.npy", {kItems, 4}, labels));
   EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "split.npy", {kItems}, split));
-  folder.write("set/dataset.json", R"({"format": 1, "name": "labelled", "label_names": ["a", "b", "c", "d"]})");
+  folder.write("set/dataset.json",
+               R"({"format": 1, "name": "labelled", "label_names": ["a", "b", "c", "d"]})");
   auto set = data::PreparedSet::open(path);
   EXPECT_TRUE(set) << (set ? "" : set.error().message);
   return std::move(*set);
@@ -73,7 +75,8 @@ TEST_F(TargetDraws, DisjointOnesShareNoLabelWithTheQuery) {
   const Targets targets = draw(TargetDraw::kDisjoint);
   for (std::int64_t query = 0; query < 20; ++query) {
     const auto own = labels_of(query), aimed = labels_of(targets.items[query].item<std::int64_t>());
-    for (std::size_t label = 0; label < 4; ++label) EXPECT_FALSE(own[label] == 1 && aimed[label] == 1) << query;
+    for (std::size_t label = 0; label < 4; ++label)
+      EXPECT_FALSE(own[label] == 1 && aimed[label] == 1) << query;
   }
 }
 
@@ -96,7 +99,8 @@ TEST_F(TargetDraws, FrequentOnesHaveEnoughTrainingItemsAndAreNotTheQuerysOwn) {
   const auto refused = draw_targets(set_, set_.rows(data::Part::kQuery), TargetDraw::kFrequent, 9, 3);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalid);
-  EXPECT_THAT(refused.error().message, ::testing::HasSubstr("has a label vector that 9 training items share"));
+  EXPECT_THAT(refused.error().message,
+              ::testing::HasSubstr("has a label vector that 9 training items share"));
 }
 
 TEST(TargetDrawNames, AreChecked) {

@@ -9,6 +9,7 @@
 #include "core/defenses/defense.hpp"
 #include "core/metrics/metric.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/run/bench_methods.hpp"
 #include "core/run/torch_runner.hpp"
 #include "worker/executor/executor.hpp"
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr char kHelp[] =
     "gauntlet-rank --catalog        write the catalog of every registered entry (schemas/catalog.json)\n"
+    "gauntlet-rank --bench-methods [--quick]  measure every method; `gauntlet bench methods` does this\n"
     "gauntlet-rank --version        print version and revision\n"
     "gauntlet-rank --fd N           run attempts told over socket N; the worker agent does this\n";
 
@@ -30,11 +32,26 @@ int write_catalog() {
   return 0;
 }
 
+int write_bench(bool quick) {
+  const auto figures =
+      gauntlet::run::bench_methods({.quick = quick, .n_threads = 1, .on_figure = [](const std::string& name) {
+                                      std::fprintf(stderr, "%s\n", name.c_str());
+                                    }});
+  if (!figures) {
+    std::fprintf(stderr, "gauntlet: %s\n", figures.error().message.c_str());
+    return 1;
+  }
+  std::printf("%s\n", figures->dump().c_str());
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const bool with_value = argc == 3 && std::strcmp(argv[1], "--fd") == 0;
   if (argc == 2 && std::strcmp(argv[1], "--catalog") == 0) return write_catalog();
+  if (argc >= 2 && argc <= 3 && std::strcmp(argv[1], "--bench-methods") == 0)
+    return write_bench(argc == 3 && std::strcmp(argv[2], "--quick") == 0);
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
     const std::string_view version = gauntlet::version();
     const std::string_view revision = gauntlet::revision();
