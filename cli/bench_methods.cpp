@@ -36,7 +36,8 @@ Result<Json> measure(const Options& options) {
   std::filesystem::remove(log, error);
   if (child.exit_code() != 0) return fail(ErrorCode::kInternal, "gauntlet-rank failed: {}", said);
   const std::size_t begin = said.rfind("\n{");
-  const Json figures = Json::parse(begin == std::string::npos ? said : said.substr(begin + 1), nullptr, false);
+  const Json figures =
+      Json::parse(begin == std::string::npos ? said : said.substr(begin + 1), nullptr, false);
   if (!figures.is_object()) return fail(ErrorCode::kInternal, "gauntlet-rank printed no figures: {}", said);
   return figures;
 }
@@ -53,9 +54,11 @@ Result<int> run(const Options& options) {
   std::string text;
   for (const auto& [name, value] : figures.items()) {
     if (name.ends_with("_ratio")) continue;
-    const auto ratio = figures.find(name.substr(0, name.size() - std::string_view("_per_s").size()) + "_ratio");
-    text += fmt::format("{:<44} {:>10.1f}{}\n", name, value.get<double>(),
-                        ratio == figures.end() ? "" : fmt::format("   {:.2f} x the plain loop", ratio->get<double>()));
+    const auto ratio =
+        figures.find(name.substr(0, name.size() - std::string_view("_per_s").size()) + "_ratio");
+    text += fmt::format(
+        "{:<44} {:>10.1f}{}\n", name, value.get<double>(),
+        ratio == figures.end() ? "" : fmt::format("   {:.2f} x the plain loop", ratio->get<double>()));
   }
   GAUNTLET_CHECK_OK(print(text));
   return 0;

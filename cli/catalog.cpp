@@ -1,9 +1,11 @@
 // gauntlet catalog: what can stand in a sweep file.
-#include "core/spec/catalog.hpp"
+#include <fmt/format.h>
+
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
 #include "core/base/text.hpp"
+#include "core/spec/catalog.hpp"
 
 namespace gauntlet::cli {
 namespace {

@@ -1,4 +1,6 @@
 // gauntlet completion: a shell's completion, written from the verbs' own declarations.
+#include <fmt/format.h>
+
 #include <map>
 #include <set>
 

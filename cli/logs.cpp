@@ -58,7 +58,7 @@ std::vector<std::pair<int, fs::path>> attempts_in(const fs::path& folder) {
 }
 
 Status print_new(std::ifstream& file) {
-  std::string block(64 * 1024, '\0');
+  std::string block(std::size_t{64} * 1024, '\0');
   while (true) {
     file.read(block.data(), static_cast<std::streamsize>(block.size()));
     const std::streamsize n_read = file.gcount();

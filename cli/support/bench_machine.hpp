@@ -7,8 +7,8 @@
 
 namespace gauntlet::cli {
 
-/// {"cpu", "cores", "features": ["avx2", …], "filesystem", "fdatasync_us": {"p50", "p99"}}; the disk's are null where the
-/// work folder cannot be written.
+/// {"cpu", "cores", "features": ["avx2", …], "filesystem", "fdatasync_us": {"p50", "p99"}}; the disk's are
+/// null where the work folder cannot be written.
 [[nodiscard]] Json bench_machine(const std::filesystem::path& workdir);
 
 }  // namespace gauntlet::cli

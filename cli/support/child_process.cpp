@@ -47,6 +47,7 @@ Result<ChildProcess> ChildProcess::start(const Options& options) {
   child.log_start_ = end > 0 ? static_cast<std::uintmax_t>(end) : 0;
   std::vector<std::string> command = options.command;
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (std::string& word : command) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   const pid_t parent = getpid();

@@ -42,7 +42,7 @@ void settle_job(State& state, const Now& now, JobId id, std::vector<Transition>&
     std::get<Queued>(settled).not_before = queued_from;
     transitions.push_back({now.wall_ms, JobQueued{id}});
   }
-  state.set_state(id, std::move(settled));
+  state.set_state(id, settled);
 }
 
 void release_dependants(State& state, const Now& now, JobId done, std::vector<Transition>& transitions) {

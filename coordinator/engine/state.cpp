@@ -121,7 +121,7 @@ void State::set_state(JobId id, JobState state) {
   Job& changed = job(id);
   count(id, changed.state, -1);
   if (const auto* lease = std::get_if<Leased>(&changed.state)) release(id, *lease);
-  changed.state = std::move(state);
+  changed.state = state;
   count(id, changed.state, +1);
   if (auto* lease = std::get_if<Leased>(&changed.state)) {
     changed.home = kNone;

@@ -22,7 +22,8 @@ struct PrecisionConfig {
 
   static void fields(auto& self, auto& visit) {
     visit("precision", self.precision,
-          {.doc = "Arithmetic of the networks this method trains: fp32; tf32 or bf16 are faster on GPUs and change the "
+          {.doc = "Arithmetic of the networks this method trains: fp32; tf32 or bf16 are faster on GPUs and "
+                  "change the "
                   "numbers. Losses and the target model are always fp32.",
            .choices = {"fp32", "tf32", "bf16"}});
   }
@@ -32,8 +33,9 @@ struct PrecisionConfig {
   }
 };
 
-/// Arithmetic of the forward passes made while it lives, on this thread and device type; the former one comes back after.
-/// Outputs made under kBf16 are bfloat16 where the last operation was a product: convert them before a loss.
+/// Arithmetic of the forward passes made while it lives, on this thread and device type; the former one comes
+/// back after. Outputs made under kBf16 are bfloat16 where the last operation was a product: convert them
+/// before a loss.
 class PrecisionScope {
  public:
   PrecisionScope(Precision precision, torch::DeviceType device);

@@ -28,6 +28,15 @@ Json settings_of(const EntryInfo& about) {
   return *complete;
 }
 
+/// The settings with every training shortened to one epoch per stage: rates are what is measured.
+Json short_settings_of(const EntryInfo& about) {
+  Json config = settings_of(about);
+  for (auto& [name, value] : config.items()) {
+    if (name.find("epochs") != std::string::npos && value.is_number_integer()) value = 1;
+  }
+  return config;
+}
+
 /// Pairs of noise in the sizes of picto_scenes.
 struct NoisePairs {
   torch::Tensor pictures, texts, labels;  ///< uint8 [n, 3, 48, 48], uint8 [n, 985], float [n, 26]
@@ -104,7 +113,8 @@ class Bench {
   template <class Setup>
   void watch(const std::string& name, Setup& setup) {
     if (options_.on_figure) options_.on_figure(name);
-    setup.on_epoch = [this, name, n = std::int64_t{0}, sum = 0.0](auto, auto, const auto&, double rate) mutable {
+    setup.on_epoch = [this, name, n = std::int64_t{0}, sum = 0.0](auto, auto, const auto&,
+                                                                  double rate) mutable {
       sum += rate;
       figures_[name + "_per_s"] = sum / static_cast<double>(++n);
     };
@@ -131,7 +141,8 @@ class Bench {
     train::seed_weights(1);
     GAUNTLET_TRY(const auto model, entry.make(config, kShape, solo_.get()));
     GAUNTLET_TRY(const auto training,
-                 entry.make_training(config, model, {.labels = pairs_.labels, .seed = 1, .communicator = solo_.get()}));
+                 entry.make_training(config, model,
+                                     {.labels = pairs_.labels, .seed = 1, .communicator = solo_.get()}));
     training->begin(1'000'000);
     const std::int64_t size = std::min(training->batch_size(), kPairs);
     const models::TrainingBatch batch{pairs_.images.slice(0, 0, size), pairs_.text.slice(0, 0, size),
@@ -143,24 +154,28 @@ class Bench {
       const double rate = add(name, kPairs, [&] {
         const torch::NoGradGuard no_grad;
         for (std::int64_t begin = 0; begin < kPairs; begin += kInputsPerBatch) {
-          static_cast<void>(model->encode(modality, pairs_.inputs(modality).slice(0, begin, begin + kInputsPerBatch)));
+          static_cast<void>(
+              model->encode(modality, pairs_.inputs(modality).slice(0, begin, begin + kInputsPerBatch)));
         }
       });
-      figures_[name + "_ratio"] = rate / rate_of(kPairs, [&] {
-                                    static_cast<void>(plain_encode(*model, modality, pairs_.inputs(modality)));
-                                  });
+      figures_[name + "_ratio"] =
+          rate / rate_of(kPairs,
+                         [&] { static_cast<void>(plain_encode(*model, modality, pairs_.inputs(modality))); });
     }
     return {};
   }
 
-  [[nodiscard]] attacks::AttackSurface surface_of(const attacks::AttackEntry& entry, Modality modality) const {
+  [[nodiscard]] attacks::AttackSurface surface_of(const attacks::AttackEntry& entry,
+                                                  Modality modality) const {
     attacks::AttackSurface surface;
     surface.modality = modality;
     surface.shape = kShape;
     surface.train_labels = pairs_.labels;
     surface.code_bits = kBits;
     if (entry.about.capabilities.black_box) return surface;
-    surface.encode = [model = model_, modality](const torch::Tensor& input) { return model->encode(modality, input); };
+    surface.encode = [model = model_, modality](const torch::Tensor& input) {
+      return model->encode(modality, input);
+    };
     surface.train_codes_image = plain_.train_codes_image;
     surface.train_codes_text = plain_.train_codes_text;
     return surface;
@@ -180,7 +195,7 @@ class Bench {
   };
 
   Status measure_attack(const attacks::AttackEntry& entry) {
-    const Json config = settings_of(entry.about);
+    const Json config = short_settings_of(entry.about);
     for (const Modality modality : modalities_of(entry.about.capabilities)) {
       const std::string what = fmt::format("{}_{}", entry.about.name, name_of(modality));
       attacks::AttackSurface surface = surface_of(entry, modality);
@@ -200,7 +215,8 @@ class Bench {
       }
       GAUNTLET_TRY(const auto attack, entry.make(config, surface, 1));
       const std::string name = "craft_" + what;
-      const double rate = add(name, kCrafted, [&] { static_cast<void>(attack->perturb(batch_of(modality))); });
+      const double rate =
+          add(name, kCrafted, [&] { static_cast<void>(attack->perturb(batch_of(modality))); });
       if (entry.about.name == "pgd") figures_[name + "_ratio"] = rate / plain_pgd_rate(config, modality);
     }
     return {};
@@ -219,8 +235,8 @@ class Bench {
     const double epsilon = config.at(image ? "epsilon_image" : "epsilon_text").get<double>();
     return rate_of(kCrafted, [&] {
       static_cast<void>(plain_pgd(plain_, modality, pairs_.inputs(modality).slice(0, 0, kCrafted),
-                                  pairs_.labels.slice(0, 0, kCrafted), config.at("steps").get<std::int64_t>(), epsilon,
-                                  epsilon * 3 / 8));
+                                  pairs_.labels.slice(0, 0, kCrafted), config.at("steps").get<std::int64_t>(),
+                                  epsilon, epsilon * 3 / 8));
     });
   }
 
@@ -233,7 +249,8 @@ class Bench {
       copy->eval();
       return copy;
     };
-    copies.own_training = [this](std::shared_ptr<models::HashingModel> copy, const models::TrainingSetup& setup) {
+    copies.own_training = [this](std::shared_ptr<models::HashingModel> copy,
+                                 const models::TrainingSetup& setup) {
       return target_entry_->make_training(settings_of(target_entry_->about), std::move(copy), setup);
     };
     return copies;
@@ -241,12 +258,15 @@ class Bench {
 
   Status measure_defense(const defenses::DefenseEntry& entry) {
     const Capabilities& can = entry.about.capabilities;
-    const Json config = settings_of(entry.about);
+    const Json config = short_settings_of(entry.about);
     defenses::Weights joint_weights;
     for (const Modality modality : modalities_of(can)) {
-      const std::string what =
-          can.joint ? std::string(entry.about.name) : fmt::format("{}_{}", entry.about.name, name_of(modality));
-      defenses::PipelineParts parts{.model = model_, .shape = kShape, .modality = modality, .weights = joint_weights,
+      const std::string what = can.joint ? std::string(entry.about.name)
+                                         : fmt::format("{}_{}", entry.about.name, name_of(modality));
+      defenses::PipelineParts parts{.model = model_,
+                                    .shape = kShape,
+                                    .modality = modality,
+                                    .weights = joint_weights,
                                     .target = copies()};
       if (entry.train != nullptr && joint_weights.empty()) {
         defenses::DefenseTraining setup = training_of(entry, modality);
@@ -264,7 +284,8 @@ class Bench {
     return {};
   }
 
-  [[nodiscard]] defenses::DefenseTraining training_of(const defenses::DefenseEntry& entry, Modality modality) const {
+  [[nodiscard]] defenses::DefenseTraining training_of(const defenses::DefenseEntry& entry,
+                                                      Modality modality) const {
     defenses::DefenseTraining setup;
     setup.modality = modality;
     setup.model = model_;

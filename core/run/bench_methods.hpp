@@ -1,5 +1,6 @@
-// `gauntlet bench methods`: how fast every registered method is, phase by phase, and how that compares with a plain loop of
-// the same mathematics. Synthetic data of the size of picto_scenes; the entries' defaults for that dataset.
+// `gauntlet bench methods`: how fast every registered method is, phase by phase, and how that compares with a
+// plain loop of the same mathematics. Synthetic data of the size of picto_scenes; the entries' defaults for
+// that dataset.
 #pragma once
 
 #include <functional>
@@ -16,8 +17,8 @@ struct MethodsBench {
   std::function<void(const std::string&)> on_figure;
 };
 
-/// {"<phase>_<method>_per_s": rows per second, …, "<phase>_<method>_ratio": that over the plain loop's, where there is one}.
-/// Errors: those of an entry that cannot be built with its own defaults.
+/// {"<phase>_<method>_per_s": rows per second, …, "<phase>_<method>_ratio": that over the plain loop's, where
+/// there is one}. Errors: those of an entry that cannot be built with its own defaults.
 [[nodiscard]] Result<Json> bench_methods(const MethodsBench& bench);
 
 }  // namespace gauntlet::run
