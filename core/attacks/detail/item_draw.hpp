@@ -1,0 +1,15 @@
+// Drawing some of many items.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+#include "core/base/random.hpp"
+
+namespace gauntlet::attacks {
+
+/// n of the items [m] int64 without repetition, each equally likely; all of them where m < n.
+[[nodiscard]] torch::Tensor drawn_items(const torch::Tensor& items, std::int64_t n, RandomStream stream);
+
+}  // namespace gauntlet::attacks
