@@ -86,14 +86,20 @@ SpectralConv2dImpl::SpectralConv2dImpl(std::int64_t in, std::int64_t out, std::i
 void SpectralConv2dImpl::power_step() {
   const torch::NoGradGuard no_grad;
   const auto matrix = weight.flatten(1);
-  v.copy_(unit(torch::mv(matrix.t(), u)));
-  u.copy_(unit(torch::mv(matrix, v)));
+  const auto right = unit(torch::mv(matrix.t(), u)), left = unit(torch::mv(matrix, right));
+  if (power_step_in_eval_) {
+    v.set_data(right);  // graphs of earlier forwards follow, see the header
+    u.set_data(left);
+  } else {
+    v.copy_(right);
+    u.copy_(left);
+  }
 }
 
 Tensor SpectralConv2dImpl::forward(const Tensor& input) {
   if (is_training() || power_step_in_eval_) power_step();
-  // Copies: the graph keeps them while later forwards move the buffers on.
-  const auto sigma = torch::dot(u.clone(), torch::mv(weight.flatten(1), v.clone()));
+  const auto kept = [this](const Tensor& vector) { return power_step_in_eval_ ? vector : vector.clone(); };
+  const auto sigma = torch::dot(kept(u), torch::mv(weight.flatten(1), kept(v)));
   return torch::conv2d(input, weight / sigma, bias, stride_, padding_);
 }
 

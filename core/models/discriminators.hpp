@@ -11,7 +11,8 @@ namespace gauntlet::models {
 /// Convolution with a spectrally normalised weight W/σ. Buffers u [O] and v [I·k·k] follow the largest
 /// singular value: one power step per forward in train mode, v ← norm(Wᵀu), u ← norm(Wv), without gradient;
 /// in eval mode only if `power_step_in_eval` (the released TA-DCH and EQB2A). σ = uᵀWv carries a gradient to
-/// W. Parameters are the raw `weight` and `bias`.
+/// W: that of its own u and v or, with `power_step_in_eval`, of those in the buffers when backward runs,
+/// which differ after several forwards (as released). Parameters are the raw `weight` and `bias`.
 class SpectralConv2dImpl : public torch::nn::Module {
  public:
   SpectralConv2dImpl(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
