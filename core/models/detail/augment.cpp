@@ -67,4 +67,13 @@ torch::Tensor augmented(const torch::Tensor& images, const torch::Tensor& rows,
   return moved;
 }
 
+TrainingBatch augmented(const TrainingBatch& batch, const Augmentation& augmentation, std::uint64_t seed,
+                        std::int64_t step) {
+  TrainingBatch seen = batch;
+  if (batch.images.dim() == 4 && (augmentation.flip || augmentation.max_shift > 0)) {
+    seen.images = augmented(batch.images, batch.rows, augmentation, seed, step);
+  }
+  return seen;
+}
+
 }  // namespace gauntlet::models

@@ -11,6 +11,10 @@
 #include <string>
 
 #include "core/models/backbone.hpp"
+#include "core/models/detail/augment.hpp"
+#include "core/models/detail/layers.hpp"
+#include "core/models/detail/objectives.hpp"
+#include "core/models/detail/recipe.hpp"
 #include "core/models/hashing_model.hpp"
 
 namespace gauntlet::models {
@@ -25,15 +29,13 @@ struct CpahConfig {
   double weight_decay = 5e-4;
   double d_lr = 1e-4;
   double d_weight_decay = 1e-4;
-  std::string schedule = "step";
-  std::int64_t warmup_steps = 0;
+  RateConfig rate;
   double alpha = 0.1;
   double beta = 1;
   double adversarial_weight = 100;
   double penalty_weight = 10;
   std::string consistency = "recommended";
-  bool augment_flip = false;
-  double augment_shift = 0;
+  Augmentation augmentation;
 
   static void fields(auto& self, auto& visit) {
     BackboneConfig::fields(self.backbone, visit);
@@ -54,12 +56,11 @@ struct CpahConfig {
         {.doc = "Learning rate of the feature discriminator (Adam, betas 0.5 and 0.9).", .min = 0, .max = 1});
     visit("d_weight_decay", self.d_weight_decay,
           {.doc = "L2 added to the discriminator's gradients.", .min = 0, .max = 1});
-    visit("schedule", self.schedule,
-          {.doc = "Learning rate over time: step (x 0.2 after every 30 epochs, at least 1e-6) or poly (x (1 "
-                  "- step/steps)^0.9).",
-           .choices = {"step", "poly"}});
-    visit("warmup_steps", self.warmup_steps,
-          {.doc = "Steps over which the learning rate rises linearly to its value.", .min = 0, .max = 1e9});
+    RateConfig::fields(
+        self.rate, visit,
+        "Learning rate over time: step (x 0.2 after every 30 epochs, at least 1e-6) or poly (x (1 "
+        "- step/steps)^0.9).",
+        {"step", "poly"});
     visit("alpha", self.alpha,
           {.doc = "Weight of the consistency and label classification losses.", .min = 0, .max = 1e6});
     visit("beta", self.beta, {.doc = "Weight of the quantisation loss.", .min = 0, .max = 1e6});
@@ -72,42 +73,9 @@ struct CpahConfig {
                   "on the raw "
                   "features, which leaves that classifier untrained (released).",
            .choices = {"recommended", "released"}});
-    visit("augment_flip", self.augment_flip, {.doc = "Mirror training pictures with probability 1/2."});
-    visit(
-        "augment_shift", self.augment_shift,
-        {.doc = "Largest random shift of training pictures, as a share of the side.", .min = 0, .max = 0.5});
+    Augmentation::fields(self.augmentation, visit);
   }
 };
-
-/// One linear layer under the name "fc".
-class HeadImpl : public torch::nn::Module {
- public:
-  HeadImpl(std::int64_t from, std::int64_t to);
-  torch::Tensor forward(const torch::Tensor& input) { return fc(input); }
-  torch::nn::Linear fc;
-};
-TORCH_MODULE(Head);
-
-/// Linear ReLU Linear under the names "fc1", "fc2".
-class TwoLayerImpl : public torch::nn::Module {
- public:
-  TwoLayerImpl(std::int64_t from, std::int64_t hidden, std::int64_t to);
-  torch::Tensor forward(const torch::Tensor& input) { return fc2(torch::relu(fc1(input))); }
-  torch::nn::Linear fc1, fc2;
-};
-TORCH_MODULE(TwoLayer);
-
-/// Two times Linear, batch normalisation, ReLU.
-class ModalityMlpImpl : public torch::nn::Module {
- public:
-  ModalityMlpImpl(std::int64_t from, std::int64_t hidden, collective::Communicator* communicator);
-  torch::Tensor forward(const torch::Tensor& input);
-
- private:
-  torch::nn::Linear fc1_, fc2_;
-  collective::SyncBatchNorm bn1_, bn2_;
-};
-TORCH_MODULE(ModalityMlp);
 
 /// What one modality gives for a batch.
 struct CpahParts {
@@ -144,17 +112,11 @@ class CpahNet final : public HashingModel {
 class CpahCriticsImpl : public torch::nn::Module {
  public:
   CpahCriticsImpl(std::int64_t hidden, std::int64_t n_labels);
-  TwoLayer D;    ///< feature discriminator: [B, d] → [B, 1] logit; images are real, texts fake
-  TwoLayer Cns;  ///< consistency classifier: [B, d] → [B, 3] logits: image-private, common, text-private
+  Perceptron D;    ///< feature discriminator: [B, d] → [B, 1] logit; images are real, texts fake
+  Perceptron Cns;  ///< consistency classifier: [B, d] → [B, 3] logits: image-private, common, text-private
   Head cls_v, cls_t;  ///< label classifiers: [B, d] → [B, C] logits
 };
 TORCH_MODULE(CpahCritics);
-
-/// Terms of Eq. 5, scalars.
-struct CriticLoss {
-  torch::Tensor real, fake, penalty;  ///< penalty with its weight
-  [[nodiscard]] torch::Tensor total() const { return real + fake + penalty; }
-};
 
 /// Terms of Eqs. 6, 7, 8, 10, 11 without weights, and L_G; scalars.
 struct GeneratorLoss {
@@ -175,7 +137,7 @@ class CpahTraining final : public ModelTraining {
 
   [[nodiscard]] std::int64_t n_epochs() const override { return config_.epochs; }
   [[nodiscard]] std::int64_t batch_size() const override { return config_.batch_size; }
-  void begin(std::int64_t n_steps) override { n_steps_ = n_steps; }
+  void begin(std::int64_t n_steps) override { clock_.n_steps = n_steps; }
   Losses step(const TrainingBatch& batch) override;
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   /// B = sign(H^v + H^t); rows no batch has visited yet keep their random code.
@@ -196,19 +158,16 @@ class CpahTraining final : public ModelTraining {
   torch::Tensor codes;                        ///< B [N, K] ±1
 
  private:
-  [[nodiscard]] TrainingBatch prepared(const TrainingBatch& batch) const;
-  [[nodiscard]] torch::Tensor draw_mix(const torch::Tensor& rows) const;
+  /// Forward pass of the augmented batch and D's step.
+  [[nodiscard]] std::pair<CpahForward, CriticLoss> forward_and_critic_step(const TrainingBatch& batch);
   [[nodiscard]] torch::Tensor consistency_loss(const CpahForward& pass);
-  [[nodiscard]] double learning_rate() const;
 
   CpahConfig config_;
   std::shared_ptr<CpahNet> net_;
   TrainingSetup setup_;
-  std::unique_ptr<torch::optim::Adam> generator_optimiser_, critic_optimiser_;
+  std::unique_ptr<torch::optim::Optimizer> generator_optimiser_, critic_optimiser_;
   std::unique_ptr<collective::GradientReducer> generator_reducer_, critic_reducer_;
-  std::int64_t n_steps_ = 0;
-  std::int64_t step_ = 0;
-  std::int64_t epoch_ = 0;
+  TrainingClock clock_;
 };
 
 }  // namespace gauntlet::models

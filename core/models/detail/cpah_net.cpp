@@ -1,30 +1,13 @@
 #include "core/models/detail/cpah.hpp"
 
 namespace gauntlet::models {
-HeadImpl::HeadImpl(std::int64_t from, std::int64_t to)
-    : fc(register_module("fc", torch::nn::Linear(from, to))) {}
-
-TwoLayerImpl::TwoLayerImpl(std::int64_t from, std::int64_t hidden, std::int64_t to)
-    : fc1(register_module("fc1", torch::nn::Linear(from, hidden))),
-      fc2(register_module("fc2", torch::nn::Linear(hidden, to))) {}
-
-ModalityMlpImpl::ModalityMlpImpl(std::int64_t from, std::int64_t hidden,
-                                 collective::Communicator* communicator)
-    : fc1_(register_module("fc1", torch::nn::Linear(from, hidden))),
-      fc2_(register_module("fc2", torch::nn::Linear(hidden, hidden))),
-      bn1_(register_module("bn1", collective::SyncBatchNorm(hidden, communicator))),
-      bn2_(register_module("bn2", collective::SyncBatchNorm(hidden, communicator))) {}
-
-torch::Tensor ModalityMlpImpl::forward(const torch::Tensor& input) {
-  return torch::relu(bn2_(fc2_(torch::relu(bn1_(fc1_(input))))));
-}
 
 CpahNet::CpahNet(const CpahConfig& config, const ModelShape& shape, std::shared_ptr<Backbone> trunk,
                  collective::Communicator* communicator)
     : masked_codes_(config.masked_codes),
       trunk_(std::move(trunk)),
-      image_mlp_(trunk_->n_features(), config.hidden, communicator),
-      text_mlp_(shape.text_dim, config.hidden, communicator),
+      image_mlp_(std::vector{trunk_->n_features(), config.hidden, config.hidden}, communicator),
+      text_mlp_(std::vector{shape.text_dim, config.hidden, config.hidden}, communicator),
       mask_v_(config.hidden, config.hidden),
       mask_t_(config.hidden, config.hidden),
       hash_v_(config.hidden, shape.code_bits),
@@ -70,8 +53,8 @@ torch::Tensor CpahNet::hash(Modality modality, const torch::Tensor& features, bo
 }
 
 CpahCriticsImpl::CpahCriticsImpl(std::int64_t hidden, std::int64_t n_labels)
-    : D(register_module("D", TwoLayer(hidden, hidden / 8, 1))),
-      Cns(register_module("Cns", TwoLayer(hidden, hidden / 8, 3))),
+    : D(register_module("D", Perceptron(std::vector<std::int64_t>{hidden, hidden / 8, 1}))),
+      Cns(register_module("Cns", Perceptron(std::vector<std::int64_t>{hidden, hidden / 8, 3}))),
       cls_v(register_module("cls_v", Head(hidden, n_labels))),
       cls_t(register_module("cls_t", Head(hidden, n_labels))) {}
 

@@ -18,4 +18,21 @@ torch::Tensor gradient_penalty(const std::function<torch::Tensor(const torch::Te
   return (gradient.norm(2, 1) - 1).square().mean();
 }
 
+CriticLoss critic_loss(const Critic& critic, const torch::Tensor& real, const torch::Tensor& fake,
+                       const torch::Tensor& mix, double penalty_weight) {
+  const torch::Tensor real_input = real.detach();
+  const torch::Tensor fake_input = fake.detach();
+  return {log1p_exp(-critic(real_input)).mean(), log1p_exp(critic(fake_input)).mean(),
+          penalty_weight * gradient_penalty(critic, real_input, fake_input, mix)};
+}
+
+torch::Tensor quantisation_loss(const torch::Tensor& codes, const torch::Tensor& image,
+                                const torch::Tensor& text) {
+  return (codes - image).square().sum() + (codes - text).square().sum();
+}
+
+torch::Tensor signs(const torch::Tensor& x) {
+  return torch::where(x > 0, torch::ones_like(x), -torch::ones_like(x));
+}
+
 }  // namespace gauntlet::models

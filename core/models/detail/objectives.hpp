@@ -21,4 +21,25 @@ namespace gauntlet::models {
                                              const torch::Tensor& real, const torch::Tensor& fake,
                                              const torch::Tensor& mix);
 
+using Critic = std::function<torch::Tensor(const torch::Tensor&)>;
+
+/// Terms of a discriminator's loss, scalars; the penalty comes with its weight.
+struct CriticLoss {
+  torch::Tensor real, fake, penalty;
+  [[nodiscard]] torch::Tensor total() const { return real + fake + penalty; }
+};
+
+/// mean log1p_exp(-D(real)) + mean log1p_exp(D(fake)) + penalty_weight gradient_penalty, of logits; real,
+/// fake, mix [B, d], the first two detached here.
+[[nodiscard]] CriticLoss critic_loss(const Critic& critic, const torch::Tensor& real,
+                                     const torch::Tensor& fake, const torch::Tensor& mix,
+                                     double penalty_weight);
+
+/// sum_i ||b_i - h_i^v||^2 + ||b_i - h_i^t||^2 of codes b and relaxed codes h, all [B, K].
+[[nodiscard]] torch::Tensor quantisation_loss(const torch::Tensor& codes, const torch::Tensor& image,
+                                              const torch::Tensor& text);
+
+/// +1 where x > 0, -1 elsewhere.
+[[nodiscard]] torch::Tensor signs(const torch::Tensor& x);
+
 }  // namespace gauntlet::models
