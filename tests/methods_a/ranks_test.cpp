@@ -196,9 +196,8 @@ TEST(Ranks, AverageGradientsAndSkipParametersNoRankUsed) {
   }
 }
 
-/// Losses of 20 steps with global batches of 7 pairs, in double, and the weights after them.
-NamedTensors trained(Communicator& communicator) {
-  const models::ModelEntry& entry = *models::model_registry().find("cpah").value();
+/// Losses of 20 steps with global batches of 7 pairs, in double, and the codes after them.
+NamedTensors trained(const models::ModelEntry& entry, Communicator& communicator) {
   const models::TrainingBatch pairs = in_double(toy_pairs(21, 4));
   const auto model = toy_model(entry, 100 + static_cast<std::uint64_t>(communicator.rank()), &communicator);
   model->to(torch::kFloat64);
@@ -218,10 +217,13 @@ NamedTensors trained(Communicator& communicator) {
   return results;
 }
 
-TEST(Ranks, TrainCpahToTheSameLosses) {
-  const NamedTensors alone = on_ranks(1, trained).front();
+class RanksOfModel : public ::testing::TestWithParam<const models::ModelEntry*> {};
+
+TEST_P(RanksOfModel, TrainToTheSameLosses) {
+  const Body body = [](Communicator& communicator) { return trained(*GetParam(), communicator); };
+  const NamedTensors alone = on_ranks(1, body).front();
   EXPECT_LT(alone.at("19.total").item<double>(), alone.at("00.total").item<double>());
-  for (NamedTensors rank : on_ranks(2, trained)) {
+  for (NamedTensors rank : on_ranks(2, body)) {
     // Biases before a normalisation drift on rounding alone; running means follow them, so eval codes agree
     // less closely.
     EXPECT_LE((rank.at("codes.text") - alone.at("codes.text")).abs().max().item<double>(), 1e-2);
@@ -229,6 +231,11 @@ TEST(Ranks, TrainCpahToTheSameLosses) {
     expect_close(rank, alone, 1e-8);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Registry, RanksOfModel,
+                         ::testing::ValuesIn(models::model_registry().entries().begin(),
+                                             models::model_registry().entries().end()),
+                         [](const auto& tested) { return std::string(tested.param->about.name); });
 
 NamedTensors attacked(Communicator& communicator) {
   const auto model = toy_model(*models::model_registry().find("cpah").value(), 1, &communicator);

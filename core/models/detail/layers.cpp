@@ -13,16 +13,20 @@ PerceptronImpl::PerceptronImpl(const std::vector<std::int64_t>& widths) {
   }
 }
 
-torch::Tensor PerceptronImpl::forward(torch::Tensor input) {
-  for (std::size_t i = 0; i + 1 < layers_.size(); ++i) input = torch::relu(layers_[i](input));
+torch::Tensor PerceptronImpl::forward(torch::Tensor input, const RowDraws* draws, double dropout,
+                                      std::uint64_t tag) {
+  for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
+    input = dropped(torch::relu(layers_[i](input)), dropout, draws, tag++);
+  }
   return layers_.back()(input);
 }
 
 ModalityMlpImpl::ModalityMlpImpl(const std::vector<std::int64_t>& widths,
                                  collective::Communicator* communicator) {
   for (std::size_t i = 1; i < widths.size(); ++i) {
-    layers_.push_back({register_module(fmt::format("fc{}", i), torch::nn::Linear(widths[i - 1], widths[i])),
-                       register_module(fmt::format("bn{}", i), collective::SyncBatchNorm(widths[i], communicator))});
+    layers_.push_back(
+        {register_module(fmt::format("fc{}", i), torch::nn::Linear(widths[i - 1], widths[i])),
+         register_module(fmt::format("bn{}", i), collective::SyncBatchNorm(widths[i], communicator))});
   }
 }
 

@@ -25,7 +25,10 @@ class PerceptronImpl : public torch::nn::Module {
  public:
   /// Widths from the input to the output, at least two.
   explicit PerceptronImpl(const std::vector<std::int64_t>& widths);
-  torch::Tensor forward(torch::Tensor input);
+  /// [B, from] → [B, to]. With draws, each ReLU's outputs are dropped with probability `dropout`; layer i
+  /// draws from purpose tag + i.
+  torch::Tensor forward(torch::Tensor input, const RowDraws* draws = nullptr, double dropout = 0,
+                        std::uint64_t tag = 0);
 
  private:
   std::vector<torch::nn::Linear> layers_;
@@ -37,8 +40,7 @@ class ModalityMlpImpl : public torch::nn::Module {
  public:
   /// Widths from the input to the feature, at least two.
   ModalityMlpImpl(const std::vector<std::int64_t>& widths, collective::Communicator* communicator);
-  /// [B, from] → [B, to], at least 0. With draws, each ReLU's outputs are dropped with probability `dropout`; layer i
-  /// draws from purpose tag + i.
+  /// [B, from] → [B, to], at least 0; dropout as a Perceptron's.
   torch::Tensor forward(torch::Tensor input, const RowDraws* draws = nullptr, double dropout = 0,
                         std::uint64_t tag = 0);
 

@@ -1,6 +1,11 @@
 #include "core/models/detail/objectives.hpp"
 
 namespace gauntlet::models {
+namespace {
+
+constexpr double kLeastNorm = 1e-12;
+
+}  // namespace
 
 torch::Tensor log1p_exp(const torch::Tensor& x) { return -torch::log_sigmoid(-x); }
 
@@ -30,6 +35,8 @@ torch::Tensor quantisation_loss(const torch::Tensor& codes, const torch::Tensor&
                                 const torch::Tensor& text) {
   return (codes - image).square().sum() + (codes - text).square().sum();
 }
+
+torch::Tensor unit_rows(const torch::Tensor& x) { return x / x.norm(2, 1, true).clamp_min(kLeastNorm); }
 
 torch::Tensor signs(const torch::Tensor& x) {
   return torch::where(x > 0, torch::ones_like(x), -torch::ones_like(x));

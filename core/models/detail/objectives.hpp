@@ -39,6 +39,9 @@ struct CriticLoss {
 [[nodiscard]] torch::Tensor quantisation_loss(const torch::Tensor& codes, const torch::Tensor& image,
                                               const torch::Tensor& text);
 
+/// Rows of length 1: x [B, d] with no row of zeros.
+[[nodiscard]] torch::Tensor unit_rows(const torch::Tensor& x);
+
 /// +1 where x > 0, -1 elsewhere.
 [[nodiscard]] torch::Tensor signs(const torch::Tensor& x);
 

@@ -1,0 +1,247 @@
+// DADH in parts: options, networks, terms, training steps. Bai et al., "Deep Adversarial Discrete Hashing for
+// Cross-Modal Retrieval", ICMR 2020; constants and step order follow the authors' code
+// Zjut-MultimediaPlus/DADH. Symbols: v image, t text; B batch, F feature width, K code bits, C labels, N
+// training pairs.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/models/backbone.hpp"
+#include "core/models/detail/augment.hpp"
+#include "core/models/detail/layers.hpp"
+#include "core/models/detail/objectives.hpp"
+#include "core/models/detail/recipe.hpp"
+#include "core/models/hashing_model.hpp"
+
+namespace gauntlet::models {
+
+struct DadhConfig {
+  BackboneConfig backbone;
+  std::int64_t hidden = 8192;
+  std::int64_t hidden_2 = 4096;
+  std::int64_t feature_width = 2048;
+  std::int64_t code_critic_hidden = 512;
+  double dropout = 0;
+  std::int64_t epochs = 300;
+  std::int64_t batch_size = 128;
+  double lr = 5e-5;
+  double weight_decay = 5e-4;
+  double d_lr = 5e-5;
+  double d_weight_decay = 1e-4;
+  RateConfig rate;
+  double alpha = 10;
+  double beta = 1.1;
+  double gamma = 1;
+  double margin = 0.4;
+  double triplet_factor = 12.1;
+  double penalty_weight = 10;
+  double code_ridge = 1;
+  double code_weight = 1e-5;
+  Augmentation augmentation;
+
+  static void fields(auto& self, auto& visit) {
+    BackboneConfig::fields(self.backbone, visit);
+    network_fields(self, visit);
+    recipe_fields(self, visit);
+    loss_fields(self, visit);
+    Augmentation::fields(self.augmentation, visit);
+  }
+
+ private:
+  static void network_fields(auto& self, auto& visit) {
+    visit("hidden", self.hidden,
+          {.doc = "Width of the modality networks' first layer.", .min = 8, .max = 65536});
+    visit("hidden_2", self.hidden_2,
+          {.doc = "Width of the modality networks' second layer.", .min = 8, .max = 65536});
+    visit(
+        "feature_width", self.feature_width,
+        {.doc = "Width F of the features, the modality networks' third layer; the feature discriminator has "
+                "F/2 and F/4 hidden units.",
+         .min = 8,
+         .max = 65536});
+    visit("code_critic_hidden", self.code_critic_hidden,
+          {.doc = "Hidden units of the code discriminator.", .min = 1, .max = 65536});
+    visit("dropout", self.dropout,
+          {.doc = "Share of each hidden layer's outputs dropped in training; the authors' code has 0.5 on "
+                  "NUS-WIDE and 0 elsewhere.",
+           .min = 0,
+           .max = 0.95});
+  }
+
+  static void recipe_fields(auto& self, auto& visit) {
+    visit("epochs", self.epochs, {.doc = "Passes over the training set.", .min = 1, .max = 100000});
+    visit("batch_size", self.batch_size,
+          {.doc = "Training pairs of the global batch; the triplet loss grows with its cube.",
+           .min = 2,
+           .max = 4096});
+    visit("lr", self.lr,
+          {.doc = "Learning rate of everything but the discriminators (Adam); 1e-5 on NUS-WIDE.",
+           .min = 0,
+           .max = 1});
+    visit("weight_decay", self.weight_decay, {.doc = "L2 added to its gradients.", .min = 0, .max = 1});
+    visit("d_lr", self.d_lr,
+          {.doc = "Learning rate of both discriminators (Adam, betas 0.5 and 0.9).", .min = 0, .max = 1});
+    visit("d_weight_decay", self.d_weight_decay,
+          {.doc = "L2 added to the discriminators' gradients.", .min = 0, .max = 1});
+    RateConfig::fields(
+        self.rate, visit,
+        "Learning rate over time: step (x 0.8 after epochs 1, 101, 201, …, at least 1e-6) or poly "
+        "(x (1 - step/steps)^0.9).",
+        {"step", "poly"});
+  }
+
+  static void loss_fields(auto& self, auto& visit) {
+    visit("alpha", self.alpha, {.doc = "Weight of the triplet loss.", .min = 0, .max = 1e6});
+    visit("beta", self.beta,
+          {.doc = "Weight of the quantisation loss; the authors' final code has 1.1, that of 2020 had 1.",
+           .min = 0,
+           .max = 1e6});
+    visit("gamma", self.gamma,
+          {.doc = "Weight of the adversarial losses, in the discriminators too.", .min = 0, .max = 1e6});
+    visit("margin", self.margin,
+          {.doc = "Margin of the triplet loss, a cosine distance.", .min = 0, .max = 2});
+    visit("triplet_factor", self.triplet_factor,
+          {.doc = "Factor c of the triplet loss; the authors' final code has 12.1, that of 2020 had 1.",
+           .min = 0,
+           .max = 1e6});
+    visit("penalty_weight", self.penalty_weight,
+          {.doc = "Weight of the discriminators' gradient penalties.", .min = 0, .max = 1e6});
+    visit("code_ridge", self.code_ridge,
+          {.doc = "Ridge lambda of the regression from labels to codes.", .min = 1e-9, .max = 1e6});
+    visit("code_weight", self.code_weight,
+          {.doc = "Weight mu of the networks' outputs in the code update; at 1e-5 they only break ties.",
+           .min = 0,
+           .max = 1e6});
+  }
+};
+
+/// The part that encodes; saved as the model.
+class DadhNet final : public HashingModel {
+ public:
+  DadhNet(const DadhConfig& config, const ModelShape& shape, std::shared_ptr<Backbone> trunk,
+          collective::Communicator* communicator);
+  torch::Tensor encode_image(const torch::Tensor& images) override;
+  torch::Tensor encode_text(const torch::Tensor& text) override;
+  [[nodiscard]] std::vector<torch::Tensor> backbone_parameters() override { return trunk_->parameters(); }
+  /// [B, F], the output of the modality's network; draws (of the purposes tag, tag + 1, tag + 2) switch
+  /// dropout on.
+  [[nodiscard]] torch::Tensor features(Modality modality, const torch::Tensor& input,
+                                       const RowDraws* draws = nullptr, std::uint64_t tag = 0);
+  /// [B, F] → [B, K] in (-1,1).
+  [[nodiscard]] torch::Tensor hash(Modality modality, const torch::Tensor& features);
+  [[nodiscard]] std::int64_t code_bits() const { return code_bits_; }
+
+ private:
+  double dropout_;
+  std::int64_t code_bits_;
+  std::shared_ptr<Backbone> trunk_;
+  ModalityMlp image_mlp_, text_mlp_;
+  Head hash_v_, hash_t_;
+};
+
+/// The discriminators, [B, F] and [B, K] → [B, 1] logits; images are real, texts fake. Weights from He's
+/// normal distribution, biases zero.
+class DadhCriticsImpl : public torch::nn::Module {
+ public:
+  DadhCriticsImpl(const DadhConfig& config, std::int64_t code_bits);
+  Perceptron D_f, D_h;
+};
+TORCH_MODULE(DadhCritics);
+
+/// max(0, 1 - cos(a_i, g_j)): anchors a, targets g [B, K] → [B, B].
+[[nodiscard]] torch::Tensor cosine_distances(const torch::Tensor& anchors, const torch::Tensor& targets);
+
+/// What the labels of a batch say about its pairs; all of the labels' type.
+struct LabelOverlap {
+  explicit LabelOverlap(const torch::Tensor& labels);  ///< [B, C] 0/1, no row of zeros
+  torch::Tensor shared;                                ///< r [B, B], labels in common
+  torch::Tensor similar;                               ///< S [B, B] 0/1
+  torch::Tensor ideal;  ///< Z [B], discounted gain of the row's best order, sum_j (2^r(j) - 1) / log2(1 + j)
+  torch::Tensor weights;  ///< w [B, B] = (2^r - 1) / Z; 0 where nothing is shared
+};
+
+/// T(a→g) without its factor c: sum over i, similar j and dissimilar l of w_ij max(0, d_ij - d_il + margin).
+[[nodiscard]] torch::Tensor weighted_triplets(const torch::Tensor& anchors, const torch::Tensor& targets,
+                                              const LabelOverlap& overlap, double margin);
+
+/// The discrete code update: with training labels L [N, C] and codes B [N, K],
+///   P = (L'L + ridge I)^-1 L'B,   B ← sign(L P + 1/2 weight (H^v + H^t)).
+struct CodeUpdate {
+  torch::Tensor projection;  ///< P [C, K]
+  torch::Tensor relaxed;     ///< [N, K], what the sign is taken of
+  torch::Tensor codes;       ///< [N, K] ±1
+};
+[[nodiscard]] CodeUpdate update_codes(const torch::Tensor& labels, const torch::Tensor& codes,
+                                      const torch::Tensor& image, const torch::Tensor& text, double ridge,
+                                      double weight);
+
+/// A forward pass over the global batch; the same on every rank.
+struct DadhForward {
+  torch::Tensor feature_v, feature_t;  ///< f [B, F]
+  torch::Tensor code_v, code_t;        ///< h [B, K]
+  torch::Tensor second_code_t;         ///< of a second text pass, with a gradient to the hash layer only
+  torch::Tensor labels;                ///< [B, C]
+  torch::Tensor rows;                  ///< [B] int64
+};
+
+/// Terms of L_G, scalars: the triplet terms with their factor c, the others without weights.
+struct DadhLoss {
+  torch::Tensor image_to_text, text_to_image, quantisation, feature_adversarial, code_adversarial, total;
+};
+
+/// The losses of both discriminators.
+struct DadhCriticLosses {
+  CriticLoss feature, code;
+};
+
+class DadhTraining final : public ModelTraining {
+ public:
+  /// Draws the discriminators' weights from torch's default generator.
+  DadhTraining(const DadhConfig& config, std::shared_ptr<DadhNet> net, const TrainingSetup& setup);
+
+  [[nodiscard]] std::int64_t n_epochs() const override { return config_.epochs; }
+  [[nodiscard]] std::int64_t batch_size() const override { return config_.batch_size; }
+  void begin(std::int64_t n_steps) override { clock_.n_steps = n_steps; }
+  Losses step(const TrainingBatch& batch) override;
+  [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
+  /// The discrete code update, from the relaxed codes of the epoch.
+  void end_epoch() override;
+
+  // The parts of a step, in their order.
+  [[nodiscard]] DadhForward forward(const TrainingBatch& batch);
+  /// One step of D_f, mix [B, F], and of D_h, mix [B, K]; the mixes in [0,1] place the penalties' points.
+  CriticLoss feature_critic_step(const DadhForward& pass, const torch::Tensor& mix);
+  CriticLoss code_critic_step(const DadhForward& pass, const torch::Tensor& mix);
+  /// One step of everything else, with the discriminators as they are now.
+  DadhLoss generator_step(const DadhForward& pass);
+
+  [[nodiscard]] CriticLoss feature_critic_loss(const DadhForward& pass, const torch::Tensor& mix);
+  [[nodiscard]] CriticLoss code_critic_loss(const DadhForward& pass, const torch::Tensor& mix);
+  [[nodiscard]] DadhLoss generator_loss(const DadhForward& pass);
+
+  DadhCritics critics;
+  torch::Tensor relaxed_image, relaxed_text;  ///< H^v, H^t [N, K]: last relaxed codes of every training pair
+  torch::Tensor codes;                        ///< B [N, K] ±1
+
+ private:
+  struct Learner {
+    std::unique_ptr<torch::optim::Optimizer> optimiser;
+    std::unique_ptr<collective::GradientReducer> reducer;
+    void step(const torch::Tensor& loss);
+  };
+  [[nodiscard]] Learner critic_learner(const Perceptron& critic) const;
+  [[nodiscard]] CriticLoss weighted(CriticLoss loss) const;
+  [[nodiscard]] std::pair<DadhForward, DadhCriticLosses> forward_and_critic_steps(const TrainingBatch& batch);
+
+  DadhConfig config_;
+  std::shared_ptr<DadhNet> net_;
+  TrainingSetup setup_;
+  Learner generator_, feature_critic_, code_critic_;
+  TrainingClock clock_;
+};
+
+}  // namespace gauntlet::models

@@ -1,0 +1,160 @@
+#include "core/models/detail/dadh.hpp"
+#include "core/models/weights.hpp"
+
+namespace gauntlet::models {
+namespace {
+
+// Purposes of random draws. Dropout takes one more number per layer.
+constexpr std::uint64_t kFeatureMixTag = 0x4D495846;  // "MIXF"
+constexpr std::uint64_t kCodeMixTag = 0x4D495848;     // "MIXH"
+constexpr std::uint64_t kImageDropTag = 0x44564900;   // "DVI"
+constexpr std::uint64_t kTextDropTag = 0x44545800;    // "DTX"
+constexpr std::uint64_t kSecondDropTag = 0x44325400;  // "D2T"
+constexpr RateDrops kDrops{.first = 1, .every = 100, .factor = 0.8};
+
+}  // namespace
+
+DadhTraining::DadhTraining(const DadhConfig& config, std::shared_ptr<DadhNet> net, const TrainingSetup& setup)
+    : critics(config, net->code_bits()), config_(config), net_(std::move(net)), setup_(setup) {
+  const torch::Dtype dtype = net_->parameters().front().scalar_type();
+  critics->to(dtype);
+  setup_.labels = setup.labels.to(dtype);
+  share_weights(*net_, *setup_.communicator);
+  share_weights(*critics, *setup_.communicator);
+
+  relaxed_image = torch::zeros({setup_.labels.size(0), net_->code_bits()}, dtype);
+  relaxed_text = torch::zeros_like(relaxed_image);
+  codes = random_codes(setup_.labels.size(0), net_->code_bits(), setup_.seed, dtype);
+
+  const std::vector<torch::Tensor> learned = learned_parameters(*net_);
+  generator_ = {make_optimiser("adam", learned, config_.lr, config_.weight_decay),
+                setup_.communicator->make_reducer(learned)};
+  feature_critic_ = critic_learner(critics->D_f);
+  code_critic_ = critic_learner(critics->D_h);
+}
+
+DadhTraining::Learner DadhTraining::critic_learner(const Perceptron& critic) const {
+  return {make_critic_optimiser(critic->parameters(), config_.d_lr, config_.d_weight_decay),
+          setup_.communicator->make_reducer(critic->parameters())};
+}
+
+void DadhTraining::Learner::step(const torch::Tensor& loss) {
+  optimiser->zero_grad();
+  reducer->backward(loss);
+  optimiser->step();
+}
+
+std::pair<DadhForward, DadhCriticLosses> DadhTraining::forward_and_critic_steps(const TrainingBatch& batch) {
+  DadhForward pass = forward(augmented(batch, config_.augmentation, setup_.seed, clock_.step));
+  const RowDraws draws{setup_.seed, clock_.step, pass.rows};
+  const auto mix = [&](std::uint64_t tag, const torch::Tensor& like) {
+    return draws.uniform(tag, like.size(1)).to(like.scalar_type());
+  };
+  DadhCriticLosses losses;
+  losses.feature = feature_critic_step(pass, mix(kFeatureMixTag, pass.feature_v));
+  losses.code = code_critic_step(pass, mix(kCodeMixTag, pass.code_v));
+  return {std::move(pass), std::move(losses)};
+}
+
+torch::Tensor DadhTraining::objective(const TrainingBatch& batch) {
+  const DadhForward pass = forward_and_critic_steps(batch).first;
+  ++clock_.step;
+  return generator_loss(pass).total;
+}
+
+Losses DadhTraining::step(const TrainingBatch& batch) {
+  const auto [pass, critic] = forward_and_critic_steps(batch);
+  const DadhLoss loss = generator_step(pass);
+  ++clock_.step;
+  return {{"total", loss.total.item<double>()},
+          {"triplet", (loss.image_to_text + loss.text_to_image).item<double>()},
+          {"quantisation", loss.quantisation.item<double>()},
+          {"feature_adversarial", loss.feature_adversarial.item<double>()},
+          {"code_adversarial", loss.code_adversarial.item<double>()},
+          {"feature_discriminator", critic.feature.total().item<double>()},
+          {"code_discriminator", critic.code.total().item<double>()}};
+}
+
+DadhForward DadhTraining::forward(const TrainingBatch& batch) {
+  collective::Communicator& ranks = *setup_.communicator;
+  const RowDraws draws{setup_.seed, clock_.step, batch.rows};
+  const torch::Tensor image = net_->features(Modality::kImage, batch.images, &draws, kImageDropTag);
+  const torch::Tensor text = net_->features(Modality::kText, batch.text, &draws, kTextDropTag);
+  const std::vector<torch::Tensor> both = ranks.gather_rows(torch::cat({image, text}, 1)).chunk(2, 1);
+  DadhForward pass;
+  pass.feature_v = both[0];
+  pass.feature_t = both[1];
+  pass.code_v = net_->hash(Modality::kImage, pass.feature_v);
+  pass.code_t = net_->hash(Modality::kText, pass.feature_t);
+  pass.labels = ranks.gather_rows(batch.labels);
+  pass.rows = ranks.gather_rows(batch.rows);
+  relaxed_image.index_copy_(0, pass.rows, pass.code_v.detach());
+  relaxed_text.index_copy_(0, pass.rows, pass.code_t.detach());
+  // In train mode as the first, so the running statistics move twice per batch.
+  torch::Tensor second;
+  {
+    const torch::NoGradGuard no_grad;
+    second = ranks.gather_rows(net_->features(Modality::kText, batch.text, &draws, kSecondDropTag));
+  }
+  pass.second_code_t = net_->hash(Modality::kText, second);
+  return pass;
+}
+
+CriticLoss DadhTraining::weighted(CriticLoss loss) const {
+  return {config_.gamma * loss.real, config_.gamma * loss.fake, loss.penalty};
+}
+
+CriticLoss DadhTraining::feature_critic_loss(const DadhForward& pass, const torch::Tensor& mix) {
+  return weighted(critic_loss([this](const torch::Tensor& input) { return critics->D_f(input); },
+                              pass.feature_v, pass.feature_t, mix, config_.penalty_weight));
+}
+
+CriticLoss DadhTraining::code_critic_loss(const DadhForward& pass, const torch::Tensor& mix) {
+  return weighted(critic_loss([this](const torch::Tensor& input) { return critics->D_h(input); }, pass.code_v,
+                              pass.code_t, mix, config_.penalty_weight));
+}
+
+CriticLoss DadhTraining::feature_critic_step(const DadhForward& pass, const torch::Tensor& mix) {
+  CriticLoss loss = feature_critic_loss(pass, mix);
+  feature_critic_.step(loss.total());
+  return loss;
+}
+
+CriticLoss DadhTraining::code_critic_step(const DadhForward& pass, const torch::Tensor& mix) {
+  CriticLoss loss = code_critic_loss(pass, mix);
+  code_critic_.step(loss.total());
+  return loss;
+}
+
+DadhLoss DadhTraining::generator_loss(const DadhForward& pass) {
+  const LabelOverlap overlap(pass.labels);
+  const auto triplets = [&](const torch::Tensor& anchors, const torch::Tensor& targets) {
+    return config_.triplet_factor * weighted_triplets(anchors, targets, overlap, config_.margin);
+  };
+  DadhLoss loss;
+  loss.image_to_text = triplets(pass.code_v, pass.code_t);
+  loss.text_to_image = triplets(pass.code_t, pass.code_v);
+  loss.quantisation = quantisation_loss(codes.index_select(0, pass.rows), pass.code_v, pass.code_t);
+  loss.feature_adversarial = log1p_exp(-critics->D_f(pass.feature_t)).mean();
+  loss.code_adversarial = log1p_exp(-critics->D_h(pass.second_code_t)).mean();
+  loss.total = config_.alpha * (loss.image_to_text + loss.text_to_image) + config_.beta * loss.quantisation +
+               config_.gamma * (loss.feature_adversarial + loss.code_adversarial);
+  return loss;
+}
+
+DadhLoss DadhTraining::generator_step(const DadhForward& pass) {
+  const FrozenModule frozen(*critics, /*eval=*/false);
+  DadhLoss loss = generator_loss(pass);
+  set_learning_rate(*generator_.optimiser, learning_rate(config_.rate, config_.lr, clock_, kDrops));
+  generator_.step(loss.total);
+  return loss;
+}
+
+void DadhTraining::end_epoch() {
+  codes =
+      update_codes(setup_.labels, codes, relaxed_image, relaxed_text, config_.code_ridge, config_.code_weight)
+          .codes;
+  ++clock_.epoch;
+}
+
+}  // namespace gauntlet::models

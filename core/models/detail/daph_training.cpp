@@ -1,0 +1,188 @@
+#include <algorithm>
+
+#include "core/models/detail/daph.hpp"
+#include "core/models/detail/objectives.hpp"
+#include "core/models/weights.hpp"
+
+namespace gauntlet::models {
+
+DaphTraining::DaphTraining(const DaphConfig& config, std::shared_ptr<DaphNet> net,
+                           std::unique_ptr<DaphProxies> proxies, const TrainingSetup& setup)
+    : config_(config), net_(std::move(net)), proxies_(std::move(proxies)), setup_(setup) {
+  const torch::Dtype dtype = net_->parameters().front().scalar_type();
+  proxies_->to(dtype);
+  setup_.labels = setup.labels.to(dtype);
+  share_weights(*net_, *setup_.communicator);
+  share_weights(*proxies_, *setup_.communicator);
+  proxy_image_ = torch::zeros({setup_.labels.size(0), net_->shape().code_bits}, dtype);
+  proxy_text_ = torch::zeros_like(proxy_image_);
+
+  const auto optimiser = [&](const std::vector<torch::Tensor>& parameters, double base) {
+    return make_optimiser(config_.optimizer, parameters, base, config_.weight_decay);
+  };
+  data_optimiser_ = optimiser(proxies_->data_parameters(config_.train_proxy_head), config_.proxy_lr);
+  class_optimiser_ = optimiser(proxies_->class_parameters(), config_.class_lr);
+  const std::vector<torch::Tensor> hashing = learned_parameters(*net_);
+  hash_optimiser_ = optimiser(hashing, config_.lr);
+  proxy_reducer_ = setup_.communicator->make_reducer(learned_parameters(*proxies_));
+  hash_reducer_ = setup_.communicator->make_reducer(hashing);
+}
+
+void DaphTraining::begin(std::int64_t n_steps) {
+  steps_per_epoch_ = n_steps / n_epochs();
+  start_stage(Stage::kProxies, config_.proxy_epochs);
+}
+
+void DaphTraining::start_stage(Stage stage, std::int64_t n_epochs) {
+  stage_ = stage;
+  clock_ = {.n_steps = n_epochs * steps_per_epoch_};
+}
+
+double DaphTraining::rate(double base) const {
+  TrainingClock clock = clock_;
+  // Epochs of a caller's own may be longer than the run announced.
+  clock.n_steps = std::max(clock.n_steps, clock.step + 1);
+  return learning_rate(config_.rate, base, clock);
+}
+
+Losses DaphTraining::step(const TrainingBatch& batch) {
+  Losses losses = {{"total", 0}, {"proxies", 0}, {"image", 0}, {"text", 0}};
+  if (stage_ == Stage::kHash) {
+    const auto [image, text] = stage_2(batch);
+    const torch::Tensor total = image.total + text.total;
+    hash_step(total);
+    losses["image"] = image.total.item<double>();
+    losses["text"] = text.total.item<double>();
+    losses["total"] = total.item<double>();
+  } else {
+    losses["total"] = losses["proxies"] = stage_1(batch).total.item<double>();
+  }
+  ++clock_.step;
+  ++step_;
+  return losses;
+}
+
+torch::Tensor DaphTraining::objective(const TrainingBatch& batch) {
+  if (stage_ != Stage::kHash) {
+    step(batch);
+    return {};
+  }
+  const auto [image, text] = stage_2(batch);
+  ++clock_.step;
+  ++step_;
+  return image.total + text.total;
+}
+
+ProxyLoss DaphTraining::stage_1(const TrainingBatch& batch) {
+  const RowDraws draws{setup_.seed, step_, batch.rows};
+  const bool exports = stage_ == Stage::kExport;
+  const torch::AutoGradMode with_gradient(!exports);
+  const ProxyForward pass =
+      exports ? proxy_forward(batch, config_.export_dropout ? &draws : nullptr)
+              : proxy_forward(augmented(batch, config_.augmentation, setup_.seed, step_), &draws);
+  proxy_image_.index_copy_(0, pass.rows, pass.image.detach());
+  proxy_text_.index_copy_(0, pass.rows, pass.text.detach());
+  return exports ? proxy_loss(pass) : proxy_step(pass);
+}
+
+ProxyForward DaphTraining::proxy_forward(const TrainingBatch& batch, const RowDraws* draws) {
+  collective::Communicator& ranks = *setup_.communicator;
+  const torch::Tensor image = proxies_->image(batch.images, batch.labels, draws);
+  const torch::Tensor text = proxies_->text(batch.text, batch.labels, draws);
+  const std::vector<torch::Tensor> both = ranks.gather_rows(torch::cat({image, text}, 1)).chunk(2, 1);
+  return {both[0], both[1], proxies_->classes(draws), ranks.gather_rows(batch.labels),
+          ranks.gather_rows(batch.rows)};
+}
+
+ProxyLoss DaphTraining::proxy_loss(const ProxyForward& pass) const {
+  const auto affinity = [&](const torch::Tensor& codes) {
+    return proxy_term(codes, pass.classes, pass.labels, config_.scale(), config_.proxy_form());
+  };
+  ProxyLoss loss;
+  loss.image_affinity = affinity(pass.image);
+  loss.text_affinity = affinity(pass.text);
+  loss.separation = class_separation(pass.classes);
+  loss.image_gap = binary_gap(pass.image);
+  loss.text_gap = binary_gap(pass.text);
+  loss.class_gap = binary_gap(pass.classes);
+  loss.image_imbalance = bit_imbalance(pass.image);
+  loss.text_imbalance = bit_imbalance(pass.text);
+  loss.class_imbalance = bit_imbalance(pass.classes);
+  loss.total = loss.image_affinity + loss.text_affinity + loss.separation +
+               config_.beta * (loss.image_gap + loss.text_gap + loss.class_gap) +
+               config_.alpha * (loss.image_imbalance + loss.text_imbalance + loss.class_imbalance);
+  return loss;
+}
+
+ProxyLoss DaphTraining::proxy_step(const ProxyForward& pass) {
+  ProxyLoss loss = proxy_loss(pass);
+  set_learning_rate(*data_optimiser_, rate(config_.proxy_lr));
+  set_learning_rate(*class_optimiser_, rate(config_.class_lr));
+  proxies_->zero_grad();
+  proxy_reducer_->backward(loss.total);
+  data_optimiser_->step();
+  class_optimiser_->step();
+  return loss;
+}
+
+std::pair<HashLoss, HashLoss> DaphTraining::stage_2(const TrainingBatch& batch) {
+  const RowDraws draws{setup_.seed, step_, batch.rows};
+  const HashForward pass = hash_forward(augmented(batch, config_.augmentation, setup_.seed, step_), &draws);
+  return {hash_loss(Modality::kImage, pass), hash_loss(Modality::kText, pass)};
+}
+
+HashForward DaphTraining::hash_forward(const TrainingBatch& batch, const RowDraws* draws) {
+  collective::Communicator& ranks = *setup_.communicator;
+  const torch::Tensor image = net_->image_codes(batch.images, draws);
+  const torch::Tensor text = net_->text_codes(batch.text, draws);
+  const std::vector<torch::Tensor> both = ranks.gather_rows(torch::cat({image, text}, 1)).chunk(2, 1);
+  return {both[0], both[1], ranks.gather_rows(batch.labels)};
+}
+
+HashLoss DaphTraining::hash_loss(Modality modality, const HashForward& pass) const {
+  const torch::Tensor& codes = modality == Modality::kImage ? pass.image : pass.text;
+  const bool subset = modality == Modality::kText && config_.text_positives == "subset";
+  const AnchorSets sets(pass.labels, anchors.labels, subset, config_.eps);
+  HashLoss loss;
+  loss.image_anchors = anchor_loss(codes, anchors.image, sets, config_.scale());
+  loss.text_anchors = anchor_loss(codes, anchors.text, sets, config_.scale());
+  loss.classes = class_loss(codes, anchors.classes, pass.labels, config_.scale());
+  loss.total = loss.image_anchors.full + loss.text_anchors.full + loss.classes +
+               config_.eta * (loss.image_anchors.partial + loss.text_anchors.partial);
+  return loss;
+}
+
+void DaphTraining::hash_step(const torch::Tensor& loss) {
+  set_learning_rate(*hash_optimiser_, rate(config_.lr));
+  hash_optimiser_->zero_grad();
+  hash_reducer_->backward(loss);
+  hash_optimiser_->step();
+}
+
+void DaphTraining::end_epoch() {
+  ++clock_.epoch;
+  if (stage_ == Stage::kProxies && clock_.epoch == config_.proxy_epochs) {
+    start_stage(Stage::kExport, 1);
+    proxies_->train(config_.export_dropout);
+  } else if (stage_ == Stage::kExport) {
+    make_anchors();
+    start_stage(Stage::kHash, config_.epochs);
+  }
+}
+
+void DaphTraining::make_anchors() {
+  const torch::NoGradGuard no_grad;
+  // The items a dropped partial batch kept from the last pass have the proxy of the last step that saw them;
+  // items without labels are in no batch and have none.
+  const torch::Tensor seen = proxy_image_.ne(0).any(1).nonzero().squeeze(1);
+  const RowDraws draws{setup_.seed, step_, {}};
+  anchors = {signs(proxy_image_.index_select(0, seen)), signs(proxy_text_.index_select(0, seen)),
+             setup_.labels.index_select(0, seen),
+             signs(proxies_->classes(config_.export_dropout ? &draws : nullptr))};
+  data_optimiser_.reset();
+  class_optimiser_.reset();
+  proxy_reducer_.reset();
+  proxies_.reset();
+}
+
+}  // namespace gauntlet::models
