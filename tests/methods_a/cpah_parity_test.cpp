@@ -1,4 +1,6 @@
-// CPAH against recorded values of the public program: forward, losses and gradients, two training steps.
+// CPAH against recorded values of the public program: forward, losses and gradients, training steps.
+
+#include <sstream>
 
 #include "core/models/detail/cpah.hpp"
 #include "tests/methods_a/fixture.hpp"
@@ -33,14 +35,48 @@ struct Built {
   std::unique_ptr<CpahTraining> training;
 };
 
+/// The number after `name` in a text such as "lr 1e-3, betas 0.5 0.9, eps 1e-8, weight_decay 1e-4 (L2)"; `at`
+/// counts further ones.
+double number_after(const Fixture& fixture, const std::string& key, const std::string& name,
+                    std::size_t at = 0) {
+  const std::string written = fixture.text(key);
+  const auto found = written.find(name);
+  EXPECT_NE(found, std::string::npos) << key << " has no '" << name << "'";
+  if (found == std::string::npos) return 0;
+  std::istringstream rest(written.substr(found + name.size()));
+  double value = 0;
+  for (std::size_t i = 0; i <= at; ++i) EXPECT_TRUE(rest >> value) << key << ": " << name;
+  return value;
+}
+
+/// Every hyper-parameter the case names; the others play no role in it.
+CpahConfig config_of(const Fixture& fixture) {
+  CpahConfig config;
+  if (fixture.has_text("alpha")) {
+    config.alpha = fixture.number("alpha");
+    config.beta = fixture.number("beta");
+    config.adversarial_weight = fixture.number("adv_weight");
+    config.penalty_weight = fixture.number("gp_weight");
+  }
+  if (fixture.has_text("adam_G")) {
+    config.lr = number_after(fixture, "adam_G", "lr");
+    config.adam_beta1 = number_after(fixture, "adam_G", "betas", 0);
+    config.adam_beta2 = number_after(fixture, "adam_G", "betas", 1);
+    config.weight_decay = number_after(fixture, "adam_G", "weight_decay");
+    config.d_lr = number_after(fixture, "adam_D", "lr");
+    config.d_adam_beta1 = number_after(fixture, "adam_D", "betas", 0);
+    config.d_adam_beta2 = number_after(fixture, "adam_D", "betas", 1);
+    config.d_weight_decay = number_after(fixture, "adam_D", "weight_decay");
+  }
+  return config;
+}
+
 Built build(const Fixture& fixture, const std::string& consistency) {
   Built built;
-  CpahConfig config;
+  CpahConfig config = config_of(fixture);
   config.backbone.backbone = "features";
   config.hidden = fixture.get("param.image_mlp.fc1.weight").size(0);
   config.consistency = consistency;
-  config.lr = 1e-3;
-  config.d_lr = 1e-3;
   ModelShape shape;
   shape.feature_dim = fixture.get("param.image_mlp.fc1.weight").size(1);
   shape.text_dim = fixture.get("param.text_mlp.fc1.weight").size(1);
@@ -184,14 +220,22 @@ void expect_snapshot(const Fixture& fixture, Built& built, int snapshot, bool is
   }
 }
 
-TEST_P(CpahParity, TwoTrainingSteps) {
+/// The steps a case has batches in.ind_1, in.ind_2, … for.
+int n_steps_of(const Fixture& fixture) {
+  int n = 0;
+  while (fixture.has(fmt::format("in.ind_{}", n + 1))) ++n;
+  return n;
+}
+
+TEST_P(CpahParity, TrainingSteps) {
   for (const std::string form : {"released", "recommended"}) {
     SCOPED_TRACE(form);
     const Fixture fixture = open("cpah_train_" + form);
     Built built = build(fixture, form);
     CpahTraining& training = *built.training;
     training.codes = fixture.get("in.B");
-    for (int step = 1; step <= 2; ++step) {
+    ASSERT_GT(n_steps_of(fixture), 0);
+    for (int step = 1; step <= n_steps_of(fixture); ++step) {
       const CpahForward pass =
           training.forward(batch_of(fixture, fixture.get(fmt::format("in.ind_{}", step))));
       const CriticLoss critic = training.critic_step(pass, fixture.get(fmt::format("in.gp_eps_{}", step)));

@@ -22,17 +22,19 @@ Sets sets_of(const Fixture& fixture) {
           relevance_mask(fixture.get("in.labels"), fixture.get("in.labels_train"))};
 }
 
-/// Recorded value and gradient of one direction; `taus` maps a name's ending to the temperature.
+/// Recorded values and gradients of one direction, for every temperature there is.
 void expect_direction(const Fixture& fixture, const std::string& direction, double tolerance) {
   const Sets sets = sets_of(fixture);
   const torch::Tensor irrelevant = sets.relevant.logical_not();
   const bool attack = direction == "attack";
-  const std::map<std::string, double> taus = {{"t05", 0.5}, {"t005", 0.05}};
-  for (const auto& [ending, tau] : taus) {
-    const std::string name = direction + "_" + ending;
+  const std::vector<std::string> endings = fixture.names("loss." + direction + "_t");
+  EXPECT_FALSE(endings.empty());
+  for (const std::string& ending : endings) {
+    const std::string name = direction + "_t" + ending;
     const torch::Tensor u = fixture.get("in.u").requires_grad_();
-    const torch::Tensor loss = repel_attract_loss(u, sets.code_sum, attack ? irrelevant : sets.relevant,
-                                                  attack ? sets.relevant : irrelevant, tau);
+    const torch::Tensor loss =
+        repel_attract_loss(u, sets.code_sum, attack ? irrelevant : sets.relevant,
+                           attack ? sets.relevant : irrelevant, testing::temperature_in(name));
     expect_near(loss.mean(), fixture.reference("loss." + name), tolerance, name);
     if (fixture.has("out." + name))
       expect_near(loss, fixture.reference("out." + name), tolerance, "out." + name);
@@ -60,22 +62,23 @@ TEST(AttackLoss, GivesZeroWithoutGradientWhereASetIsEmpty) {
   const torch::Tensor code_sum = sets_of(fixture).code_sum;
   const torch::Tensor relevant = fixture.get("in.edge_mask_positive").gt(0.5);
   const torch::Tensor irrelevant = relevant.logical_not();
-  const torch::Tensor u = fixture.get("in.u").requires_grad_();
-  const torch::Tensor attack = repel_attract_loss(u, code_sum, irrelevant, relevant, 0.05);
-  expect_near(attack, fixture.reference("out.edge_attack_t005"), 1e-8, "edge_attack");
-  expect_near(repel_attract_loss(u, code_sum, relevant, irrelevant, 0.05),
-              fixture.reference("out.edge_align_t005"), 1e-8, "edge_align");
-  attack.sum().backward();
-  EXPECT_TRUE(u.grad().isfinite().all().item<bool>());
   const torch::Tensor empty = relevant.all(1).logical_or(irrelevant.all(1));
-  EXPECT_EQ(empty.sum().item<std::int64_t>(), 2);
-  EXPECT_EQ(u.grad().index({empty}).abs().max().item<double>(), 0);
-  EXPECT_EQ(repel_attract_logsumexp(u, code_sum, irrelevant, relevant, 0.05)
-                .index({empty})
-                .abs()
-                .max()
-                .item<double>(),
-            0);
+  ASSERT_TRUE(empty.any().item<bool>());
+  const std::vector<std::string> endings = fixture.names("out.edge_attack_t");
+  ASSERT_FALSE(endings.empty());
+  for (const std::string& ending : endings) {
+    const double tau = testing::temperature_in("t" + ending);
+    const torch::Tensor u = fixture.get("in.u").requires_grad_();
+    const torch::Tensor attack = repel_attract_loss(u, code_sum, irrelevant, relevant, tau);
+    expect_near(attack, fixture.reference("out.edge_attack_t" + ending), 1e-8, "edge_attack");
+    expect_near(repel_attract_loss(u, code_sum, relevant, irrelevant, tau),
+                fixture.reference("out.edge_align_t" + ending), 1e-8, "edge_align");
+    attack.sum().backward();
+    EXPECT_TRUE(u.grad().isfinite().all().item<bool>());
+    EXPECT_EQ(u.grad().index({empty}).abs().max().item<double>(), 0);
+    const torch::Tensor exponent = repel_attract_logsumexp(u, code_sum, irrelevant, relevant, tau);
+    EXPECT_EQ(exponent.index({empty}).abs().max().item<double>(), 0);
+  }
 }
 
 TEST(AttackLoss, EqualsTheFormulaWrittenOut) {
@@ -98,15 +101,12 @@ TEST(AttackLoss, EqualsTheFormulaWrittenOut) {
   EXPECT_NEAR(loss.item<double>(), expected, 1e-12);
 }
 
-struct PgdCase {
-  const char* file;
-  double epsilon, step, low, high;
-  bool image;
-};
-
-void expect_trace(const PgdCase& pgd, torch::Dtype dtype, double delta_tolerance, double loss_tolerance) {
-  const Fixture fixture = Fixture(std::string("attacks/") + pgd.file, dtype);
+void expect_trace(const std::string& name, torch::Dtype dtype, double delta_tolerance,
+                  double loss_tolerance) {
+  const Fixture fixture = Fixture("attacks/" + name, dtype);
   const Sets sets = sets_of(fixture);
+  const torch::Tensor irrelevant = sets.relevant.logical_not();
+  const double tau = fixture.number("tau");
   const torch::Tensor weight = fixture.get("param.hash.fc.weight");
   const torch::Tensor bias = fixture.get("param.hash.fc.bias");
   const auto encode =
@@ -114,31 +114,30 @@ void expect_trace(const PgdCase& pgd, torch::Dtype dtype, double delta_tolerance
         return torch::tanh(input.flatten(1).matmul(weight.t()) + bias);
       };
   const auto exponent = [&](const torch::Tensor& input) {
-    return repel_attract_logsumexp(encode(input), sets.code_sum, sets.relevant.logical_not(), sets.relevant,
-                                   0.05);
+    return repel_attract_logsumexp(encode(input), sets.code_sum, irrelevant, sets.relevant, tau);
   };
-  const Ball ball{pgd.epsilon, pgd.low, pgd.high};
+  const std::vector<double> range = fixture.numbers("value_range");
+  const Ball ball{fixture.number("eps"), range.at(0), range.at(1)};
   const torch::Tensor clean = fixture.get("in.x");
   const torch::Tensor start = projected(fixture.get("in.start"), clean, ball);
-  expect_near(start, fixture.reference("after.0.delta"), delta_tolerance, "after.0");
-  for (const std::int64_t n_steps : {1, 2, 20}) {
-    const torch::Tensor delta = descend(clean, start, exponent, {ball, pgd.step, n_steps});
-    expect_near(delta, fixture.reference(fmt::format("after.{}.delta", n_steps)), delta_tolerance,
-                fmt::format("after.{}", n_steps));
-    const torch::Tensor loss = repel_attract_loss(encode(clean + delta), sets.code_sum,
-                                                  sets.relevant.logical_not(), sets.relevant, 0.05)
-                                   .mean();
-    expect_near(loss, fixture.reference("out.loss_trace")[n_steps], loss_tolerance, "loss");
+  const torch::Tensor trace = fixture.reference("out.loss_trace");
+  EXPECT_EQ(trace.size(0), fixture.integer("steps") + 1);
+  EXPECT_TRUE(fixture.has("after." + fixture.text("steps") + ".delta"));
+  for (const std::string& recorded : fixture.names("after.")) {
+    const std::int64_t n_steps = std::stoll(recorded);
+    const torch::Tensor delta = descend(clean, start, exponent, {ball, fixture.number("step"), n_steps});
+    expect_near(delta, fixture.reference("after." + recorded), delta_tolerance, recorded);
+    const torch::Tensor loss =
+        repel_attract_loss(encode(clean + delta), sets.code_sum, irrelevant, sets.relevant, tau).mean();
+    expect_near(loss, trace[n_steps], loss_tolerance, "loss");
   }
 }
 
 TEST(Pgd, FollowsTheRecordedPath) {
-  const PgdCase cases[] = {{"pgd_ladv_image", 8.0 / 255, 3.0 / 255, -1, 1, true},
-                           {"pgd_ladv_text", 0.05, 0.006, 0, 1, false}};
-  for (const PgdCase& pgd : cases) {
-    SCOPED_TRACE(pgd.file);
-    expect_trace(pgd, torch::kFloat64, 1e-6, 1e-6);
-    expect_trace(pgd, torch::kFloat32, 2e-6, 2e-4);
+  for (const char* name : {"pgd_ladv_image", "pgd_ladv_text"}) {
+    SCOPED_TRACE(name);
+    expect_trace(name, torch::kFloat64, 1e-6, 1e-6);
+    expect_trace(name, torch::kFloat32, 2e-6, 2e-4);
   }
 }
 

@@ -122,6 +122,15 @@ class Fixture {
   io::MetadataMap metadata_;
 };
 
+/// The temperature in a name: "attack_t005" → 0.05, "con_uv_t05" → 0.5, "t1" → 1.
+inline double temperature_in(const std::string& name) {
+  static const std::regex pattern(R"((?:^|_)t(\d)(\d*)(?:_|$))");
+  std::smatch found;
+  const bool has_one = std::regex_search(name, found, pattern);
+  EXPECT_TRUE(has_one) << name << " names no temperature";
+  return has_one ? std::stod(found[1].str() + "." + found[2].str()) : 1;
+}
+
 /// |actual - reference| <= tolerance * max(floor, max |reference|).
 inline void expect_near(const torch::Tensor& actual, const torch::Tensor& reference, double tolerance,
                         const std::string& name, double floor = 1) {

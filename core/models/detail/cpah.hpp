@@ -26,8 +26,10 @@ struct CpahConfig {
   std::int64_t epochs = 100;
   std::int64_t batch_size = 256;
   double lr = 1e-4;
+  double adam_beta1 = 0.9, adam_beta2 = 0.999;
   double weight_decay = 5e-4;
   double d_lr = 1e-4;
+  double d_adam_beta1 = 0.5, d_adam_beta2 = 0.9;
   double d_weight_decay = 1e-4;
   RateConfig rate;
   double alpha = 0.1;
@@ -50,10 +52,15 @@ struct CpahConfig {
           {.doc = "Training pairs of the global batch.", .min = 2, .max = 65536});
     visit("lr", self.lr,
           {.doc = "Learning rate of everything but the discriminator (Adam).", .min = 0, .max = 1});
+    visit("adam_beta1", self.adam_beta1, {.doc = "Its Adam's first decay.", .min = 0, .max = 0.9999});
+    visit("adam_beta2", self.adam_beta2, {.doc = "Its Adam's second decay.", .min = 0, .max = 0.9999999});
     visit("weight_decay", self.weight_decay, {.doc = "L2 added to its gradients.", .min = 0, .max = 1});
-    visit(
-        "d_lr", self.d_lr,
-        {.doc = "Learning rate of the feature discriminator (Adam, betas 0.5 and 0.9).", .min = 0, .max = 1});
+    visit("d_lr", self.d_lr,
+          {.doc = "Learning rate of the feature discriminator (Adam).", .min = 0, .max = 1});
+    visit("d_adam_beta1", self.d_adam_beta1,
+          {.doc = "First decay of the discriminator's Adam.", .min = 0, .max = 0.9999});
+    visit("d_adam_beta2", self.d_adam_beta2,
+          {.doc = "Second decay of the discriminator's Adam.", .min = 0, .max = 0.9999999});
     visit("d_weight_decay", self.d_weight_decay,
           {.doc = "L2 added to the discriminator's gradients.", .min = 0, .max = 1});
     RateConfig::fields(

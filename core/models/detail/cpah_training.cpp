@@ -35,8 +35,14 @@ CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> ne
   }
   generator_reducer_ = setup_.communicator->make_reducer(generator);
   critic_reducer_ = setup_.communicator->make_reducer(critics->D->parameters());
-  generator_optimiser_ = make_optimiser("adam", generator, config_.lr, config_.weight_decay);
-  critic_optimiser_ = make_critic_optimiser(critics->D->parameters(), config_.d_lr, config_.d_weight_decay);
+  generator_optimiser_ =
+      std::make_unique<torch::optim::Adam>(generator, torch::optim::AdamOptions(config_.lr)
+                                                          .betas({config_.adam_beta1, config_.adam_beta2})
+                                                          .weight_decay(config_.weight_decay));
+  critic_optimiser_ = std::make_unique<torch::optim::Adam>(
+      critics->D->parameters(), torch::optim::AdamOptions(config_.d_lr)
+                                    .betas({config_.d_adam_beta1, config_.d_adam_beta2})
+                                    .weight_decay(config_.d_weight_decay));
 }
 
 std::pair<CpahForward, CriticLoss> CpahTraining::forward_and_critic_step(const TrainingBatch& batch) {
