@@ -1,0 +1,62 @@
+#include "core/attacks/mainstay_code.hpp"
+
+#include <array>
+
+#include "core/base/check.hpp"
+
+namespace gauntlet::attacks {
+namespace {
+
+constexpr std::array<double, 10> kSharpness = {0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0};
+constexpr double kTurned = -0.5;  // agreement at and below which a bit counts as turned
+constexpr double kSaturation = 1e-6;
+
+/// weights [B, N] · codes [N, K], divided by the weights' sums; 0 where these are 0.
+torch::Tensor weighted_mean(const torch::Tensor& weights, const torch::Tensor& codes) {
+  const torch::Tensor sums = weights.sum(1, /*keepdim=*/true);
+  return weights.matmul(codes) / torch::where(sums > 0, sums, torch::ones_like(sums));
+}
+
+}  // namespace
+
+torch::Tensor signs(const torch::Tensor& x) {
+  return torch::where(x > 0, torch::ones_like(x), -torch::ones_like(x));
+}
+
+torch::Tensor mainstay_before_sign(const torch::Tensor& labels, const torch::Tensor& train_labels,
+                                   const torch::Tensor& codes) {
+  const torch::Tensor shared = labels.matmul(train_labels.t());
+  const torch::Tensor norms = labels.norm(2, 1, true).matmul(train_labels.norm(2, 1, true).t());
+  const torch::Tensor cosine = shared / torch::where(norms > 0, norms, torch::ones_like(norms));
+  const torch::Tensor unrelated = shared.eq(0).to(codes.scalar_type());
+  return weighted_mean(cosine, codes) - weighted_mean(unrelated, codes);
+}
+
+torch::Tensor mainstay_code(const torch::Tensor& labels, const torch::Tensor& train_labels,
+                            const torch::Tensor& codes) {
+  return signs(mainstay_before_sign(labels, train_labels, codes));
+}
+
+torch::Tensor agreement_terms(const torch::Tensor& u, const torch::Tensor& c, Agreement form) {
+  const torch::Tensor s = u * c;
+  if (form == Agreement::kPlain) return s;
+  return torch::where(s > kTurned, s * (s + 2), torch::zeros_like(s));
+}
+
+torch::Tensor mean_agreement(const torch::Tensor& u, const torch::Tensor& c, Agreement form) {
+  const torch::Tensor terms = agreement_terms(u, c, form);
+  if (form == Agreement::kPlain) return terms.mean();
+  return terms.sum() / (u * c).detach().gt(kTurned).sum().clamp_min(1);
+}
+
+double sharpness(std::int64_t step, std::int64_t n_steps) {
+  GAUNTLET_CHECK(0 <= step && step < n_steps);
+  return kSharpness.at(static_cast<std::size_t>(10 * step / n_steps));
+}
+
+torch::Tensor sharpened(const torch::Tensor& u, double alpha) {
+  const torch::Tensor inside = u + (u.clamp(-1 + kSaturation, 1 - kSaturation) - u).detach();
+  return torch::tanh(alpha * torch::atanh(inside));
+}
+
+}  // namespace gauntlet::attacks

@@ -1,0 +1,290 @@
+#include "core/defenses/detail/robust_training.hpp"
+
+#include <chrono>
+
+#include "core/attacks/descent.hpp"
+#include "core/base/check.hpp"
+#include "core/base/random.hpp"
+#include "core/defenses/detail/robust_losses.hpp"
+#include "core/models/epochs.hpp"
+#include "core/models/losses.hpp"
+#include "core/models/weights.hpp"
+
+namespace gauntlet::defenses {
+namespace {
+
+using torch::Tensor;
+
+constexpr std::uint64_t kOrderTag = 0x524F4255;  // "ROBU"
+constexpr std::uint64_t kImageStartTag = 0x524F4249;
+constexpr std::uint64_t kTextStartTag = 0x524F4254;
+constexpr double kMilestoneFactor = 0.1;
+
+Status check(std::string_view defense, const RobustConfig& config, const DefenseTraining& setup) {
+  if (setup.shape.image_px == 0) {
+    return fail(ErrorCode::kInvalid,
+                "{} trains on perturbed pictures, and this data set holds image features ({} each); allowed: a data "
+                "set with pictures",
+                defense, setup.shape.feature_dim);
+  }
+  const std::int64_t n_ranks = setup.communicator->world_size();
+  if (config.batch_size < n_ranks) {
+    return fail(ErrorCode::kInvalid,
+                "{}: a batch of {} pairs cannot be split over {} ranks; allowed: batch_size at least {}", defense,
+                config.batch_size, n_ranks, n_ranks);
+  }
+  if (config.ben_loss == "target" && n_ranks > 1) {
+    return fail(ErrorCode::kInvalid,
+                "{}: ben_loss is 'target', whose own training cannot share its weights' gradients with this one over "
+                "{} ranks; allowed: one rank, or ben_loss 'pairwise'",
+                defense, n_ranks);
+  }
+  return {};
+}
+
+torch::TensorOptions options_of(const models::HashingModel& model, const DefenseTraining& setup) {
+  const auto parameters = model.parameters();
+  const auto device = parameters.empty() ? torch::Device(torch::kCPU) : parameters.front().device();
+  const auto type = setup.images.is_floating_point() ? setup.images.scalar_type() : torch::kFloat;
+  return torch::TensorOptions(device).dtype(type);
+}
+
+bool holds(const std::vector<Tensor>& tensors, const Tensor& wanted) {
+  return std::ranges::any_of(tensors, [&](const Tensor& tensor) { return tensor.is_same(wanted); });
+}
+
+std::vector<Tensor> trainable(const models::HashingModel& model) {
+  std::vector<Tensor> parameters;
+  for (const Tensor& parameter : model.parameters()) {
+    if (parameter.requires_grad()) parameters.push_back(parameter);
+  }
+  return parameters;
+}
+
+}  // namespace
+
+std::unique_ptr<torch::optim::Optimizer> make_optimiser(models::HashingModel& model, const RobustConfig& config) {
+  const std::vector<Tensor> backbone = model.backbone_parameters();
+  std::vector<Tensor> head, trunk;
+  for (const Tensor& parameter : trainable(model)) (holds(backbone, parameter) ? trunk : head).push_back(parameter);
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  const auto add = [&](std::vector<Tensor>& parameters, const auto& options) {
+    using Options = std::decay_t<decltype(options)>;
+    if (!parameters.empty()) groups.emplace_back(parameters, std::make_unique<Options>(options));
+  };
+  if (config.at_optimiser == "sgd") {
+    const auto options = [&](double lr) {
+      return torch::optim::SGDOptions(lr).momentum(config.at_momentum).weight_decay(config.at_weight_decay);
+    };
+    add(head, options(config.at_lr));
+    add(trunk, options(config.at_lr_backbone));
+    return std::make_unique<torch::optim::SGD>(groups, options(config.at_lr));
+  }
+  const auto options = [&](double lr) {
+    return torch::optim::AdamOptions(lr).betas({config.at_beta1, 0.999}).weight_decay(config.at_weight_decay);
+  };
+  add(head, options(config.at_lr));
+  add(trunk, options(config.at_lr_backbone));
+  return std::make_unique<torch::optim::Adam>(groups, options(config.at_lr));
+}
+
+Result<std::unique_ptr<RobustTraining>> RobustTraining::open(std::string_view defense, const RobustConfig& config,
+                                                             const DefenseTraining& setup) {
+  GAUNTLET_CHECK_OK(check(defense, config, setup));
+  torch::manual_seed(setup.seed);
+  GAUNTLET_TRY(std::shared_ptr<models::HashingModel> model, setup.target.copy());
+  std::unique_ptr<RobustTraining> training(new RobustTraining(config, setup, std::move(model)));
+  training->defense_ = defense;
+  if (config.ben_loss == "target") GAUNTLET_CHECK_OK(training->open_own_training(defense));
+  return training;
+}
+
+RobustTraining::RobustTraining(const RobustConfig& config, const DefenseTraining& setup,
+                               std::shared_ptr<models::HashingModel> model)
+    : config_(config),
+      setup_(setup),
+      model_(std::move(model)),
+      n_pairs_(config.n_train > 0 ? std::min(config.n_train, setup.images.size(0)) : setup.images.size(0)),
+      options_(options_of(*model_, setup)),
+      train_labels_(setup.train_labels.to(options_)),
+      image_codes_(setup.train_codes_image.to(options_)),
+      text_codes_(setup.train_codes_text.to(options_)),
+      image_buffer_(image_codes_.clone()),
+      text_buffer_(text_codes_.clone()) {
+  model_->to(options_.device(), c10::typeMetaToScalarType(options_.dtype()));
+  if (config_.freeze_backbone) {
+    for (Tensor& parameter : model_->backbone_parameters()) parameter.set_requires_grad(false);
+  }
+  models::share_weights(*model_, ranks());
+  model_->train();
+  optimiser_ = make_optimiser(*model_, config_);
+  for (const auto& group : optimiser_->param_groups()) rates_.push_back(group.options().get_lr());
+  reducer_ = ranks().make_reducer(trainable(*model_));
+}
+
+Status RobustTraining::open_own_training(std::string_view defense) {
+  const models::TrainingSetup own{
+      .labels = train_labels_, .seed = setup_.seed, .communicator = setup_.communicator};
+  auto made = setup_.target.own_training(model_, own);
+  if (!made) {
+    return fail(made.error().code, "{}: ben_loss is 'target', but {}; allowed: ben_loss 'pairwise'", defense,
+                made.error().message);
+  }
+  own_training_ = std::move(*made);
+  return {};
+}
+
+Tensor RobustTraining::perturbed(Modality modality, const RobustBatch& batch, const InnerAttack& attack,
+                                 const std::function<Tensor(const Tensor&)>& loss) {
+  const models::FrozenModule frozen(*model_);
+  const bool image = modality == Modality::kImage;
+  const Tensor& clean = batch.inputs(modality);
+  const attacks::Ball ball{image ? config_.epsilon_image : config_.epsilon_text, image ? 0 : setup_.text_low, 1};
+  Tensor start = torch::zeros_like(clean);
+  if (attack.random_start) {
+    const auto step_seed = RandomStream::of(setup_.seed, image ? kImageStartTag : kTextStartTag,
+                                            static_cast<std::uint64_t>(batch.step))
+                               .state();
+    start = attacks::random_start(clean, batch.own_rows, step_seed, ball);
+  }
+  const Tensor delta = attacks::descend(
+      clean, start, [&](const Tensor& input) { return loss(model_->encode(modality, input)); },
+      {ball, attack.step_share * ball.epsilon, attack.n_steps});
+  return attacks::applied(clean, delta, ball);
+}
+
+Tensor RobustTraining::codes_without_gradient(Modality modality, const Tensor& inputs) {
+  const models::FrozenModule frozen(*model_);
+  const torch::NoGradGuard no_grad;
+  return model_->encode(modality, inputs);
+}
+
+std::vector<Tensor> RobustTraining::encoded(Modality modality, const std::vector<Tensor>& inputs) {
+  const auto n_inputs = static_cast<std::int64_t>(inputs.size());
+  const std::vector<Tensor> own = model_->encode(modality, torch::cat(inputs)).chunk(n_inputs);
+  return ranks().gather_rows(torch::cat(own, 1)).chunk(n_inputs, 1);
+}
+
+void RobustTraining::remember(Modality modality, const RobustBatch& batch, const Tensor& codes) {
+  (modality == Modality::kImage ? image_buffer_ : text_buffer_).index_copy_(0, batch.rows, codes.detach());
+}
+
+Tensor RobustTraining::similar(const RobustBatch& batch) const {
+  return models::relevance_mask(batch.labels, train_labels_);
+}
+
+Result<Tensor> RobustTraining::benign(const RobustBatch& batch, const std::vector<Tensor>& clean_codes) {
+  GAUNTLET_CHECK(!clean_codes.empty());
+  if (own_training_ != nullptr) {
+    const Tensor objective = own_training_->objective(batch.own);
+    if (objective.defined()) return objective * config_.ben_weight;
+    return fail(ErrorCode::kInvalid,
+                "{}: ben_loss is 'target', but this target's networks learn by turns and have no common objective; "
+                "allowed: ben_loss 'pairwise'",
+                defense_);
+  }
+  Tensor sum;
+  for (const Tensor& codes : clean_codes) {
+    const Tensor loss = pairwise_regression(codes, buffers(), similar(batch));
+    sum = sum.defined() ? sum + loss : loss;
+  }
+  return sum * (config_.ben_weight / static_cast<double>(clean_codes.size()));
+}
+
+double RobustTraining::rate_factor(std::int64_t step) const {
+  const double share = static_cast<double>(step) / static_cast<double>(n_steps_);
+  return (share >= config_.first_milestone ? kMilestoneFactor : 1) *
+         (share >= config_.second_milestone ? kMilestoneFactor : 1);
+}
+
+std::int64_t RobustTraining::n_batches() const { return std::max<std::int64_t>(1, n_pairs_ / config_.batch_size); }
+
+Tensor RobustTraining::inputs(Modality modality, std::span<const std::int64_t> rows) const {
+  return models::rows_as_inputs(modality == Modality::kImage ? setup_.images : setup_.text, rows, options_);
+}
+
+RobustBatch RobustTraining::batch(std::span<const std::int64_t> order, std::int64_t index, std::int64_t step) const {
+  const std::int64_t first = n_pairs_ * index / n_batches(), last = n_pairs_ * (index + 1) / n_batches();
+  const models::RankShare share = models::share_of_rank(last - first, *setup_.communicator);
+  const auto all = order.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first));
+  const auto own = all.subspan(static_cast<std::size_t>(share.first), static_cast<std::size_t>(share.last - share.first));
+  RobustBatch batch;
+  batch.own_rows.assign(own.begin(), own.end());
+  batch.rows = torch::tensor(std::vector<std::int64_t>(all.begin(), all.end()), torch::kLong);
+  batch.labels = setup_.labels.index_select(0, batch.rows).to(options_);
+  batch.rows = batch.rows.to(options_.device());
+  batch.step = step;
+  batch.first_own = share.first;
+  batch.own = {inputs(Modality::kImage, own), inputs(Modality::kText, own), batch.own_part(batch.labels),
+               batch.own_part(batch.rows)};
+  return batch;
+}
+
+void RobustTraining::begin(std::int64_t n_steps) {
+  n_steps_ = n_steps;
+  if (own_training_ != nullptr) own_training_->begin(n_steps);
+}
+
+void RobustTraining::end_epoch() {
+  if (own_training_ != nullptr) own_training_->end_epoch();
+}
+
+void RobustTraining::descend(const Tensor& loss, std::int64_t step) {
+  for (std::size_t group = 0; group < rates_.size(); ++group) {
+    optimiser_->param_groups()[group].options().set_lr(rates_[group] * rate_factor(step));
+  }
+  optimiser_->zero_grad();
+  reducer_->backward(loss);
+  optimiser_->step();
+}
+
+namespace {
+
+/// One pass over the pairs; sums get its losses under `prefix` + name.
+Status run_pass(RobustTraining& training, RobustMethod& method, Modality modality, std::string_view prefix,
+                std::span<const std::int64_t> order, std::int64_t& step, models::EpochLosses& sums) {
+  for (std::int64_t index = 0; index < training.n_batches(); ++index, ++step) {
+    GAUNTLET_TRY(const LossTerms terms, method.losses(training, training.batch(order, index, step), modality));
+    training.descend(terms.at("total"), step);
+    LossTerms named;
+    for (const auto& [name, value] : terms) named[fmt::format("{}{}", prefix, name)] = value;
+    sums.add(named);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& method, std::string_view defense,
+                                    const RobustConfig& config) {
+  const DefenseTraining& setup = training.setup();
+  const std::int64_t n_passes = method.by_turns() ? 2 : 1;
+  training.begin(config.at_epochs * n_passes * training.n_batches());
+  TrainedDefense trained;
+  std::int64_t step = 0;
+  for (std::int64_t epoch = 1; epoch <= config.at_epochs; ++epoch) {
+    const auto start = std::chrono::steady_clock::now();
+    models::EpochLosses sums;
+    const auto order = models::shuffled_rows(training.n_pairs(), setup.seed, kOrderTag, epoch);
+    if (method.by_turns()) {
+      for (const Modality modality : {Modality::kImage, Modality::kText}) {
+        const std::string prefix = fmt::format("{} ", name_of(modality));
+        GAUNTLET_CHECK_OK(run_pass(training, method, modality, prefix, order, step, sums));
+      }
+    } else {
+      GAUNTLET_CHECK_OK(run_pass(training, method, Modality::kImage, "", order, step, sums));
+    }
+    training.end_epoch();
+    const models::Losses means = sums.means(*setup.communicator);
+    GAUNTLET_CHECK_OK(models::check_finite(means, defense, epoch, config.at_lr));
+    models::add_to_curves(trained.curves, means);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const auto n_seen = static_cast<double>(training.n_pairs());
+    if (setup.on_epoch) setup.on_epoch(epoch, config.at_epochs, means, n_seen / elapsed.count());
+  }
+  trained.weights = models::weights_of(training.model());
+  trained.n_parameters = models::n_parameters(training.model());
+  return trained;
+}
+
+}  // namespace gauntlet::defenses

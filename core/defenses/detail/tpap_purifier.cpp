@@ -1,0 +1,35 @@
+#include "core/defenses/detail/tpap_purifier.hpp"
+
+#include "core/attacks/mainstay_code.hpp"
+
+namespace gauntlet::defenses {
+
+using torch::Tensor;
+
+Tensor NearestCode::index_of(const Tensor& u) const {
+  const Tensor signs = attacks::signs(u.detach());
+  const Tensor distance = -signs.matmul(codes.to(signs.options()).t());
+  return std::get<1>(distance.sort(/*stable=*/true, /*dim=*/1, /*descending=*/false)).select(1, 0);
+}
+
+Tensor NearestCode::of(const Tensor& u) const {
+  return mainstay.to(u.options()).index_select(0, index_of(u));
+}
+
+Tensor signed_step_up(const Tensor& x, const std::function<Tensor(const Tensor&)>& loss, const attacks::Ball& ball) {
+  const Tensor delta = attacks::descend(x, torch::zeros_like(x), [&](const Tensor& input) { return -loss(input); },
+                                        {ball, /*step=*/ball.epsilon, /*n_steps=*/1});
+  return attacks::applied(x, delta, ball);
+}
+
+Tensor purified_by_step(const Tensor& x, const std::function<Tensor(const Tensor&)>& encode,
+                        const std::function<Tensor(const Tensor&)>& code, const attacks::Ball& ball) {
+  // Summed, not averaged, over bits: saturated codes have very small gradients.
+  const auto disagreement = [&](const Tensor& input) {
+    const Tensor u = encode(input);
+    return -(u * code(u.detach())).sum(1);
+  };
+  return signed_step_up(x, disagreement, ball);
+}
+
+}  // namespace gauntlet::defenses

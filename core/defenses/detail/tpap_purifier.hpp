@@ -1,0 +1,35 @@
+// Purification of TPAP: one signed step away from the code that the network gives an input.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+
+#include "core/attacks/descent.hpp"
+
+namespace gauntlet::defenses {
+
+/// The code of the Hamming-nearest training item, by a table.
+struct NearestCode {
+  torch::Tensor codes;     ///< [N, K] ±1: what distances are taken to
+  torch::Tensor mainstay;  ///< [N, K] ±1: what is answered
+
+  /// Relaxed codes u [B, K] → rows of `mainstay`; ties go to the first item.
+  [[nodiscard]] torch::Tensor of(const torch::Tensor& u) const;
+  /// [B] int64: the nearest items themselves.
+  [[nodiscard]] torch::Tensor index_of(const torch::Tensor& u) const;
+};
+
+/// x + epsilon sign(gradient of the loss) within the ball: inputs [B, …] → losses [B] or their sum. x needs no gradient;
+/// works while gradients are off.
+[[nodiscard]] torch::Tensor signed_step_up(const torch::Tensor& x,
+                                           const std::function<torch::Tensor(const torch::Tensor&)>& loss,
+                                           const attacks::Ball& ball);
+
+/// signed_step_up for the loss -u·c, where u = encode(x) and c = code(u).
+[[nodiscard]] torch::Tensor purified_by_step(const torch::Tensor& x,
+                                             const std::function<torch::Tensor(const torch::Tensor&)>& encode,
+                                             const std::function<torch::Tensor(const torch::Tensor&)>& code,
+                                             const attacks::Ball& ball);
+
+}  // namespace gauntlet::defenses
