@@ -1,6 +1,6 @@
 #include "core/models/detail/dcmh.hpp"
 
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 #include "core/models/detail/row_noise.hpp"
 #include "core/models/losses.hpp"
 

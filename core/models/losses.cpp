@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 
 namespace gauntlet::models {
 

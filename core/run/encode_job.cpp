@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include "core/metrics/codes.hpp"
+#include "core/run/image_features.hpp"
 #include "core/run/jobs.hpp"
 #include "core/train/batches.hpp"
 
@@ -27,11 +28,15 @@ Result<EncodePlan> read_plan(const JobRun& run) {
 /// What is encoded: dataset rows and, for crafted queries, the inputs themselves.
 struct Source {
   std::vector<std::int64_t> rows;
-  torch::Tensor crafted;  ///< undefined when clean
+  torch::Tensor crafted;   ///< undefined when clean
+  ImageFeatures features;  ///< of clean pictures that no defense touches; empty otherwise
 };
 
 Result<Source> open_source(const JobRun& run, const EncodePlan& plan, const data::PreparedSet& set) {
-  if (!plan.crafted) return Source{set.rows(plan.part), {}};
+  if (!plan.crafted) {
+    GAUNTLET_TRY(ImageFeatures features, open_features(run, set));
+    return Source{set.rows(plan.part), {}, std::move(features)};
+  }
   GAUNTLET_TRY(const artifacts::Artifact artifact, open_input(run, "crafted", spec::JobKind::kCraft));
   Source source;
   GAUNTLET_TRY(source.crafted, read_tensor(artifact.file("inputs.npy")));
@@ -44,6 +49,15 @@ Result<Source> open_source(const JobRun& run, const EncodePlan& plan, const data
   return source;
 }
 
+/// The inputs of rows [begin, end) of the source.
+torch::Tensor inputs_of(const Source& source, const EncodePlan& plan, const data::PreparedSet& set,
+                        std::int64_t begin, std::int64_t end) {
+  if (plan.crafted) return source.crafted.slice(0, begin, end);
+  const std::span rows(source.rows.data() + begin, static_cast<std::size_t>(end - begin));
+  if (source.features.values.width > 0) return train::features_of(source.features.values, rows);
+  return train::inputs_of(set, plan.modality, rows);
+}
+
 /// Relaxed codes [n, K] of this rank's shard.
 Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, const data::PreparedSet& set,
                                    const Source& source, defenses::Pipeline& pipeline) {
@@ -53,9 +67,7 @@ Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, co
   std::vector<torch::Tensor> codes;
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += kInputsPerBatch) {
     const std::int64_t end = std::min(begin + kInputsPerBatch, shard.end);
-    const std::span rows(source.rows.data() + begin, static_cast<std::size_t>(end - begin));
-    const torch::Tensor inputs =
-        plan.crafted ? source.crafted.slice(0, begin, end) : train::inputs_of(set, plan.modality, rows);
+    const torch::Tensor inputs = inputs_of(source, plan, set, begin, end);
     codes.push_back(plan.part == data::Part::kRetrieval ? pipeline.encode_retrieval(plan.modality, inputs)
                                                         : pipeline.encode_query(plan.modality, inputs));
     run.progress.update(

@@ -12,8 +12,12 @@ namespace gauntlet::run {
 /// which is 10 to 50 % faster on CPUs than batches of 128 and 512.
 inline constexpr std::int64_t kInputsPerBatch = 64;
 
-/// Trains a target model from scratch. Artifact: model.safetensors; about: {"shape"}. Rows: training_time,
-/// parameters.
+/// Image features of every item of the set from a frozen backbone, for every model that has it. Artifact:
+/// features.npy, float32 [n_items, F]. No rows.
+[[nodiscard]] Result<worker::AttemptResult> run_features(const JobRun& run);
+
+/// Trains a target model from scratch, on pictures or on the cached features of its backbone. Artifact:
+/// model.safetensors; about: {"shape"}. Rows: training_time, parameters.
 [[nodiscard]] Result<worker::AttemptResult> run_train_model(const JobRun& run);
 
 /// Trains an attack. Artifact: attack.safetensors. Rows: training_time, parameters, queries_used.

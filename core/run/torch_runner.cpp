@@ -20,6 +20,8 @@ Result<std::unique_ptr<collective::Communicator>> join_gang(const worker::Attemp
 
 Result<worker::AttemptResult> run_kind(const JobRun& run) {
   switch (run.attempt.job.kind) {
+    case spec::JobKind::kFeatures:
+      return run_features(run);
     case spec::JobKind::kTrainModel:
       return run_train_model(run);
     case spec::JobKind::kTrainAttack:
@@ -31,7 +33,6 @@ Result<worker::AttemptResult> run_kind(const JobRun& run) {
     case spec::JobKind::kEncode:
       return run_encode(run);
     case spec::JobKind::kPrepare:
-    case spec::JobKind::kFeatures:
     case spec::JobKind::kEvaluate:
     case spec::JobKind::kExplain:
     case spec::JobKind::kCommand:

@@ -1,3 +1,5 @@
+#include "core/models/backbone.hpp"
+#include "core/run/image_features.hpp"
 #include "core/run/jobs.hpp"
 #include "core/train/batches.hpp"
 #include "core/train/checkpoint.hpp"
@@ -5,6 +7,16 @@
 #include "core/train/trainer.hpp"
 
 namespace gauntlet::run {
+namespace {
+
+std::int64_t n_trainable(const models::HashingModel& model) {
+  std::int64_t n = 0;
+  for (const torch::Tensor& parameter : models::trainable_parameters(model)) n += parameter.numel();
+  return n;
+}
+
+}  // namespace
+
 Result<worker::AttemptResult> run_train_model(const JobRun& run) {
   const worker::AttemptContext& attempt = run.attempt;
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
@@ -15,15 +27,20 @@ Result<worker::AttemptResult> run_train_model(const JobRun& run) {
   train::seed_weights(seed_of(run, "weights"));
   GAUNTLET_TRY(const std::shared_ptr<models::HashingModel> model,
                entry->make(config, shape, &run.communicator));
+  Json located = config;
+  located.update(attempt.job.locations);
+  GAUNTLET_CHECK_OK(models::load_pretrained(*model, located, attempt.job.entry));
   models::TrainingSetup setup{.labels = train::labels_of(set, set.rows(data::Part::kTrain)),
                               .seed = seed_of(run, "training"),
                               .communicator = &run.communicator};
-  GAUNTLET_TRY(const auto training, entry->make_training(config, model, setup));
+  GAUNTLET_TRY(const auto training, entry->make_training(located, model, setup));
+  GAUNTLET_TRY(const ImageFeatures features, open_features(run, set));
   const auto batches = train::make_batch_source(set, {.batch_size = training->batch_size(),
                                                       .keeps_partial_batch = training->keeps_partial_batch(),
                                                       .seed = seed_of(run, "order"),
                                                       .rank = attempt.rank,
-                                                      .world_size = attempt.world});
+                                                      .world_size = attempt.world,
+                                                      .image_features = features.values});
   const auto on_epoch = [&](const train::EpochReport& report) {
     run.progress.update({.epoch = report.epoch,
                          .epochs = report.n_epochs,
@@ -44,7 +61,7 @@ Result<worker::AttemptResult> run_train_model(const JobRun& run) {
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
   return worker::AttemptResult{
       .rows = {reading("training_time", log.seconds, "s", false),
-               reading("parameters", static_cast<double>(models::n_parameters(*model)), "count", false)},
+               reading("parameters", static_cast<double>(n_trainable(*model)), "count", false)},
       .curves = loss_curves(log.curves),
       .manifest_hash = artifact.manifest_hash};
 }

@@ -27,7 +27,7 @@ struct PlannedJob {
   JobKey key;
 };
 
-/// A job by the part it plays for a cell: "prepare", "train_model", "codes_image", "codes_text",
+/// A job by the part it plays for a cell: "prepare", "features", "train_model", "codes_image", "codes_text",
 /// "train_attack", "craft", "craft_train", "train_defense", "encode_query", "encode_retrieval", "evaluate". A
 /// defense whose branches are trained apart and that also encodes the retrieval set adds
 /// "craft_train_retrieval", "train_defense_retrieval"; one whose branches are trained together has

@@ -143,7 +143,9 @@ class PrefetchedBatches final : public BatchSource {
     std::vector<std::int64_t> items;
     for (const std::int64_t position : positions) items.push_back(train[static_cast<std::size_t>(position)]);
     return models::TrainingBatch{
-        images_of(set_, items), text_of(set_, items), labels_of(set_, items),
+        options_.image_features.width > 0 ? features_of(options_.image_features, items)
+                                          : images_of(set_, items),
+        text_of(set_, items), labels_of(set_, items),
         torch::tensor(torch::ArrayRef<std::int64_t>(positions.data(), positions.size()), torch::kInt64)};
   }
 
@@ -179,6 +181,10 @@ torch::Tensor images_of(const data::PreparedSet& set, std::span<const std::int64
   return as_pictures(gather<float>(set.images(), set.height() * set.width() * 3, items, torch::kFloat32,
                                    [&unit](std::uint8_t byte) { return unit[byte]; }),
                      set);
+}
+
+torch::Tensor features_of(const CachedFeatures& features, std::span<const std::int64_t> items) {
+  return floats_of(features.values, features.width, items);
 }
 
 torch::Tensor text_of(const data::PreparedSet& set, std::span<const std::int64_t> items) {

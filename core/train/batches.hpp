@@ -29,6 +29,15 @@ namespace gauntlet::train {
 [[nodiscard]] torch::Tensor labels_of(const data::PreparedSet& set,
                                       std::span<const std::int64_t> items);  ///< [n, C] float 0/1
 
+/// Image features of every item of a set, row-major, as a frozen backbone gave them once; they stand in for
+/// the set's pictures. The owner of the values outlives it.
+struct CachedFeatures {
+  std::span<const float> values;
+  std::int64_t width = 0;  ///< features of an item; 0 when there are none
+};
+/// Rows [n, width] float of the given items.
+[[nodiscard]] torch::Tensor features_of(const CachedFeatures& features, std::span<const std::int64_t> items);
+
 /// The shape a model for this set and code length has.
 [[nodiscard]] models::ModelShape shape_for(const data::PreparedSet& set, std::int64_t code_bits);
 
@@ -50,7 +59,8 @@ struct BatchOptions {
   std::uint64_t seed = 0;  ///< of the order, which depends on nothing else
   std::int64_t rank = 0;
   std::int64_t world_size = 1;
-  std::int64_t n_ahead = 2;  ///< batches made before they are asked for
+  std::int64_t n_ahead = 2;            ///< batches made before they are asked for
+  CachedFeatures image_features = {};  ///< images of a batch; the set's own pictures or features when empty
 };
 
 /// Batches over the set's training items (`rows` of a batch are positions within rows(Part::kTrain)), in a

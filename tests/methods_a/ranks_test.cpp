@@ -223,12 +223,24 @@ TEST_P(RanksOfModel, TrainToTheSameLosses) {
   const Body body = [](Communicator& communicator) { return trained(*GetParam(), communicator); };
   const NamedTensors alone = on_ranks(1, body).front();
   EXPECT_LT(alone.at("19.total").item<double>(), alone.at("00.total").item<double>());
-  for (NamedTensors rank : on_ranks(2, body)) {
-    // Biases before a normalisation drift on rounding alone; running means follow them, so eval codes agree
-    // less closely.
+  // A weight whose gradient is zero but for rounding (biases before a normalisation, words that a whole batch
+  // has) makes steps of that rounding with Adam. It shows when the next pass comes to other batches, and in
+  // running means; so the first pass agrees to rounding, later ones less closely, eval codes least.
+  const auto is_of = [](const std::string& name, bool first_pass) {
+    return name != "codes.text" && (name < "03.") == first_pass;
+  };
+  for (const NamedTensors& rank : on_ranks(2, body)) {
+    for (const bool first_pass : {true, false}) {
+      NamedTensors mine, expected;
+      for (const auto& [name, tensor] : alone) {
+        if (is_of(name, first_pass)) expected[name] = tensor;
+      }
+      for (const auto& [name, tensor] : rank) {
+        if (is_of(name, first_pass)) mine[name] = tensor;
+      }
+      expect_close(mine, expected, first_pass ? 1e-9 : 1e-5);
+    }
     EXPECT_LE((rank.at("codes.text") - alone.at("codes.text")).abs().max().item<double>(), 1e-2);
-    rank["codes.text"] = alone.at("codes.text");
-    expect_close(rank, alone, 1e-8);
   }
 }
 

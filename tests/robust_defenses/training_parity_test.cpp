@@ -5,7 +5,7 @@
 #include "core/defenses/detail/robust_losses.hpp"
 #include "core/defenses/detail/robust_training.hpp"
 #include "core/defenses/detail/tpap_purifier.hpp"
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 #include "core/models/losses.hpp"
 #include "tests/robust_defenses/recorded.hpp"
 

@@ -1,7 +1,7 @@
 // DAPH: recorded values of the authors' code, and what is special about its two stages.
 
 #include "core/models/detail/daph.hpp"
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 #include "tests/target_models/support.hpp"
 
 namespace gauntlet::models {

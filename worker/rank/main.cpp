@@ -10,6 +10,7 @@
 #include "core/metrics/metric.hpp"
 #include "core/models/hashing_model.hpp"
 #include "core/run/bench_methods.hpp"
+#include "core/run/check_backbone.hpp"
 #include "core/run/torch_runner.hpp"
 #include "worker/executor/executor.hpp"
 
@@ -18,6 +19,8 @@ namespace {
 constexpr char kHelp[] =
     "gauntlet-rank --catalog        write the catalog of every registered entry (schemas/catalog.json)\n"
     "gauntlet-rank --bench-methods [--quick]  measure every method; `gauntlet bench methods` does this\n"
+    "gauntlet-rank --check-backbone FILE PHOTO.png...\n"
+    "                               classify photos with a file of published weights\n"
     "gauntlet-rank --version        print version and revision\n"
     "gauntlet-rank --fd N           run attempts told over socket N; the worker agent does this\n";
 
@@ -45,6 +48,17 @@ int write_bench(bool quick) {
   return 0;
 }
 
+int check_backbone(int n_arguments, char** arguments) {
+  const std::vector<std::filesystem::path> pictures(arguments + 1, arguments + n_arguments);
+  const auto text = gauntlet::run::check_backbone(arguments[0], pictures);
+  if (!text) {
+    std::fprintf(stderr, "gauntlet-rank: %s\n", text.error().message.c_str());
+    return gauntlet::exit_code_of(text.error().code);
+  }
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -52,6 +66,7 @@ int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--catalog") == 0) return write_catalog();
   if (argc >= 2 && argc <= 3 && std::strcmp(argv[1], "--bench-methods") == 0)
     return write_bench(argc == 3 && std::strcmp(argv[2], "--quick") == 0);
+  if (argc >= 3 && std::strcmp(argv[1], "--check-backbone") == 0) return check_backbone(argc - 2, argv + 2);
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
     const std::string_view version = gauntlet::version();
     const std::string_view revision = gauntlet::revision();

@@ -1,7 +1,7 @@
 #include "core/attacks/detail/ta_dch_training.hpp"
 
 #include "core/attacks/detail/generator_layers.hpp"
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 #include "core/models/losses.hpp"
 #include "core/models/weights.hpp"
 

@@ -23,6 +23,12 @@ struct Augmentation {
   }
 };
 
+/// What a model's config asks for: nothing when its backbone is frozen, since its features are computed once.
+template <class Config>
+[[nodiscard]] Augmentation augmentation_of(const Config& config) {
+  return config.backbone.is_frozen() ? Augmentation{} : config.augmentation;
+}
+
 /// images [B, 3, H, W] float or double → the same shape in channels-last memory. Picture i draws from the
 /// stream of (seed, step, rows[i]); rows [B] int64.
 [[nodiscard]] torch::Tensor augmented(const torch::Tensor& images, const torch::Tensor& rows,

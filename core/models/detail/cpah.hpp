@@ -13,7 +13,7 @@
 #include "core/models/backbone.hpp"
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/layers.hpp"
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 #include "core/models/detail/recipe.hpp"
 #include "core/models/hashing_model.hpp"
 

@@ -26,7 +26,7 @@ CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> ne
   relaxed_text = torch::zeros_like(relaxed_image);
   codes = random_codes(setup_.labels.size(0), n_bits, setup_.seed, dtype);
 
-  std::vector<torch::Tensor> generator = net_->parameters();
+  std::vector<torch::Tensor> generator = trainable_parameters(*net_);
   for (const torch::nn::Module* part : {static_cast<torch::nn::Module*>(critics->Cns.get()),
                                         static_cast<torch::nn::Module*>(critics->cls_v.get()),
                                         static_cast<torch::nn::Module*>(critics->cls_t.get())}) {
@@ -46,7 +46,7 @@ CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> ne
 }
 
 std::pair<CpahForward, CriticLoss> CpahTraining::forward_and_critic_step(const TrainingBatch& batch) {
-  CpahForward pass = forward(augmented(batch, config_.augmentation, setup_.seed, clock_.step));
+  CpahForward pass = forward(augmented(batch, augmentation_of(config_), setup_.seed, clock_.step));
   const RowDraws draws{setup_.seed, clock_.step, pass.rows};
   CriticLoss critic = critic_step(pass, draws.uniform(kMixTag, config_.hidden).to(codes.scalar_type()));
   return {std::move(pass), std::move(critic)};

@@ -45,7 +45,7 @@ void DadhTraining::Learner::step(const torch::Tensor& loss) {
 }
 
 std::pair<DadhForward, DadhCriticLosses> DadhTraining::forward_and_critic_steps(const TrainingBatch& batch) {
-  DadhForward pass = forward(augmented(batch, config_.augmentation, setup_.seed, clock_.step));
+  DadhForward pass = forward(augmented(batch, augmentation_of(config_), setup_.seed, clock_.step));
   const RowDraws draws{setup_.seed, clock_.step, pass.rows};
   const auto mix = [&](std::uint64_t tag, const torch::Tensor& like) {
     return draws.uniform(tag, like.size(1)).to(like.scalar_type());

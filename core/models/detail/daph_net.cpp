@@ -1,5 +1,5 @@
 #include "core/models/detail/daph.hpp"
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 
 namespace gauntlet::models {
 namespace {

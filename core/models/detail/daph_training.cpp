@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "core/models/detail/daph.hpp"
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::models {
@@ -79,7 +79,7 @@ ProxyLoss DaphTraining::stage_1(const TrainingBatch& batch) {
   const torch::AutoGradMode with_gradient(!exports);
   const ProxyForward pass =
       exports ? proxy_forward(batch, config_.export_dropout ? &draws : nullptr)
-              : proxy_forward(augmented(batch, config_.augmentation, setup_.seed, step_), &draws);
+              : proxy_forward(augmented(batch, augmentation_of(config_), setup_.seed, step_), &draws);
   proxy_image_.index_copy_(0, pass.rows, pass.image.detach());
   proxy_text_.index_copy_(0, pass.rows, pass.text.detach());
   return exports ? proxy_loss(pass) : proxy_step(pass);
@@ -127,7 +127,7 @@ ProxyLoss DaphTraining::proxy_step(const ProxyForward& pass) {
 
 std::pair<HashLoss, HashLoss> DaphTraining::stage_2(const TrainingBatch& batch) {
   const RowDraws draws{setup_.seed, step_, batch.rows};
-  const HashForward pass = hash_forward(augmented(batch, config_.augmentation, setup_.seed, step_), &draws);
+  const HashForward pass = hash_forward(augmented(batch, augmentation_of(config_), setup_.seed, step_), &draws);
   return {hash_loss(Modality::kImage, pass), hash_loss(Modality::kText, pass)};
 }
 

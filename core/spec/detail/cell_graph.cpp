@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/check.hpp"
+#include "core/spec/backbone_fields.hpp"
 
 namespace gauntlet::spec::detail {
 namespace {
@@ -39,7 +40,8 @@ enum class Composed : std::uint32_t {
   kCraft,
   kDefense,
   kTrainDefense,
-  kEvaluate
+  kEvaluate,
+  kFeatures
 };
 
 template <class... Numbers>
@@ -53,14 +55,16 @@ std::string about(const CellPlan& cell) {
 
 }  // namespace
 
-/// The table of kinds and inputs: prepare → train_model → (crafted training set → train_defense) → (crafted
-/// queries) → query codes, retrieval codes → evaluate.
+/// The table of kinds and inputs: prepare → (features) → train_model → (crafted training set → train_defense)
+/// → (crafted queries) → query codes, retrieval codes → evaluate.
 std::vector<CellJob> CellGraph::plan(const CellPlan& cell) {
   roles_.clear();
   const MaybeJob data = prepare(cell);
   if (!data) return {};
   play(*data, "prepare");
-  Common common{*data, train_model(cell, *data), {}, {}};
+  const MaybeJob shared = features(cell, *data);
+  if (shared) play(*shared, "features");
+  Common common{*data, train_model(cell, *data, shared), shared, {}, {}};
   play(common.model, "train_model");
 
   const CatalogEntry& defense = *cell.defense->entry;
@@ -96,12 +100,31 @@ CellGraph::MaybeJob CellGraph::prepare(const CellPlan& cell) {
   return known->second;
 }
 
-JobIndex CellGraph::train_model(const CellPlan& cell, JobIndex data) {
+/// One per dataset and backbone, whatever model, code length and seed: the published network is the same for
+/// all.
+CellGraph::MaybeJob CellGraph::features(const CellPlan& cell, JobIndex data) {
+  const Json& model = configs_.value(cell.model->config);
+  if (!has_frozen_backbone(model)) return std::nullopt;
+  const ConfigId config = configs_.composed(made_from(Composed::kFeatures, cell.model->config),
+                                            [&] { return backbone_fields(model); });
+  const JobTable::Added added =
+      jobs_.add({JobKind::kFeatures, nullptr, config, {{InputRole::kData, data}}, 0});
+  if (added.is_new) {
+    JobSpec& job = jobs_.spec_of(added.index);
+    job.title =
+        fmt::format("features {} {}", model.at("backbone").get<std::string>(), cell.dataset->entry->name);
+    job.locations = backbone_fields(configs_.value(cell.model->locations));
+  }
+  return added.index;
+}
+
+JobIndex CellGraph::train_model(const CellPlan& cell, JobIndex data, MaybeJob features) {
   const ConfigId config = configs_.composed(made_from(Composed::kModel, cell.model->config, cell.bits), [&] {
     return Json{{"model", configs_.value(cell.model->config)}, {"bits", cell.bits}};
   });
-  return add({JobKind::kTrainModel, cell.model->entry, config, {{InputRole::kData, data}}, cell.seed},
-             cell.model, [&] { return fmt::format("train_model {}", about(cell)); });
+  JobDraft draft{JobKind::kTrainModel, cell.model->entry, config, {{InputRole::kData, data}}, cell.seed};
+  if (features) draft.inputs.push_back({InputRole::kFeatures, *features});
+  return add(std::move(draft), cell.model, [&] { return fmt::format("train_model {}", about(cell)); });
 }
 
 JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Encoding& what) {
@@ -118,6 +141,9 @@ JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Enc
   draft.inputs = {{InputRole::kData, common.data}, {InputRole::kModel, common.model}};
   if (what.crafted) draft.inputs.push_back({InputRole::kCrafted, *what.crafted});
   if (what.trained) draft.inputs.push_back({InputRole::kDefense, *what.trained});
+  // Features stand in for pictures that nothing changes: clean ones before the bare model.
+  const bool untouched = what.side == Side::kImage && !what.crafted && what.defense->entry->name == "none";
+  if (untouched && common.features) draft.inputs.push_back({InputRole::kFeatures, *common.features});
   return add(std::move(draft), what.defense, [&] {
     return fmt::format("encode {} {} {} {} {}", what.defense->entry->name, name_of(what.side),
                        name_of(what.part), source, about(cell));

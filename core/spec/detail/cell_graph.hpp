@@ -59,6 +59,7 @@ class CellGraph {
   struct Common {
     JobIndex data = 0;
     JobIndex model = 0;
+    MaybeJob features;                 ///< image features that models with a frozen backbone share
     MaybeJob codes_image, codes_text;  ///< clean retrieval codes of the bare model; see need_codes
   };
   struct Encoding {
@@ -82,7 +83,8 @@ class CellGraph {
   };
 
   MaybeJob prepare(const CellPlan& cell);
-  JobIndex train_model(const CellPlan& cell, JobIndex data);
+  MaybeJob features(const CellPlan& cell, JobIndex data);
+  JobIndex train_model(const CellPlan& cell, JobIndex data, MaybeJob features);
   JobIndex encode(const CellPlan& cell, const Common& common, const Encoding& what);
   JobIndex train_attack(const CellPlan& cell, const Common& common, const Crafting& what);
   JobIndex craft(const CellPlan& cell, Common& common, const Crafting& what);

@@ -37,6 +37,8 @@ std::string_view name_of(InputRole role) {
       return "data";
     case InputRole::kDefense:
       return "defense";
+    case InputRole::kFeatures:
+      return "features";
     case InputRole::kModel:
       return "model";
     case InputRole::kQueryCodes:

@@ -71,6 +71,7 @@ enum class InputRole : std::uint8_t {
   kCraftedText,
   kData,
   kDefense,
+  kFeatures,
   kModel,
   kQueryCodes,
   kRetrievalCodes,

@@ -1,4 +1,4 @@
-#include "core/models/detail/objectives.hpp"
+#include "core/models/objectives.hpp"
 
 namespace gauntlet::models {
 namespace {
