@@ -190,7 +190,8 @@ TEST_P(DaphParityOfHashNetworks, AnchorSets) {
     const Fixture fixture = open(name);
     for (const std::string net : {"image", "text"}) {
       const bool subset = fixture.text("positives_" + net).find("identical") == std::string::npos;
-      const AnchorSets sets(fixture.get("in.labels"), fixture.get("in.anchor_labels"), subset, 0);
+      const AnchorSets sets =
+          anchor_sets(fixture.get("in.labels"), fixture.get("in.anchor_labels"), subset, 0);
       expect_terms(fixture, "out." + net + ".",
                    {{"positive", sets.positive}, {"negative", sets.negative}, {"partial", sets.partial}}, 0);
     }
@@ -226,7 +227,7 @@ TEST(DaphLosses, HaveTheirTrueGradients) {
   expect_true_gradient([](const torch::Tensor& z) { return binary_gap(z); }, codes, "Q");
   expect_true_gradient([](const torch::Tensor& z) { return bit_imbalance(z); }, codes, "N");
   const torch::Tensor anchors = signs(waves({6, 5}, 2.3));
-  const AnchorSets sets(labels, labels, false, 1e-5);
+  const AnchorSets sets = anchor_sets(labels, labels, false, 1e-5);
   expect_true_gradient([&](const torch::Tensor& h) { return anchor_loss(h, anchors, sets, scale).full; },
                        codes, "F");
   expect_true_gradient([&](const torch::Tensor& h) { return anchor_loss(h, anchors, sets, scale).partial; },
@@ -239,13 +240,13 @@ TEST(DaphLosses, SplitAnchorsByLabelSets) {
   const torch::Tensor labels = torch::tensor({{1.0, 0.0, 1.0}});
   const torch::Tensor anchor_labels =
       torch::tensor({{1.0, 0.0, 1.0}, {1.0, 1.0, 1.0}, {1.0, 0.0, 0.0}, {0.0, 1.0, 0.0}});
-  const AnchorSets identical(labels, anchor_labels, false, 0);
+  const AnchorSets identical = anchor_sets(labels, anchor_labels, false, 0);
   EXPECT_TRUE(identical.positive[0].equal(torch::tensor({true, false, false, false})));
   EXPECT_TRUE(identical.partial[0].equal(torch::tensor({false, true, true, false})));
   EXPECT_TRUE(identical.negative[0].equal(torch::tensor({false, false, false, true})));
   // Shared labels 2, 2, 1, 0.
   EXPECT_TRUE(torch::allclose(identical.partial_weights[0], torch::tensor({0.0, 0.4, 0.2, 0.0})));
-  const AnchorSets subset(labels, anchor_labels, true, 0);
+  const AnchorSets subset = anchor_sets(labels, anchor_labels, true, 0);
   EXPECT_TRUE(subset.positive[0].equal(torch::tensor({true, true, false, false})));
   EXPECT_TRUE(subset.partial[0].equal(torch::tensor({false, false, true, false})));
 }
@@ -254,7 +255,7 @@ TEST(DaphLosses, StayFiniteWhereASetIsEmpty) {
   const torch::Tensor everything = torch::ones({2, 3}, torch::kFloat64);  // no negative, no partial anchor
   const torch::Tensor codes = waves({2, 5}, 1.1).requires_grad_();
   const torch::Tensor anchors = signs(waves({2, 5}, 2.3));
-  const AnchorLoss loss = anchor_loss(codes, anchors, AnchorSets(everything, everything, false, 0), {});
+  const AnchorLoss loss = anchor_loss(codes, anchors, anchor_sets(everything, everything, false, 0), {});
   EXPECT_EQ(loss.full.item<double>(), 0);
   EXPECT_EQ(loss.partial.item<double>(), 0);
   const torch::Tensor classes = class_loss(codes, signs(waves({3, 5}, 0.6)), everything, {});

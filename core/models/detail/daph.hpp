@@ -283,10 +283,11 @@ struct ProxyLoss {
   torch::Tensor total;
 };
 
-/// Relaxed codes of stage 2 for the global batch, the same on every rank.
+/// Relaxed codes of stage 2 for the global batch and the anchors they should meet, the same on every rank.
 struct HashForward {
   torch::Tensor image, text;  ///< h [B, K]
   torch::Tensor labels;       ///< [B, C]
+  AnchorSets image_sets, text_sets;
 };
 
 /// Terms of L_2 for one network, without weights, scalars.

@@ -51,32 +51,41 @@ torch::Tensor binary_gap(const torch::Tensor& codes) {
 
 torch::Tensor bit_imbalance(const torch::Tensor& codes) { return codes.sum(0).square().sum(); }
 
-AnchorSets::AnchorSets(const torch::Tensor& labels, const torch::Tensor& anchor_labels, bool subset,
+AnchorSets anchor_sets(const torch::Tensor& labels, const torch::Tensor& anchor_labels, bool subset,
                        double eps) {
   const torch::Tensor shared = labels.matmul(anchor_labels.t());
-  positive = (shared - labels.sum(1, true)).abs().lt(0.5);
-  if (!subset) positive.logical_and_((shared - anchor_labels.sum(1)).abs().lt(0.5));
-  negative = shared.lt(0.5);
-  partial = positive.logical_or(negative).logical_not_();
-  partial_weights = shared * partial / (shared.sum(1, true) + eps);
+  AnchorSets sets;
+  sets.positive = shared.eq(labels.sum(1, true));
+  if (!subset) sets.positive.logical_and_(shared.eq(anchor_labels.sum(1)));
+  sets.negative = shared.eq(0);
+  sets.partial = sets.positive.logical_or(sets.negative).logical_not_();
+  sets.positive_pairs = sets.positive.nonzero();
+  sets.partial_weights = shared * sets.partial / (shared.sum(1, true) + eps);
+  sets.closed = torch::zeros_like(shared).masked_fill_(sets.negative.logical_not(), kClosed);
+  return sets;
 }
 
 AnchorLoss anchor_loss(const torch::Tensor& codes, const torch::Tensor& anchors, const AnchorSets& sets,
                        const DaphScale& scale) {
-  const torch::Tensor similarity = codes.matmul(anchors.t()) / static_cast<double>(codes.size(1));
-  const torch::Tensor others = masked_logsumexp(scale.gamma * similarity, sets.negative);
-  // Few anchors are positive, so only their terms are evaluated.
-  const torch::Tensor item = sets.positive.nonzero().select(1, 0);
-  const torch::Tensor terms = log1p_exp(
-      others.index_select(0, item) - scale.gamma * (similarity.masked_select(sets.positive) - scale.sigma));
+  // The negatives are most of the training set, so theirs is the only similarity of every item to every
+  // anchor.
+  const auto n_bits = static_cast<double>(codes.size(1));
+  const torch::Tensor others =
+      torch::addmm(sets.closed, codes, anchors.t(), 1, scale.gamma / n_bits).logsumexp(1);
+  const auto term = [&](const torch::Tensor& against, const torch::Tensor& similarity) {
+    return log1p_exp(against - scale.gamma * (similarity - scale.sigma));
+  };
+  const torch::Tensor item = sets.positive_pairs.select(1, 0);
+  const torch::Tensor near = anchors.index_select(0, sets.positive_pairs.select(1, 1));
+  const torch::Tensor terms =
+      term(others.index_select(0, item), (codes.index_select(0, item) * near).sum(1) / n_bits);
   const torch::Tensor n_positive = sets.positive.sum(1).to(codes.scalar_type());
   AnchorLoss loss;
   loss.full = (terms / n_positive.index_select(0, item)).sum() / static_cast<double>(codes.size(0));
 
   const torch::Tensor has_partial = sets.partial.any(1).to(codes.scalar_type());
-  const torch::Tensor weighted = (sets.partial_weights * similarity).sum(1);
-  const torch::Tensor partial_terms = log1p_exp(others - scale.gamma * (weighted - scale.sigma));
-  loss.partial = (partial_terms * has_partial).sum() / has_partial.sum().clamp_min(1);
+  const torch::Tensor weighted = (codes * sets.partial_weights.matmul(anchors)).sum(1) / n_bits;
+  loss.partial = (term(others, weighted) * has_partial).sum() / has_partial.sum().clamp_min(1);
   return loss;
 }
 

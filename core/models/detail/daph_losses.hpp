@@ -36,15 +36,19 @@ struct ProxyTermForm {
 /// N: ||sum over rows||^2, how far bits are from balance.
 [[nodiscard]] torch::Tensor bit_imbalance(const torch::Tensor& codes);
 
-/// Which anchors each item of a batch should meet, by their labels.
+/// Which anchors each item of a batch should meet, by their labels; both networks and both kinds of anchors
+/// share them.
 struct AnchorSets {
-  /// labels [B, C], anchor_labels [N, C]. Positive: the same label set, or with `subset` one that contains
-  /// the item's. Negative: nothing shared. Partial: the rest.
-  AnchorSets(const torch::Tensor& labels, const torch::Tensor& anchor_labels, bool subset, double eps);
   torch::Tensor positive, negative, partial;  ///< bool [B, N]
+  torch::Tensor positive_pairs;               ///< [P, 2] int64: item and anchor of each positive
   torch::Tensor
-      partial_weights;  ///< [B, N]: shared labels of partial anchors / (all shared labels of the row + eps)
+      partial_weights;   ///< [B, N]: shared labels of partial anchors / (all shared labels of the row + eps)
+  torch::Tensor closed;  ///< [B, N]: 0 for negatives, else so low that an exponential vanishes
 };
+/// labels [B, C], anchor_labels [N, C]. Positive: the same label set, or with `subset` one that contains the
+/// item's. Negative: nothing shared. Partial: the rest.
+[[nodiscard]] AnchorSets anchor_sets(const torch::Tensor& labels, const torch::Tensor& anchor_labels,
+                                     bool subset, double eps);
 
 /// Terms of stage 2 that one set of anchors gives, scalars.
 struct AnchorLoss {

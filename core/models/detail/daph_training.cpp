@@ -136,13 +136,21 @@ HashForward DaphTraining::hash_forward(const TrainingBatch& batch, const RowDraw
   const torch::Tensor image = net_->image_codes(batch.images, draws);
   const torch::Tensor text = net_->text_codes(batch.text, draws);
   const std::vector<torch::Tensor> both = ranks.gather_rows(torch::cat({image, text}, 1)).chunk(2, 1);
-  return {both[0], both[1], ranks.gather_rows(batch.labels)};
+  HashForward pass;
+  pass.image = both[0];
+  pass.text = both[1];
+  pass.labels = ranks.gather_rows(batch.labels);
+  pass.image_sets = anchor_sets(pass.labels, anchors.labels, false, config_.eps);
+  pass.text_sets = config_.text_positives == "subset"
+                       ? anchor_sets(pass.labels, anchors.labels, true, config_.eps)
+                       : pass.image_sets;
+  return pass;
 }
 
 HashLoss DaphTraining::hash_loss(Modality modality, const HashForward& pass) const {
-  const torch::Tensor& codes = modality == Modality::kImage ? pass.image : pass.text;
-  const bool subset = modality == Modality::kText && config_.text_positives == "subset";
-  const AnchorSets sets(pass.labels, anchors.labels, subset, config_.eps);
+  const bool image = modality == Modality::kImage;
+  const torch::Tensor& codes = image ? pass.image : pass.text;
+  const AnchorSets& sets = image ? pass.image_sets : pass.text_sets;
   HashLoss loss;
   loss.image_anchors = anchor_loss(codes, anchors.image, sets, config_.scale());
   loss.text_anchors = anchor_loss(codes, anchors.text, sets, config_.scale());
