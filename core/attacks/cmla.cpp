@@ -1,5 +1,5 @@
-// Cross-Modal Learning with Adversarial samples (Li et al., NeurIPS 2019): noise that breaks an input's similarity to
-// the other modality and keeps that to its own.
+// Cross-Modal Learning with Adversarial samples (Li et al., NeurIPS 2019): noise that breaks an input's
+// similarity to the other modality and keeps that to its own.
 #include "core/attacks/detail/item_draw.hpp"
 #include "core/attacks/detail/learned_noise.hpp"
 #include "core/attacks/detail/scheduled_descent.hpp"
@@ -33,12 +33,15 @@ struct CmlaConfig {
           {.doc = "Weight of the term that keeps the own modality's similarity.", .min = 0, .max = 1e6});
     visit("size_weight", self.size_weight,
           {.doc = "Weight of the mean absolute change, in grey levels for pictures.", .min = 0, .max = 1e6});
-    visit("pairs", self.pairs,
-          {.doc = "training: every input against all training pairs, the default, so that a result does not depend "
-                  "on the batch. batch: against batch_pairs pairs, the size of the released form, which compares "
-                  "the inputs of a batch with each other; they are training pairs drawn for each input, since an "
-                  "attack never sees the other half of a query pair.",
-           .choices = {"training", "batch"}});
+    visit(
+        "pairs", self.pairs,
+        {.doc =
+             "training: every input against all training pairs, the default, so that a result does not "
+             "depend "
+             "on the batch. batch: against batch_pairs pairs, the size of the released form, which compares "
+             "the inputs of a batch with each other; they are training pairs drawn for each input, since an "
+             "attack never sees the other half of a query pair.",
+         .choices = {"training", "batch"}});
     visit("batch_pairs", self.batch_pairs,
           {.doc = "Pairs of pairs: batch; 128 as released.", .min = 1, .max = 1000000});
   }
@@ -55,7 +58,8 @@ struct CmlaConfig {
           {.doc = "one_sided: noise within [0, epsilon], as released; symmetric: within [-epsilon, epsilon].",
            .choices = {"one_sided", "symmetric"}});
     visit("stored", self.stored,
-          {.doc = "The noise of the result; clipped: within its budget; unclipped: before the last step's clip, as "
+          {.doc = "The noise of the result; clipped: within its budget; unclipped: before the last step's "
+                  "clip, as "
                   "released, up to lr beyond the budget.",
            .choices = {"clipped", "unclipped"}});
   }
@@ -72,7 +76,8 @@ struct CmlaConfig {
     visit("beta2", self.beta2, {.doc = "Adam's second decay.", .min = 0, .max = 0.9999999});
     visit("adam_epsilon", self.adam_epsilon, {.doc = "Guard of Adam's division.", .min = 0, .max = 1});
     visit("adam", self.adam,
-          {.doc = "torch: both moments corrected; tensorflow: the form of the released program, whose guard weighs "
+          {.doc = "torch: both moments corrected; tensorflow: the form of the released program, whose guard "
+                  "weighs "
                   "more in the first steps.",
            .choices = {"torch", "tensorflow"}});
   }

@@ -1,5 +1,5 @@
-// The deep hashing targeted attack (Bai et al., ECCV 2020): codes of items that have the target's labels vote on an
-// anchor code, and the input is moved towards it. With one item it is the point-to-point attack P2P.
+// The deep hashing targeted attack (Bai et al., ECCV 2020): codes of items that have the target's labels vote
+// on an anchor code, and the input is moved towards it. With one item it is the point-to-point attack P2P.
 #include "core/attacks/detail/code_losses.hpp"
 #include "core/attacks/detail/item_draw.hpp"
 #include "core/attacks/detail/scheduled_descent.hpp"
@@ -21,11 +21,13 @@ struct DhtaConfig {
   double epsilon_text = 0.05, step_text = 0.006;
 
   static void fields(auto& self, auto& visit) {
-    visit("anchors", self.anchors,
-          {.doc = "Training items with exactly the target's labels whose codes, of the other modality, vote: 9 is "
-                  "DHTA, 1 is P2P.",
-           .min = 1,
-           .max = 10000});
+    visit(
+        "anchors", self.anchors,
+        {.doc =
+             "Training items with exactly the target's labels whose codes, of the other modality, vote: 9 is "
+             "DHTA, 1 is P2P.",
+         .min = 1,
+         .max = 10000});
     visit("targets", self.targets,
           {.doc = "How target label vectors are drawn; frequent: one that is not the query's own and that "
                   "target_min_items training items have, as the method asks. With the others an input whose "
@@ -35,13 +37,16 @@ struct DhtaConfig {
           {.doc = "Training items with a frequent target's labels; more than anchors, as the method asks.",
            .min = 1});
     visit("steps", self.steps, {.doc = "Gradient steps, 2000 as released.", .min = 1, .max = 100000});
-    visit("step_form", self.step_form,
-          {.doc = "What a step follows: sign of the gradient (SAAT's release, bounded, the default), the gradient "
-                  "divided by its L2 norm per input (DHTA's), the raw gradient (ProS-GAN's).",
-           .choices = {"sign", "normalized", "raw"}});
+    visit(
+        "step_form", self.step_form,
+        {.doc =
+             "What a step follows: sign of the gradient (SAAT's release, bounded, the default), the gradient "
+             "divided by its L2 norm per input (DHTA's), the raw gradient (ProS-GAN's).",
+         .choices = {"sign", "normalized", "raw"}});
     visit("epsilon_image", self.epsilon_image,
-          {.doc = "L-infinity budget of a picture in [0,1] units; 8/255 as SAAT and ProS-GAN, DHTA has 0.032 on "
-                  "normalised inputs.",
+          {.doc =
+               "L-infinity budget of a picture in [0,1] units; 8/255 as SAAT and ProS-GAN, DHTA has 0.032 on "
+               "normalised inputs.",
            .min = 0,
            .max = 1});
     visit("step_image", self.step_image,
@@ -81,8 +86,8 @@ class Dhta final : public Attack {
  private:
   /// [B, K] ±1; 0 for an input whose target no training item has, which gives it no gradient.
   [[nodiscard]] torch::Tensor anchors_of(const AttackBatch& batch) const {
-    const torch::Tensor& codes = surface_.modality == Modality::kImage ? surface_.train_codes_text
-                                                                       : surface_.train_codes_image;
+    const torch::Tensor& codes =
+        surface_.modality == Modality::kImage ? surface_.train_codes_text : surface_.train_codes_image;
     torch::Tensor anchors = torch::zeros({batch.inputs.size(0), codes.size(1)}, codes.options());
     for (std::int64_t input = 0; input < anchors.size(0); ++input) {
       const torch::Tensor same = surface_.train_labels.eq(batch.target_labels[input]).all(1);

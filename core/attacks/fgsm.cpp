@@ -1,4 +1,5 @@
-// The fast gradient sign method (Goodfellow et al. 2015): one signed step of the whole budget from the clean input.
+// The fast gradient sign method (Goodfellow et al. 2015): one signed step of the whole budget from the clean
+// input.
 #include "core/attacks/detail/code_losses.hpp"
 #include "core/attacks/detail/scheduled_descent.hpp"
 #include "core/models/losses.hpp"
@@ -15,10 +16,11 @@ struct FgsmConfig {
   double tau = 0.05;
 
   static void fields(auto& self, auto& visit) {
-    visit("loss", self.loss,
-          {.doc = "relevance: the attack loss of pgd (DRFGD, Eq. 1), the default, so that fgsm is its one-step "
-                  "form; code: mean(h c), c the sign code of the clean input, which needs no labels.",
-           .choices = {"relevance", "code"}});
+    visit(
+        "loss", self.loss,
+        {.doc = "relevance: the attack loss of pgd (DRFGD, Eq. 1), the default, so that fgsm is its one-step "
+                "form; code: mean(h c), c the sign code of the clean input, which needs no labels.",
+         .choices = {"relevance", "code"}});
     visit("epsilon_image", self.epsilon_image,
           {.doc = "L-infinity budget of a picture in [0,1] units.", .min = 0, .max = 1});
     visit("epsilon_text", self.epsilon_text,
@@ -46,8 +48,8 @@ class Fgsm final : public Attack {
  private:
   using CodeLoss = std::function<torch::Tensor(const torch::Tensor& codes)>;
 
-  /// The logarithm of the loss's exponential part: same sign of the gradient, no underflow. An input without relevant
-  /// or without irrelevant training items has gradient 0, so it stays clean.
+  /// The logarithm of the loss's exponential part: same sign of the gradient, no underflow. An input without
+  /// relevant or without irrelevant training items has gradient 0, so it stays clean.
   [[nodiscard]] CodeLoss relevance_loss(const AttackBatch& batch) const {
     const torch::Tensor relevant = models::relevance_mask(batch.labels, surface_.train_labels);
     const torch::Tensor code_sum = surface_.train_codes_image + surface_.train_codes_text;

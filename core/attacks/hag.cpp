@@ -1,5 +1,5 @@
-// Hash adversary generation (Yang et al. 2018), in the form of SAAT's release: moves the code of an input away from its
-// own clean code, bit by bit, with momentum.
+// Hash adversary generation (Yang et al. 2018), in the form of SAAT's release: moves the code of an input
+// away from its own clean code, bit by bit, with momentum.
 #include "core/attacks/detail/code_losses.hpp"
 #include "core/attacks/detail/scheduled_descent.hpp"
 #include "core/attacks/detail/sharpening.hpp"
@@ -29,11 +29,12 @@ struct HagConfig {
            .max = 1});
     visit("lr", self.lr, {.doc = "Step size of gradient descent with momentum.", .min = 0, .max = 1e9});
     visit("momentum", self.momentum, {.doc = "Decay of the gradient sum.", .min = 0, .max = 0.9999});
-    visit("loss_batch", self.loss_batch,
-          {.doc = "The release steps along the mean loss of a batch, so lr is divided by the number of inputs. "
-                  "This is that number; 1, every input by itself, keeps results independent of the batch.",
-           .min = 1,
-           .max = 65536});
+    visit(
+        "loss_batch", self.loss_batch,
+        {.doc = "The release steps along the mean loss of a batch, so lr is divided by the number of inputs. "
+                "This is that number; 1, every input by itself, keeps results independent of the batch.",
+         .min = 1,
+         .max = 65536});
     visit("threshold", self.threshold,
           {.doc = "A bit counts while it is within 1 + threshold of its clean sign.", .min = 0, .max = 1});
     visit("beta", self.beta,

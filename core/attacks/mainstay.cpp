@@ -25,15 +25,20 @@ struct MainstayConfig {
     visit("step_image", self.step_image,
           {.doc = "Step of a picture in [0,1] units; 1/255 as released.", .min = 0, .max = 1});
     visit("epsilon_text", self.epsilon_text,
-          {.doc = "L-infinity budget of a text vector; 0.01 as released, where pgd has 0.05.", .min = 0, .max = 1});
+          {.doc = "L-infinity budget of a text vector; 0.01 as released, where pgd has 0.05.",
+           .min = 0,
+           .max = 1});
     visit("step_text", self.step_text,
           {.doc = "Step of a text vector; 1/255 as released.", .min = 0, .max = 1});
-    visit("objective", self.objective,
-          {.doc = "What is minimised of s = code x mainstay code: s (s + 2) of the bits with s > -0.5 (sharp, as "
-                  "released) or s (plain).",
-           .choices = {"sharp", "plain"}});
+    visit(
+        "objective", self.objective,
+        {.doc =
+             "What is minimised of s = code x mainstay code: s (s + 2) of the bits with s > -0.5 (sharp, as "
+             "released) or s (plain).",
+         .choices = {"sharp", "plain"}});
     visit("sharpening", self.sharpening,
-          {.doc = "Codes pass tanh(alpha z), alpha from 0.1 to 1 over the steps, as released; off: the codes as the "
+          {.doc = "Codes pass tanh(alpha z), alpha from 0.1 to 1 over the steps, as released; off: the codes "
+                  "as the "
                   "pipeline gives them."});
   }
 };

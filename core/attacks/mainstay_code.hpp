@@ -12,10 +12,11 @@ namespace gauntlet::attacks {
 /// +1 where x > 0, else -1; of the type of x.
 [[nodiscard]] torch::Tensor signs(const torch::Tensor& x);
 
-/// The mainstay code of each label vector before its sign: the mean of the training codes weighted by the cosine
-/// of labels, minus the mean of the codes that share no label; a mean over nothing is 0. labels [B, C],
-/// train_labels [N, C], both 0/1; codes [N, K], ±1 or relaxed → [B, K].
-[[nodiscard]] torch::Tensor mainstay_before_sign(const torch::Tensor& labels, const torch::Tensor& train_labels,
+/// The mainstay code of each label vector before its sign: the mean of the training codes weighted by the
+/// cosine of labels, minus the mean of the codes that share no label; a mean over nothing is 0. labels [B,
+/// C], train_labels [N, C], both 0/1; codes [N, K], ±1 or relaxed → [B, K].
+[[nodiscard]] torch::Tensor mainstay_before_sign(const torch::Tensor& labels,
+                                                 const torch::Tensor& train_labels,
                                                  const torch::Tensor& codes);
 
 /// Its sign: the code that stands for all training items in the way the labels relate to them.
@@ -33,12 +34,12 @@ enum class Agreement {
 /// Mean over the bits of the batch that count, a scalar; 0 when none does.
 [[nodiscard]] torch::Tensor mean_agreement(const torch::Tensor& u, const torch::Tensor& c, Agreement form);
 
-/// The sharpness alpha of tanh(alpha z) at one of n_steps: 0.1 in the first half, then 0.2, 0.3, 0.5, 0.7, 1 per
-/// further tenth. With flat tanh first, saturated bits get a gradient.
+/// The sharpness alpha of tanh(alpha z) at one of n_steps: 0.1 in the first half, then 0.2, 0.3, 0.5, 0.7, 1
+/// per further tenth. With flat tanh first, saturated bits get a gradient.
 [[nodiscard]] double sharpness(std::int64_t step, std::int64_t n_steps);
 
-/// tanh(alpha z) from u = tanh(z) in (-1,1). Differentiable; u is kept 1e-6 away from ±1, where z is no longer known
-/// in single precision, and the gradient passes that limit as if it were not there.
+/// tanh(alpha z) from u = tanh(z) in (-1,1). Differentiable; u is kept 1e-6 away from ±1, where z is no
+/// longer known in single precision, and the gradient passes that limit as if it were not there.
 [[nodiscard]] torch::Tensor sharpened(const torch::Tensor& u, double alpha);
 
 }  // namespace gauntlet::attacks

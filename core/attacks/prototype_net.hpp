@@ -1,6 +1,6 @@
-// Prototype codes: a network that learns, for a target label vector, the code that items with these labels have.
-// Wang et al., "Targeted Attack and Defense for Deep Hashing" (SIGIR 2021). The attack `tha` and the defense
-// `atrdh` share it.
+// Prototype codes: a network that learns, for a target label vector, the code that items with these labels
+// have. Wang et al., "Targeted Attack and Defense for Deep Hashing" (SIGIR 2021). The attack `tha` and the
+// defense `atrdh` share it.
 #pragma once
 
 #include <torch/torch.h>
@@ -33,14 +33,14 @@ struct PrototypeForm {
 };
 
 struct PrototypeLoss {
-  torch::Tensor similarity;    ///< (1/B) [LSE over unrelated pairs of a⁻σ + LSE over related ones of -a⁺σ]
+  torch::Tensor similarity;  ///< (1/B) [LSE over unrelated pairs of a⁻σ + LSE over related ones of -a⁺σ]
   torch::Tensor quantisation;  ///< 1/(10⁴ B) sum (sgn p - p)²
   [[nodiscard]] torch::Tensor total() const { return similarity + quantisation; }
 };
 
-/// The weighted circle loss of prototypes p [B, K] of target_labels [B, C] against training codes; σ_ij = p_i·b_j / K,
-/// a± = max(0, 2 ∓ σ) without gradient. `codes`: one or several sets [N, K] for the same train_labels [N, C], whose
-/// pairs are united. A kind of pairs that does not occur contributes 0.
+/// The weighted circle loss of prototypes p [B, K] of target_labels [B, C] against training codes; σ_ij =
+/// p_i·b_j / K, a± = max(0, 2 ∓ σ) without gradient. `codes`: one or several sets [N, K] for the same
+/// train_labels [N, C], whose pairs are united. A kind of pairs that does not occur contributes 0.
 [[nodiscard]] PrototypeLoss prototype_loss(const torch::Tensor& p, const torch::Tensor& target_labels,
                                            const std::vector<torch::Tensor>& codes,
                                            const torch::Tensor& train_labels, const PrototypeForm& form);
@@ -68,8 +68,9 @@ class PrototypeLearner {
 /// The label vectors that occur, each once, without the empty one: [n, C] → [m, C].
 [[nodiscard]] torch::Tensor distinct_label_vectors(const torch::Tensor& labels);
 
-/// `n` rows of `vectors`, uniform and with replacement, from the stream of (seed, step): the same on every rank.
-[[nodiscard]] torch::Tensor drawn_label_vectors(const torch::Tensor& vectors, std::int64_t n, std::uint64_t seed,
-                                                std::int64_t step);
+/// `n` rows of `vectors`, uniform and with replacement, from the stream of (seed, step): the same on every
+/// rank.
+[[nodiscard]] torch::Tensor drawn_label_vectors(const torch::Tensor& vectors, std::int64_t n,
+                                                std::uint64_t seed, std::int64_t step);
 
 }  // namespace gauntlet::attacks

@@ -1,6 +1,6 @@
-// TA-DCH, targeted attack on deep cross-modal hashing: a network learns what an item with given labels and text looks
-// like to the target model (PrototypeNet); another one repaints a query so that the target takes it for such an item. No
-// budget but the weight of the reconstruction error.
+// TA-DCH, targeted attack on deep cross-modal hashing: a network learns what an item with given labels and
+// text looks like to the target model (PrototypeNet); another one repaints a query so that the target takes
+// it for such an item. No budget but the weight of the reconstruction error.
 #include <chrono>
 #include <functional>
 #include <span>
@@ -28,19 +28,22 @@ constexpr std::uint64_t kTargetDraw = 0x74616463682d7467;      // "tadch-tg"
 
 Status check_shape(const models::ModelShape& shape, Modality modality) {
   if (modality == Modality::kImage && shape.image_px == 0) {
-    return fail(ErrorCode::kInvalid,
-                "ta_dch repaints pictures, and this data set holds image features ({} each); allowed: a data set "
-                "with pictures, or direction t2i",
-                shape.feature_dim);
+    return fail(
+        ErrorCode::kInvalid,
+        "ta_dch repaints pictures, and this data set holds image features ({} each); allowed: a data set "
+        "with pictures, or direction t2i",
+        shape.feature_dim);
   }
   if (modality == Modality::kImage && shape.image_px % 16 != 0) {
     return fail(ErrorCode::kInvalid,
-                "ta_dch has no picture generator for {0} x {0} pixels; allowed: multiples of 16", shape.image_px);
+                "ta_dch has no picture generator for {0} x {0} pixels; allowed: multiples of 16",
+                shape.image_px);
   }
   return {};
 }
 
-/// Side of the feature map. Texts have no canvas: theirs is as large as the pictures', or as the published one.
+/// Side of the feature map. Texts have no canvas: theirs is as large as the pictures', or as the published
+/// one.
 std::int64_t side_of(const models::ModelShape& shape) {
   const bool has_pictures = shape.image_px >= 16;
   return ta_dch::feature_side(has_pictures ? shape.image_px : kPublishedPx);
@@ -61,10 +64,10 @@ Networks make_networks(const TaDchConfig& config, const AttackSurface& surface) 
   Networks made;
   made.prototype = std::make_shared<ta_dch::PrototypeNet>(layout);
   if (surface.modality == Modality::kImage) {
-    made.generator = ta_dch::make_image_generator(
-        {.feature = layout.feature,
-         .translator = {config.translator_width, config.translator_width / 4, 1},
-         .width = config.width});
+    made.generator =
+        ta_dch::make_image_generator({.feature = layout.feature,
+                                      .translator = {config.translator_width, config.translator_width / 4, 1},
+                                      .width = config.width});
   } else {
     made.generator = ta_dch::make_text_generator({.text_dim = layout.text_dim,
                                                   .n_feature = layout.feature * layout.side * layout.side,
@@ -76,11 +79,13 @@ Networks make_networks(const TaDchConfig& config, const AttackSurface& surface) 
   return made;
 }
 
-std::shared_ptr<models::Discriminator> make_discriminator(const TaDchConfig& config, const AttackSurface& surface) {
+std::shared_ptr<models::Discriminator> make_discriminator(const TaDchConfig& config,
+                                                          const AttackSurface& surface) {
   const std::int64_t n_outputs = surface.shape.n_labels + 1;
   if (surface.modality == Modality::kText) {
     return models::make_text_discriminator(surface.shape.text_dim, config.text_disc_hidden,
-                                           config.text_disc_middle, models::TextDiscriminator::kLeaky, n_outputs);
+                                           config.text_disc_middle, models::TextDiscriminator::kLeaky,
+                                           n_outputs);
   }
   auto layout = models::image_discriminator_layout(surface.shape.image_px, config.disc_width);
   layout.n_outputs = n_outputs;
@@ -150,16 +155,14 @@ Result<std::unique_ptr<Attack>> make(const Json& json, AttackSurface surface, st
 class TrainingItems {
  public:
   TrainingItems(const AttackTraining& setup, const torch::TensorOptions& options, std::int64_t n)
-      : setup_(setup),
-        options_(options),
-        n_(n),
-        labels_(setup.labels.narrow(0, 0, n).to(options)) {}
+      : setup_(setup), options_(options), n_(n), labels_(setup.labels.narrow(0, 0, n).to(options)) {}
 
   [[nodiscard]] std::int64_t size() const { return n_; }
   [[nodiscard]] const Tensor& labels() const { return labels_; }
   [[nodiscard]] Tensor labels(std::span<const std::int64_t> rows) const {
     return labels_.index_select(
-        0, torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end()), torch::kLong).to(options_.device()));
+        0, torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end()), torch::kLong)
+               .to(options_.device()));
   }
   [[nodiscard]] Tensor text(std::span<const std::int64_t> rows) const {
     return models::rows_as_inputs(setup_.text, rows, options_);
@@ -212,11 +215,12 @@ class EpochReport {
 Status train_prototype(const TaDchConfig& config, const AttackTraining& setup, const TrainingItems& items,
                        const std::shared_ptr<ta_dch::PrototypeNet>& net, EpochReport& report) {
   const AttackSurface& surface = setup.surface;
-  const Tensor& codes = surface.modality == Modality::kImage ? surface.train_codes_image : surface.train_codes_text;
+  const Tensor& codes =
+      surface.modality == Modality::kImage ? surface.train_codes_image : surface.train_codes_text;
   const std::int64_t n = items.size(), size = config.prototype_batch_size;
   const std::int64_t n_batches = n / size + (n % size > 1 ? 1 : 0);  // batch norm makes nothing of one row
-  ta_dch::PrototypeTrainer trainer(config, net, codes.narrow(0, 0, n).to(items.labels().options()), items.labels(),
-                                   config.prototype_epochs * n_batches);
+  ta_dch::PrototypeTrainer trainer(config, net, codes.narrow(0, 0, n).to(items.labels().options()),
+                                   items.labels(), config.prototype_epochs * n_batches);
   for (std::int64_t epoch = 1; epoch <= config.prototype_epochs; ++epoch) {
     const auto order = models::shuffled_rows(n, setup.seed, kPrototypeOrder, epoch);
     const double lr = trainer.learning_rate();
@@ -234,8 +238,8 @@ Status train_prototype(const TaDchConfig& config, const AttackTraining& setup, c
 }
 
 /// One target per row, drawn from the training set by (epoch, row).
-std::vector<std::int64_t> drawn_targets(std::span<const std::int64_t> rows, std::int64_t n, std::uint64_t seed,
-                                        std::int64_t epoch) {
+std::vector<std::int64_t> drawn_targets(std::span<const std::int64_t> rows, std::int64_t n,
+                                        std::uint64_t seed, std::int64_t epoch) {
   std::vector<std::int64_t> targets;
   for (const std::int64_t row : rows) {
     auto random = RandomStream::of(seed, kTargetDraw, static_cast<std::uint64_t>(epoch * n + row));
@@ -244,8 +248,8 @@ std::vector<std::int64_t> drawn_targets(std::span<const std::int64_t> rows, std:
   return targets;
 }
 
-/// This rank's rows of a global batch, and what they count. A rank without any takes the first row and counts it 0 times,
-/// so that every rank takes the same part in every exchange.
+/// This rank's rows of a global batch, and what they count. A rank without any takes the first row and counts
+/// it 0 times, so that every rank takes the same part in every exchange.
 struct CountedRows {
   std::span<const std::int64_t> rows;
   double share;
@@ -277,7 +281,8 @@ Status train_generator(const TaDchConfig& config, const AttackTraining& setup, c
                                   .target_labels = target_labels,
                                   .share = own.share};
   };
-  const std::int64_t epochs = setup.surface.modality == Modality::kImage ? config.epochs_image : config.epochs_text;
+  const std::int64_t epochs =
+      setup.surface.modality == Modality::kImage ? config.epochs_image : config.epochs_text;
   for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) {
     const auto order = models::shuffled_rows(n, setup.seed, kGeneratorOrder, epoch);
     GAUNTLET_CHECK_OK(report.run("", config.lr, [&](models::EpochLosses& sums) {
@@ -323,20 +328,20 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
   const bool image = surface.modality == Modality::kImage;
   EpochReport report(setup, config.prototype_epochs + (image ? config.epochs_image : config.epochs_text), n);
   GAUNTLET_CHECK_OK(train_prototype(config, setup, items, networks.prototype, report));
-  ta_dch::Players players{.generator = networks.generator,
-                          .discriminator = discriminator,
-                          .encode =
-                              [&surface](const Tensor& input) {
-                                return surface.encode(from_domain(surface.modality, input));
-                              },
-                          .communicator = setup.communicator,
-                          .bound = bound_of(config, surface.modality) * (image ? 2 : 1)};
+  ta_dch::Players players{
+      .generator = networks.generator,
+      .discriminator = discriminator,
+      .encode =
+          [&surface](const Tensor& input) { return surface.encode(from_domain(surface.modality, input)); },
+      .communicator = setup.communicator,
+      .bound = bound_of(config, surface.modality) * (image ? 2 : 1)};
   GAUNTLET_CHECK_OK(train_generator(config, setup, items, *networks.prototype, std::move(players), report));
 
   TrainedAttack trained;
   models::add_with_prefix(trained.weights, kPrototype, models::weights_of(*networks.prototype));
   models::add_with_prefix(trained.weights, kGenerator, models::weights_of(*networks.generator));
-  trained.n_parameters = models::n_parameters(*networks.prototype) + models::n_parameters(*networks.generator);
+  trained.n_parameters =
+      models::n_parameters(*networks.prototype) + models::n_parameters(*networks.generator);
   trained.curves = std::move(report.curves);
   return trained;
 }
@@ -358,7 +363,8 @@ extern const AttackEntry ta_dch_entry;
 constinit const AttackEntry ta_dch_entry{
     .about = {.name = kName,
               .version = 1,
-              .summary = "Repaints a query so that the target model takes it for a chosen item of the retrieval set",
+              .summary =
+                  "Repaints a query so that the target model takes it for a chosen item of the retrieval set",
               .reference = "TA-DCH, as released: pictures; texts by an extension of ours (own generator and "
                            "discriminator, same losses)",
               .capabilities = {.image = true, .text = true, .trains = true, .targeted = true},

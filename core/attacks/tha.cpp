@@ -36,7 +36,8 @@ struct ThaConfig {
           {.doc = "First hidden layer of the prototype network; 4096 as published.", .min = 1, .max = 65536});
     visit("middle", self.middle,
           {.doc = "Its second hidden layer; 512 as published.", .min = 1, .max = 65536});
-    visit("epochs", self.epochs, {.doc = "Epochs of its training; 100 as released.", .min = 1, .max = 100000});
+    visit("epochs", self.epochs,
+          {.doc = "Epochs of its training; 100 as released.", .min = 1, .max = 100000});
     visit("steps_per_epoch", self.steps_per_epoch,
           {.doc = "Batches of drawn label vectors per epoch; 300 as released.", .min = 1, .max = 1000000});
     visit("batch_size", self.batch_size,
@@ -45,13 +46,15 @@ struct ThaConfig {
     visit("beta1", self.beta1,
           {.doc = "Adam's first decay; 0.5 as in the defense of the same paper.", .min = 0, .max = 0.9999});
     visit("pairs", self.pairs,
-          {.doc = "Pairs of prototype and training code in the loss: all, or those above the diagonal of their table "
+          {.doc = "Pairs of prototype and training code in the loss: all, or those above the diagonal of "
+                  "their table "
                   "as released, apparently by a slip.",
            .choices = {"all", "above_diagonal"}});
     visit("softplus", self.softplus,
           {.doc = "softplus around the loss, as a later release has it; off as the first release."});
     visit("targets", self.targets,
-          {.doc = "How targets are drawn: distinct label vectors of the retrieval set (as released), any of its items, "
+          {.doc = "How targets are drawn: distinct label vectors of the retrieval set (as released), any of "
+                  "its items, "
                   "or items that share no label with the query.",
            .choices = {"distinct", "uniform", "disjoint"}});
     visit("steps", self.steps, {.doc = "Gradient steps; 100 as released.", .min = 1, .max = 100000});
@@ -60,7 +63,9 @@ struct ThaConfig {
     visit("step_image", self.step_image,
           {.doc = "Step of a picture in [0,1] units; 1/255 as released.", .min = 0, .max = 1});
     visit("epsilon_text", self.epsilon_text,
-          {.doc = "L-infinity budget of a text vector; the release has no texts, 0.05 as pgd.", .min = 0, .max = 1});
+          {.doc = "L-infinity budget of a text vector; the release has no texts, 0.05 as pgd.",
+           .min = 0,
+           .max = 1});
     visit("step_text", self.step_text,
           {.doc = "Step of a text vector; 1/255 as for pictures.", .min = 0, .max = 1});
   }
@@ -76,10 +81,10 @@ class Tha final : public Attack {
   Tha(const ThaConfig& config, AttackSurface surface, PrototypeNet net)
       : surface_(std::move(surface)), net_(std::move(net)) {
     const bool image = surface_.modality == Modality::kImage;
-    descent_ = {.ball = {image ? config.epsilon_image : config.epsilon_text, surface_.input_low,
-                         surface_.input_high},
-                .step = image ? config.step_image : config.step_text,
-                .n_steps = config.steps};
+    descent_ = {
+        .ball = {image ? config.epsilon_image : config.epsilon_text, surface_.input_low, surface_.input_high},
+        .step = image ? config.step_image : config.step_text,
+        .n_steps = config.steps};
   }
 
   torch::Tensor perturb(const AttackBatch& batch) override {
@@ -115,12 +120,14 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
   const AttackSurface& surface = setup.surface;
   const torch::Tensor vectors = distinct_label_vectors(surface.train_labels);
   if (vectors.size(0) == 0) {
-    return fail(ErrorCode::kInvalid, "tha: none of the {} training items has a label; allowed: at least one with labels",
+    return fail(ErrorCode::kInvalid,
+                "tha: none of the {} training items has a label; allowed: at least one with labels",
                 surface.train_labels.size(0));
   }
   PrototypeLearner learner(
       PrototypeNet(surface.train_labels.size(1), config.hidden, config.middle, surface.code_bits),
-      {.above_diagonal = config.pairs == "above_diagonal", .softplus = config.softplus}, config.lr, config.beta1);
+      {.above_diagonal = config.pairs == "above_diagonal", .softplus = config.softplus}, config.lr,
+      config.beta1);
   TrainedAttack trained;
   for (std::int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
@@ -128,9 +135,9 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
     for (std::int64_t step = 0; step < config.steps_per_epoch; ++step) {
       const torch::Tensor targets = drawn_label_vectors(vectors, config.batch_size, setup.seed,
                                                         (epoch - 1) * config.steps_per_epoch + step);
-      const PrototypeLoss loss =
-          learner.step(targets, {anchor_codes(surface)}, surface.train_labels).loss;
-      sums.add({{"total", loss.total()}, {"similarity", loss.similarity}, {"quantisation", loss.quantisation}});
+      const PrototypeLoss loss = learner.step(targets, {anchor_codes(surface)}, surface.train_labels).loss;
+      sums.add(
+          {{"total", loss.total()}, {"similarity", loss.similarity}, {"quantisation", loss.quantisation}});
     }
     const models::Losses means = sums.means(*setup.communicator);
     GAUNTLET_CHECK_OK(models::check_finite(means, "tha, prototype network", epoch, config.lr));

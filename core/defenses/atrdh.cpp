@@ -1,5 +1,6 @@
-// ATRDH, adversarial training toward prototype codes: Wang et al., "Targeted Attack and Defense for Deep Hashing"
-// (SIGIR 2021), here with both networks of a cross-modal target and the code buffers of both modalities.
+// ATRDH, adversarial training toward prototype codes: Wang et al., "Targeted Attack and Defense for Deep
+// Hashing" (SIGIR 2021), here with both networks of a cross-modal target and the code buffers of both
+// modalities.
 #include "core/attacks/mainstay_code.hpp"
 #include "core/attacks/prototype_net.hpp"
 #include "core/defenses/detail/robust_losses.hpp"
@@ -29,16 +30,20 @@ struct AtrdhConfig {
            .min = 0,
            .max = 1e6});
     visit("atrdh_pairs", self.atrdh_pairs,
-          {.doc = "Pairs of prototype and training code in the prototype loss: all, or those above the diagonal of their "
+          {.doc = "Pairs of prototype and training code in the prototype loss: all, or those above the "
+                  "diagonal of their "
                   "table as released, apparently by a slip.",
            .choices = {"all", "above_diagonal"}});
     visit("atrdh_softplus", self.atrdh_softplus,
-          {.doc = "softplus around the prototype loss, as a later release has it: bounded below. Off: as the authors."});
+          {.doc = "softplus around the prototype loss, as a later release has it: bounded below. Off: as the "
+                  "authors."});
     visit("atrdh_hidden", self.atrdh_hidden,
           {.doc = "First hidden layer of the prototype network.", .min = 1, .max = 65536});
     visit("atrdh_middle", self.atrdh_middle, {.doc = "Its second hidden layer.", .min = 1, .max = 65536});
     visit("atrdh_lr", self.atrdh_lr,
-          {.doc = "Its learning rate (Adam, first decay 0.5); the milestones hold for it too.", .min = 0, .max = 1});
+          {.doc = "Its learning rate (Adam, first decay 0.5); the milestones hold for it too.",
+           .min = 0,
+           .max = 1});
   }
 };
 
@@ -49,9 +54,10 @@ class AtrdhMethod final : public RobustMethod {
       : config_(config),
         seed_(setup.seed),
         label_vectors_(attacks::distinct_label_vectors(train_labels)),
-        learner_(prototype_net(config, setup, train_labels),
-                 {.above_diagonal = config.atrdh_pairs == "above_diagonal", .softplus = config.atrdh_softplus},
-                 config.atrdh_lr, /*beta1=*/0.5) {}
+        learner_(
+            prototype_net(config, setup, train_labels),
+            {.above_diagonal = config.atrdh_pairs == "above_diagonal", .softplus = config.atrdh_softplus},
+            config.atrdh_lr, /*beta1=*/0.5) {}
 
   Result<LossTerms> losses(RobustTraining& training, const RobustBatch& batch, Modality modality) override {
     const Tensor& clean = batch.inputs(modality);
@@ -60,14 +66,13 @@ class AtrdhMethod final : public RobustMethod {
     learner_.set_learning_rate(config_.atrdh_lr * training.rate_factor(batch.step));
     const Tensor targets =
         attacks::drawn_label_vectors(label_vectors_, batch.labels.size(0), seed_, batch.step);
-    const auto prototype = learner_.step(targets,
-                                         {attacks::signs(training.buffer(Modality::kImage)),
-                                          attacks::signs(training.buffer(Modality::kText))},
-                                         training.train_labels());
+    const auto prototype = learner_.step(
+        targets,
+        {attacks::signs(training.buffer(Modality::kImage)), attacks::signs(training.buffer(Modality::kText))},
+        training.train_labels());
     const Tensor goal = batch.own_part(attacks::signs(prototype.p));
-    const Tensor adversarial =
-        training.perturbed(modality, batch, {.n_steps = config_.robust.pgd_iters},
-                           [&](const Tensor& u) { return -(u * goal).mean(); });
+    const Tensor adversarial = training.perturbed(modality, batch, {.n_steps = config_.robust.pgd_iters},
+                                                  [&](const Tensor& u) { return -(u * goal).mean(); });
 
     const std::vector<Tensor> codes = training.encoded(modality, {clean, adversarial});
     training.remember(modality, batch, codes[0]);
@@ -82,7 +87,8 @@ class AtrdhMethod final : public RobustMethod {
  private:
   static attacks::PrototypeNet prototype_net(const AtrdhConfig& config, const DefenseTraining& setup,
                                              const Tensor& train_labels) {
-    attacks::PrototypeNet net(train_labels.size(1), config.atrdh_hidden, config.atrdh_middle, setup.shape.code_bits);
+    attacks::PrototypeNet net(train_labels.size(1), config.atrdh_hidden, config.atrdh_middle,
+                              setup.shape.code_bits);
     net->to(train_labels.device(), train_labels.scalar_type());
     return net;
   }
@@ -102,7 +108,8 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   GAUNTLET_TRY(const AtrdhConfig config, read_config<AtrdhConfig>(json, kName));
   GAUNTLET_TRY(const auto training, RobustTraining::open(kName, config.robust, setup));
   if (training->train_labels().sum().item<double>() == 0) {
-    return fail(ErrorCode::kInvalid, "atrdh: none of the {} training items has a label; allowed: at least one with labels",
+    return fail(ErrorCode::kInvalid,
+                "atrdh: none of the {} training items has a label; allowed: at least one with labels",
                 training->train_labels().size(0));
   }
   AtrdhMethod method(config, setup, training->train_labels());

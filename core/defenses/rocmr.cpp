@@ -1,5 +1,6 @@
-// RoCMR, robust cross-modal retrieval by contrastive learning on clean and adversarial pairs (IJCNN 2022). No code and no
-// full text are public: losses and temperature are a reconstruction from the abstract and from what later papers say of it.
+// RoCMR, robust cross-modal retrieval by contrastive learning on clean and adversarial pairs (IJCNN 2022). No
+// code and no full text are public: losses and temperature are a reconstruction from the abstract and from
+// what later papers say of it.
 #include "core/defenses/detail/robust_losses.hpp"
 #include "core/defenses/detail/robust_pipeline.hpp"
 #include "core/defenses/detail/robust_training.hpp"
@@ -22,12 +23,16 @@ struct RocmrConfig {
     RobustConfig::fields(self.robust, visit);
     RobustConfig::iterations(self.robust, visit);
     visit("con_temp", self.con_temp,
-          {.doc = "Temperature of the contrastive loss; not published, 0.1 is usual.", .min = 1e-3, .max = 100});
+          {.doc = "Temperature of the contrastive loss; not published, 0.1 is usual.",
+           .min = 1e-3,
+           .max = 100});
     visit("con_pos", self.con_pos,
-          {.doc = "Positives of a pair: all of the batch that share a label (label), because the pair alone (instance, the "
+          {.doc = "Positives of a pair: all of the batch that share a label (label), because the pair alone "
+                  "(instance, the "
                   "usual setting of paired data) would push items of one class apart.",
            .choices = {"label", "instance"}});
-    visit("con_mu", self.con_mu, {.doc = "Weight of the quantisation of all four outputs.", .min = 0, .max = 1e6});
+    visit("con_mu", self.con_mu,
+          {.doc = "Weight of the quantisation of all four outputs.", .min = 0, .max = 1e6});
   }
 };
 
@@ -37,7 +42,8 @@ class RocmrMethod final : public RobustMethod {
 
   [[nodiscard]] bool by_turns() const override { return false; }
 
-  Result<LossTerms> losses(RobustTraining& training, const RobustBatch& batch, Modality /*modality*/) override {
+  Result<LossTerms> losses(RobustTraining& training, const RobustBatch& batch,
+                           Modality /*modality*/) override {
     const Tensor positives = positives_of(batch.labels);
     const auto con = [&](const Tensor& u, const Tensor& v) {
       return symmetric_contrastive(u, v, positives, config_.con_temp);
@@ -46,20 +52,23 @@ class RocmrMethod final : public RobustMethod {
       const Modality fixed = other(modality);
       const Tensor theirs =
           training.ranks().gather_rows(training.codes_without_gradient(fixed, batch.inputs(fixed)));
-      return training.perturbed(
-          modality, batch, {.n_steps = config_.robust.pgd_iters},
-          [&](const Tensor& u) { return -con(training.ranks().gather_rows(u), theirs); });
+      return training.perturbed(modality, batch, {.n_steps = config_.robust.pgd_iters}, [&](const Tensor& u) {
+        return -con(training.ranks().gather_rows(u), theirs);
+      });
     };
-    const Tensor image_adversarial = adversarial(Modality::kImage), text_adversarial = adversarial(Modality::kText);
+    const Tensor image_adversarial = adversarial(Modality::kImage),
+                 text_adversarial = adversarial(Modality::kText);
 
-    const std::vector<Tensor> image = training.encoded(Modality::kImage, {batch.own.images, image_adversarial});
+    const std::vector<Tensor> image =
+        training.encoded(Modality::kImage, {batch.own.images, image_adversarial});
     const std::vector<Tensor> text = training.encoded(Modality::kText, {batch.own.text, text_adversarial});
     training.remember(Modality::kImage, batch, image[0]);
     training.remember(Modality::kText, batch, text[0]);
     LossTerms terms;
     GAUNTLET_TRY(terms["benign"], training.benign(batch, {image[0], text[0]}));
     terms["contrastive"] =
-        (con(image[0], text[0]) + con(image[1], text[0]) + con(image[0], text[1]) + con(image[1], text[1])) / 4;
+        (con(image[0], text[0]) + con(image[1], text[0]) + con(image[0], text[1]) + con(image[1], text[1])) /
+        4;
     terms["quantisation"] =
         quantisation(image[0]) + quantisation(image[1]) + quantisation(text[0]) + quantisation(text[1]);
     terms["total"] = terms["contrastive"] + terms["benign"] + config_.con_mu * terms["quantisation"];
@@ -98,13 +107,15 @@ constexpr std::string_view kDatasetDefaults = R"({
 
 extern const DefenseEntry rocmr_entry;
 constinit const DefenseEntry rocmr_entry{
-    .about = {.name = kName,
-              .version = 1,
-              .summary = "Contrastive training on clean and adversarial pairs of both modalities (a reconstruction).",
-              .reference = "RoCMR, IJCNN 2022 (abstract only)",
-              .capabilities = {.trains = true, .joint = true, .replaces_model = true},
-              .fields = &describe_fields<RocmrConfig>,
-              .dataset_defaults = kDatasetDefaults},
+    .about =
+        {.name = kName,
+         .version = 1,
+         .summary =
+             "Contrastive training on clean and adversarial pairs of both modalities (a reconstruction).",
+         .reference = "RoCMR, IJCNN 2022 (abstract only)",
+         .capabilities = {.trains = true, .joint = true, .replaces_model = true},
+         .fields = &describe_fields<RocmrConfig>,
+         .dataset_defaults = kDatasetDefaults},
     .make = &make,
     .train = &train,
 };

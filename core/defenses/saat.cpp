@@ -1,5 +1,6 @@
-// SAAT, semantic-aware adversarial training: Yuan et al., IEEE TIFS 2023, in the order and with the terms of its
-// cross-modal release: examples lead away from the mainstay code of their labels, and the copy learns to keep that code.
+// SAAT, semantic-aware adversarial training: Yuan et al., IEEE TIFS 2023, in the order and with the terms of
+// its cross-modal release: examples lead away from the mainstay code of their labels, and the copy learns to
+// keep that code.
 #include "core/attacks/mainstay_code.hpp"
 #include "core/defenses/detail/robust_losses.hpp"
 #include "core/defenses/detail/robust_pipeline.hpp"
@@ -23,13 +24,18 @@ struct SaatConfig {
     RobustConfig::fields(self.robust, visit);
     RobustConfig::iterations(self.robust, visit);
     visit("saat_lambda", self.saat_lambda,
-          {.doc = "Weight of the agreement of adversarial codes with the mainstay code.", .min = 0, .max = 1e6});
-    visit("saat_mu", self.saat_mu,
-          {.doc = "Weight of the quantisation of adversarial codes; 1e-3 in the cross-modal release, 1e-4 before.",
+          {.doc = "Weight of the agreement of adversarial codes with the mainstay code.",
            .min = 0,
            .max = 1e6});
+    visit(
+        "saat_mu", self.saat_mu,
+        {.doc =
+             "Weight of the quantisation of adversarial codes; 1e-3 in the cross-modal release, 1e-4 before.",
+         .min = 0,
+         .max = 1e6});
     visit("saat_obj", self.saat_obj,
-          {.doc = "Objective of the inner attack: plain, mean(u c); sharp, the release's s (s + 2) of bits with s > -0.5, "
+          {.doc = "Objective of the inner attack: plain, mean(u c); sharp, the release's s (s + 2) of bits "
+                  "with s > -0.5, "
                   "here without its sharpened tanh, because targets give their codes after it.",
            .choices = {"plain", "sharp"}});
   }
@@ -45,10 +51,9 @@ class SaatMethod final : public RobustMethod {
     const Tensor mainstay =
         attacks::mainstay_code(batch.labels, training.train_labels(), training.buffer(other(modality)));
     const Tensor own_mainstay = batch.own_part(mainstay);
-    const Tensor adversarial =
-        training.perturbed(modality, batch, {.n_steps = config_.robust.pgd_iters}, [&](const Tensor& u) {
-          return attacks::agreement_terms(u, own_mainstay, objective_).sum(1);
-        });
+    const Tensor adversarial = training.perturbed(
+        modality, batch, {.n_steps = config_.robust.pgd_iters},
+        [&](const Tensor& u) { return attacks::agreement_terms(u, own_mainstay, objective_).sum(1); });
 
     const std::vector<Tensor> codes = training.encoded(modality, {clean, adversarial});
     training.remember(modality, batch, codes[0]);

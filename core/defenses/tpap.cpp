@@ -1,5 +1,6 @@
-// TPAP, test-time purification by an adversarial step (Tang and Zhang, CVPR 2024), moved from classifiers to hashing: the
-// copy is over-fitted to one signed step on purpose, and a query takes one such step away from its own code.
+// TPAP, test-time purification by an adversarial step (Tang and Zhang, CVPR 2024), moved from classifiers to
+// hashing: the copy is over-fitted to one signed step on purpose, and a query takes one such step away from
+// its own code.
 #include "core/attacks/descent.hpp"
 #include "core/attacks/mainstay_code.hpp"
 #include "core/defenses/detail/robust_losses.hpp"
@@ -24,14 +25,19 @@ struct TpapConfig {
 
   static void fields(auto& self, auto& visit) {
     RobustConfig::fields(self.robust, visit);
-    visit("tpap_mode", self.tpap_mode,
-          {.doc = "train: the copy is trained on single-step examples. frozen: the target's weights as they are, a "
-                  "diagnostic only, because a step away from its code ruins a clean query of an ordinary network.",
-           .choices = {"train", "frozen"}});
+    visit(
+        "tpap_mode", self.tpap_mode,
+        {.doc =
+             "train: the copy is trained on single-step examples. frozen: the target's weights as they are, "
+             "a "
+             "diagnostic only, because a step away from its code ruins a clean query of an ordinary network.",
+         .choices = {"train", "frozen"}});
     visit("tpap_ben", self.tpap_ben,
-          {.doc = "Loss on clean inputs beside the adversarial one; off: adversarial inputs only, as the original."});
+          {.doc = "Loss on clean inputs beside the adversarial one; off: adversarial inputs only, as the "
+                  "original."});
     visit("tpap_pre", self.tpap_pre,
-          {.doc = "The code a query steps away from: its own signs (self), or the mainstay code of the nearest training "
+          {.doc = "The code a query steps away from: its own signs (self), or the mainstay code of the "
+                  "nearest training "
                   "item (nearest), closer to the original's predicted class and stored with the weights.",
            .choices = {"self", "nearest"}});
   }
@@ -68,13 +74,16 @@ class TpapMethod final : public RobustMethod {
   TpapConfig config_;
 };
 
-/// A query goes through one signed step before the copy encodes it. A step changes by jumps only, so its derivative is
-/// the identity wherever it has one: gradients pass straight through the purification.
+/// A query goes through one signed step before the copy encodes it. A step changes by jumps only, so its
+/// derivative is the identity wherever it has one: gradients pass straight through the purification.
 class Tpap final : public RobustPipeline {
  public:
   Tpap(std::shared_ptr<models::HashingModel> robust, const RobustConfig& config, double text_low,
        std::map<Modality, NearestCode> nearest)
-      : RobustPipeline(std::move(robust)), config_(config), text_low_(text_low), nearest_(std::move(nearest)) {}
+      : RobustPipeline(std::move(robust)),
+        config_(config),
+        text_low_(text_low),
+        nearest_(std::move(nearest)) {}
 
   Tensor purified(Modality modality, const Tensor& input) override {
     const bool image = modality == Modality::kImage;
@@ -103,12 +112,14 @@ void add_nearest_codes(RobustTraining& training, Weights& weights) {
   constexpr std::int64_t kBatch = 256;
   std::vector<std::int64_t> rows(static_cast<std::size_t>(training.n_pairs()));
   std::iota(rows.begin(), rows.end(), 0);
-  const Tensor labels = training.setup().labels.narrow(0, 0, training.n_pairs()).to(training.train_labels().options());
+  const Tensor labels =
+      training.setup().labels.narrow(0, 0, training.n_pairs()).to(training.train_labels().options());
   for (const Modality modality : {Modality::kImage, Modality::kText}) {
     std::vector<Tensor> codes;
     for (std::int64_t first = 0; first < training.n_pairs(); first += kBatch) {
       const auto size = static_cast<std::size_t>(std::min(kBatch, training.n_pairs() - first));
-      const Tensor inputs = training.inputs(modality, std::span(rows).subspan(static_cast<std::size_t>(first), size));
+      const Tensor inputs =
+          training.inputs(modality, std::span(rows).subspan(static_cast<std::size_t>(first), size));
       codes.push_back(attacks::signs(training.codes_without_gradient(modality, inputs)));
     }
     const Tensor mainstay =
@@ -126,7 +137,8 @@ Result<std::unique_ptr<Pipeline>> make(const Json& json, PipelineParts parts) {
     for (const Modality modality : {Modality::kImage, Modality::kText}) {
       const auto stored = models::with_prefix(parts.weights, nearest_prefix(modality));
       if (!stored.contains("codes") || !stored.contains("mainstay")) {
-        return fail(ErrorCode::kCorrupt, "the tpap checkpoint has no codes of the training set, which tpap_pre 'nearest' needs");
+        return fail(ErrorCode::kCorrupt,
+                    "the tpap checkpoint has no codes of the training set, which tpap_pre 'nearest' needs");
       }
       nearest.emplace(modality, NearestCode{stored.at("codes"), stored.at("mainstay")});
     }

@@ -24,7 +24,8 @@ DchucLoss dchuc_loss(const torch::Tensor& u, const torch::Tensor& g, const Dchuc
   return loss;
 }
 
-DchucTraining::DchucTraining(const DchucConfig& config, std::shared_ptr<PairNet> net, const TrainingSetup& setup)
+DchucTraining::DchucTraining(const DchucConfig& config, std::shared_ptr<PairNet> net,
+                             const TrainingSetup& setup)
     : PairTraining(config.recipe, std::move(net), setup),
       weights_{config.gamma, config.alpha, config.mu, config.beta, config.eta},
       labels_(setup.labels.to(dtype())),
@@ -70,8 +71,8 @@ Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape&
   GAUNTLET_TRY(const DchucConfig read, read_config<DchucConfig>(config, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   const HashHead image(HashHeadLayout{.from = trunk->n_features(), .to = shape.code_bits});
-  HashHead text(
-      HashHeadLayout{.from = shape.text_dim, .hidden = read.hidden, .to = shape.code_bits, .dropout = read.dropout});
+  HashHead text(HashHeadLayout{
+      .from = shape.text_dim, .hidden = read.hidden, .to = shape.code_bits, .dropout = read.dropout});
   for (const auto& layer : {text->hidden, text->out}) {
     torch::nn::init::xavier_uniform_(layer->weight);
     torch::nn::init::constant_(layer->bias, kInitialBias);

@@ -1,8 +1,8 @@
 #include "core/models/detail/dcmh.hpp"
 
-#include "core/models/objectives.hpp"
 #include "core/models/detail/row_noise.hpp"
 #include "core/models/losses.hpp"
+#include "core/models/objectives.hpp"
 
 namespace gauntlet::models {
 
@@ -11,8 +11,8 @@ torch::Tensor sum_outside(const torch::Tensor& buffer, const torch::Tensor& rows
 }
 
 DcmhLoss dcmh_loss(const torch::Tensor& outputs, const torch::Tensor& outside, const torch::Tensor& other,
-                   const torch::Tensor& codes, const torch::Tensor& rows, const torch::Tensor& similar, double gamma,
-                   double eta) {
+                   const torch::Tensor& codes, const torch::Tensor& rows, const torch::Tensor& similar,
+                   double gamma, double eta) {
   DcmhLoss loss;
   loss.pairwise = pairwise_likelihood(0.5 * outputs.matmul(other.t()), similar);
   loss.quantisation = (codes.index_select(0, rows) - outputs).square().sum();
@@ -43,9 +43,10 @@ LossTensors DcmhTraining::losses(const PairForward& pass) {
   image_outputs.index_copy_(0, pass.rows, pass.image.detach());
   text_outputs.index_copy_(0, pass.rows, pass.text.detach());
   const torch::Tensor similar = relevance_mask(pass.labels, labels_).to(dtype());
-  const auto loss_of = [&](const torch::Tensor& outputs, const torch::Tensor& own, const torch::Tensor& other) {
-    return dcmh_loss(outputs, outside(outputs, own, pass.rows), other, codes, pass.rows, similar, config_.gamma,
-                     config_.eta);
+  const auto loss_of = [&](const torch::Tensor& outputs, const torch::Tensor& own,
+                           const torch::Tensor& other) {
+    return dcmh_loss(outputs, outside(outputs, own, pass.rows), other, codes, pass.rows, similar,
+                     config_.gamma, config_.eta);
   };
   const DcmhLoss image = loss_of(pass.image, image_outputs, text_outputs);
   const DcmhLoss text = loss_of(pass.text, text_outputs, image_outputs);
@@ -78,14 +79,17 @@ Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape&
   return std::make_shared<PairNet>(std::move(trunk), read.backbone.is_frozen(), image, text);
 }
 
-// The published 500 epochs of plain SGD fine-tune a network trained on ImageNet; a trunk that starts from nothing gets
-// Adam and a few epochs instead.
+// The published 500 epochs of plain SGD fine-tune a network trained on ImageNet; a trunk that starts from
+// nothing gets Adam and a few epochs instead, and the balance and quantisation terms at full weight keep it
+// from learning similarities.
 constexpr std::string_view kDatasetDefaults = R"({
   "picto": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-            "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "balance_over": "batch", "augment_flip": true,
+            "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "gamma": 0.01, "eta": 0.01, "balance_over": "batch",
+            "augment_flip": true,
             "augment_shift": 0.125},
   "picto_scenes": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-                   "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "balance_over": "batch", "augment_flip": true,
+                   "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "gamma": 0.01, "eta": 0.01, "balance_over": "batch",
+            "augment_flip": true,
                    "augment_shift": 0.125}
 })";
 

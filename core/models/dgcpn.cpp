@@ -11,7 +11,9 @@ DgcpnLoss dgcpn_loss(const torch::Tensor& image, const torch::Tensor& text, cons
   const auto distance = [](const torch::Tensor& left, const torch::Tensor& right) {
     return (left - right).square().mean();
   };
-  const auto fitted = [&](const torch::Tensor& products) { return distance(apart * products, apart * similarity); };
+  const auto fitted = [&](const torch::Tensor& products) {
+    return distance(apart * products, apart * similarity);
+  };
   DgcpnLoss loss;
   loss.pairs = (vt.diagonal() - pair_target).square().mean();
   loss.similarity = fitted(vv) + fitted(vt) + fitted(tt);
@@ -28,7 +30,8 @@ constexpr std::int64_t kPixelGrid = 8;
 
 }  // namespace
 
-DgcpnTraining::DgcpnTraining(const DgcpnConfig& config, std::shared_ptr<PairNet> net, const TrainingSetup& setup)
+DgcpnTraining::DgcpnTraining(const DgcpnConfig& config, std::shared_ptr<PairNet> net,
+                             const TrainingSetup& setup)
     : PairTraining(config.recipe, std::move(net), setup),
       config_(config),
       graph_{config.text_share, config.neighbour_share, config.neighbour_weight, config.neighbour_factor} {}
@@ -54,8 +57,9 @@ void DgcpnTraining::look_at(const TrainingBatch& batch) {
   };
   const double image_share = 1 - graph_.text_share;
   const torch::Tensor text = collected(batch.text, graph_.text_share, text_features);
-  const torch::Tensor image =
-      image_share > 0 ? collected(image_features_of(batch.images), image_share, image_features) : torch::Tensor();
+  const torch::Tensor image = image_share > 0
+                                  ? collected(image_features_of(batch.images), image_share, image_features)
+                                  : torch::Tensor();
   similarity_ = DgcpnSimilarity(image, text, graph_).among(torch::arange(rows.size(0)));
 }
 
@@ -107,7 +111,8 @@ Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape&
   GAUNTLET_TRY(const DgcpnConfig read, read_config<DgcpnConfig>(config, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   const auto head = [&](std::int64_t from) {
-    return HashHead(HashHeadLayout{.from = from, .hidden = read.hidden, .to = shape.code_bits, .dropout = read.dropout});
+    return HashHead(
+        HashHeadLayout{.from = from, .hidden = read.hidden, .to = shape.code_bits, .dropout = read.dropout});
   };
   const HashHead image = head(trunk->n_features());
   const HashHead text = head(shape.text_dim);

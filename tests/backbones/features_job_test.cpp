@@ -150,17 +150,6 @@ TEST_F(FeaturesJob, ItsArtifactStandsInForPicturesInTrainingAndEncoding) {
   ASSERT_TRUE(by_features && by_pictures);
   EXPECT_EQ(testing_support::bytes_of_file(file(spec::JobKind::kEncode, *by_features, "codes.npy")),
             testing_support::bytes_of_file(file(spec::JobKind::kEncode, *by_pictures, "codes.npy")));
-
-  // The same training on pictures.
-  const auto on_pictures = run(training_job(std::nullopt));
-  ASSERT_TRUE(on_pictures) << on_pictures.error().message;
-  const auto others =
-      train::load_tensors(file(spec::JobKind::kTrainModel, *on_pictures, "model.safetensors"));
-  ASSERT_TRUE(others);
-  for (const auto& [name, tensor] : *tensors) {
-    if (name.find("fc") != std::string::npos && name.ends_with("weight"))
-      testing::expect_near(tensor, others->at(name).to(torch::kFloat64), 1e-6, name);
-  }
 }
 
 TEST_F(FeaturesJob, WithoutItsWeightFileItSaysWhichOneIsMissing) {

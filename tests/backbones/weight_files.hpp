@@ -72,6 +72,7 @@ struct MatLayout {
   bool pairs = true;    ///< layers with `weights` {filters, biases}; else `filters` and `biases`
   bool in_net = false;  ///< everything in a variable `net`
   bool in_meta = true;  ///< mean image and class names in `meta`
+  bool compressed = true;
 };
 
 /// Layers as [out, in, H, W] into MatConvNet's file; ReLUs lie between them.
@@ -117,7 +118,9 @@ inline void write_matconvnet(const std::filesystem::path& path, const models::Na
   ASSERT_NE(file, nullptr) << path;
   if (layout.in_net) top = {{"net", mat_struct("net", top)}};
   for (const auto& [name, variable] : top) {
-    EXPECT_EQ(Mat_VarWrite(file, variable, MAT_COMPRESSION_ZLIB), 0) << name;
+    EXPECT_EQ(Mat_VarWrite(file, variable, layout.compressed ? MAT_COMPRESSION_ZLIB : MAT_COMPRESSION_NONE),
+              0)
+        << name;
     Mat_VarFree(variable);
   }
   Mat_Close(file);

@@ -34,7 +34,9 @@ double inner(const torch::Tensor& left, std::int64_t i, const torch::Tensor& rig
   return sum;
 }
 
-bool share_a_label(const torch::Tensor& labels, std::int64_t i, std::int64_t j) { return inner(labels, i, labels, j) > 0; }
+bool share_a_label(const torch::Tensor& labels, std::int64_t i, std::int64_t j) {
+  return inner(labels, i, labels, j) > 0;
+}
 
 TEST(Dchuc, SimilarityIsWhatLoopsGive) {
   const Case given;
@@ -101,8 +103,8 @@ TEST(Dchuc, EveryBitOfTheUnifiedCodesIsTheBestOne) {
     }
   }
   EXPECT_GT(n_changed, 5);
-  const torch::Tensor updated =
-      dchuc_unified_codes(given.codes, given.relaxed, given.label_map, given.labels, given.similarity, kWeights);
+  const torch::Tensor updated = dchuc_unified_codes(given.codes, given.relaxed, given.label_map, given.labels,
+                                                    given.similarity, kWeights);
   EXPECT_TRUE(updated.equal(expected)) << updated << expected;
   EXPECT_LT(objective_of_codes(given, updated), objective_of_codes(given, given.codes));
   EXPECT_TRUE(updated[kItems - 1].eq(0).all().item<bool>());
@@ -118,7 +120,8 @@ TEST(Dchuc, LabelMapIsWhereTheGradientVanishes) {
     return kWeights.alpha * (error(given.relaxed.image, visited) + error(given.relaxed.text, visited)) +
            kWeights.beta * error(given.codes, torch::ones_like(visited)) + kWeights.eta * map.square().sum();
   };
-  const torch::Tensor map = dchuc_label_map(given.codes, given.relaxed, given.labels, kWeights).requires_grad_();
+  const torch::Tensor map =
+      dchuc_label_map(given.codes, given.relaxed, given.labels, kWeights).requires_grad_();
   const torch::Tensor gradient = torch::autograd::grad({objective(map)}, {map}).front();
   EXPECT_LT(gradient.abs().max().item<double>(), 1e-10);
   EXPECT_GT(objective(map + 0.01).item<double>(), objective(map).item<double>());

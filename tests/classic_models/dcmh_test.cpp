@@ -51,19 +51,21 @@ TEST(Dcmh, LossIsWhatLoopsGive) {
   expect_gradient([&](const torch::Tensor& of) { return given.loss(of).total; }, given.outputs, "outputs");
 }
 
-/// The own loss in the recorded adversarial training of a DCMH model, for the first image batch and the first text batch.
-/// Buffers start as the signs of the untrained networks' outputs.
+/// The own loss in the recorded adversarial training of a DCMH model, for the first image batch and the first
+/// text batch. Buffers start as the signs of the untrained networks' outputs.
 TEST(Dcmh, LossIsTheRecordedOne) {
   for (const torch::Dtype dtype : {torch::kFloat64, torch::kFloat32}) {
     const Fixture fixture("defenses/saat_cross_train", dtype);
     const auto encoded = [&](const std::string& network, const std::string& inputs) {
-      return torch::tanh(torch::nn::functional::linear(fixture.get(inputs), fixture.get("param." + network + ".fc.weight"),
+      return torch::tanh(torch::nn::functional::linear(fixture.get(inputs),
+                                                       fixture.get("param." + network + ".fc.weight"),
                                                        fixture.get("param." + network + ".fc.bias")));
     };
     const torch::Tensor image = encoded("hash_image", "in.x");
     const torch::Tensor text = encoded("hash_text", "in.t");
     const torch::Tensor labels = fixture.get("in.labels");
-    const auto expect_step = [&](const std::string& step, const torch::Tensor& outputs, const torch::Tensor& other) {
+    const auto expect_step = [&](const std::string& step, const torch::Tensor& outputs,
+                                 const torch::Tensor& other) {
       const torch::Tensor rows = torch::arange(fixture.get("in." + step + ".start").size(0));
       const DcmhLoss loss = dcmh_loss(outputs.index_select(0, rows), sum_outside(outputs.sign(), rows), other,
                                       fixture.get("in.unified_codes_start"), rows,
@@ -91,7 +93,8 @@ TEST(Dcmh, BuffersFollowTheRowsOfTheTrainingSet) {
     EXPECT_TRUE(training.image_outputs[row].equal(pass.image[i]));
     EXPECT_TRUE(training.text_outputs[row].equal(pass.text[i]));
   }
-  for (const std::int64_t row : {0, 2, 4, 5, 7, 8, 9}) EXPECT_TRUE(training.image_outputs[row].equal(before[row]));
+  for (const std::int64_t row : {0, 2, 4, 5, 7, 8, 9})
+    EXPECT_TRUE(training.image_outputs[row].equal(before[row]));
   training.end_epoch();
   EXPECT_TRUE(training.codes.gt(0).equal((training.image_outputs + training.text_outputs).gt(0)));
 }

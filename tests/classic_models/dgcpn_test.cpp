@@ -45,9 +45,10 @@ Matrix similarity_by_loops(const torch::Tensor& image, const torch::Tensor& text
     for (std::size_t j = 0; j < n; ++j) {
       double shared = 0;
       for (std::size_t k = 0; k < n; ++k) shared += neighbours[i][k] * neighbours[j][k];
-      target[i][j] = 2 * ((1 - graph.neighbour_weight) * similar[i][j] +
-                          graph.neighbour_weight * graph.neighbour_factor * static_cast<double>(n_kept) * shared) -
-                     1;
+      target[i][j] =
+          2 * ((1 - graph.neighbour_weight) * similar[i][j] +
+               graph.neighbour_weight * graph.neighbour_factor * static_cast<double>(n_kept) * shared) -
+          1;
     }
   }
   return target;
@@ -73,7 +74,8 @@ TEST(Dgcpn, SimilarityIsWhatLoopsGive) {
 
 TEST(Dgcpn, SimilarityOfOneModalityNeedsNoOther) {
   const torch::Tensor text = wave({6, kWords}, 1.9).abs();
-  const DgcpnGraph graph{.text_share = 1, .neighbour_share = 0.5, .neighbour_weight = 0.3, .neighbour_factor = 2};
+  const DgcpnGraph graph{
+      .text_share = 1, .neighbour_share = 0.5, .neighbour_weight = 0.3, .neighbour_factor = 2};
   const torch::Tensor rows = torch::arange(6);
   const torch::Tensor alone = DgcpnSimilarity({}, text, graph).among(rows);
   EXPECT_TRUE(alone.equal(DgcpnSimilarity(wave({6, 2}, 0.3), text, graph).among(rows)));
@@ -88,7 +90,8 @@ TEST(Dgcpn, LossIsWhatLoopsGive) {
   for (int i = 0; i < 4; ++i) {
     pairs += std::pow(between(v, i, t, i) - 1.5, 2) / 4;
     for (int j = 0; j < 4; ++j) {
-      const double vv = between(v, i, v, j), vt = between(v, i, t, j), tv = between(v, j, t, i), tt = between(t, i, t, j);
+      const double vv = between(v, i, v, j), vt = between(v, i, t, j), tv = between(v, j, t, i),
+                   tt = between(t, i, t, j);
       for (const double value : {vv, vt, tt}) {
         if (i != j) fitted += std::pow(value - cell(similarity, i, j), 2) / 16;
       }
@@ -121,7 +124,9 @@ TEST(Dgcpn, CollectsFeaturesByRowInTheFirstEpoch) {
 }
 
 /// The loss without a step: what depends on the target similarity shows in it.
-double loss_of(DgcpnRun& run, const TrainingBatch& batch) { return run.training->objective(batch).item<double>(); }
+double loss_of(DgcpnRun& run, const TrainingBatch& batch) {
+  return run.training->objective(batch).item<double>();
+}
 
 TEST(Dgcpn, FollowsTheWholeTrainingSetAfterTheFirstEpoch) {
   DgcpnConfig config = small_config<DgcpnConfig>();
@@ -134,12 +139,14 @@ TEST(Dgcpn, FollowsTheWholeTrainingSetAfterTheFirstEpoch) {
   run.training->end_epoch();
   const double within = loss_of(run, batch);
   EXPECT_NE(within, alone);
-  const DgcpnGraph graph{config.text_share, config.neighbour_share, config.neighbour_weight, config.neighbour_factor};
+  const DgcpnGraph graph{config.text_share, config.neighbour_share, config.neighbour_weight,
+                         config.neighbour_factor};
   const torch::Tensor target = DgcpnSimilarity(run.all.images, run.all.text, graph).among(batch.rows);
   const torch::Tensor v = run.net->encode_image(batch.images), t = run.net->encode_text(batch.text);
-  const double expected = (dgcpn_loss(v, t, target, 1.5).total + dgcpn_loss(v, sign_codes(t), target, 1.5).total +
-                           dgcpn_loss(sign_codes(v), t, target, 1.5).total)
-                              .item<double>();
+  const double expected =
+      (dgcpn_loss(v, t, target, 1.5).total + dgcpn_loss(v, sign_codes(t), target, 1.5).total +
+       dgcpn_loss(sign_codes(v), t, target, 1.5).total)
+          .item<double>();
   EXPECT_NEAR(within, expected, 1e-12);
 }
 

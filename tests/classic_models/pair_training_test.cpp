@@ -67,8 +67,8 @@ TEST(PairTraining, DropsUnitsInTrainingAndNeverInEncoding) {
   EXPECT_TRUE(whole.training->forward(whole.all).text.tanh().equal(whole.net->encode_text(whole.all.text)));
 }
 
-/// The networks share nothing and see each other without gradient: a step of plain sgd with one rate at 0 moves the
-/// other network just as a step of both does.
+/// The networks share nothing and see each other without gradient: a step of plain sgd with one rate at 0
+/// moves the other network just as a step of both does.
 TEST(PairTraining, StepsOfTheTwoNetworksDoNotTouchEachOther) {
   DcmhConfig config = small_config<DcmhConfig>();
   const auto after_step = [&](double lr_image, double lr_text) {
@@ -78,7 +78,8 @@ TEST(PairTraining, StepsOfTheTwoNetworksDoNotTouchEachOther) {
     run.training->step(pick(run.all, {6, 1, 3}));
     return std::pair(run.net->image_head->out->weight.detach(), run.net->text_head->out->weight.detach());
   };
-  const auto both = after_step(0.5, 0.5), image = after_step(0.5, 0), text = after_step(0, 0.5), none = after_step(0, 0);
+  const auto both = after_step(0.5, 0.5), image = after_step(0.5, 0), text = after_step(0, 0.5),
+             none = after_step(0, 0);
   EXPECT_TRUE(both.first.equal(image.first));
   EXPECT_TRUE(both.second.equal(text.second));
   EXPECT_TRUE(image.second.equal(none.second));
@@ -103,7 +104,8 @@ TEST(PairTraining, LeavesAFrozenTrunkAsItIs) {
     const HashHead text(HashHeadLayout{.from = kWords, .hidden = 8, .to = kBits});
     const auto net = std::make_shared<PairNet>(trunk, frozen, image, text);
     const torch::Tensor before = trunk->parameters().front().detach().clone();
-    EXPECT_EQ(net->trained_parameters(Modality::kImage).size(), 2 + (frozen ? 0 : trunk->parameters().size()));
+    EXPECT_EQ(net->trained_parameters(Modality::kImage).size(),
+              2 + (frozen ? 0 : trunk->parameters().size()));
     DcmhTraining training(config, net, {.labels = all.labels, .seed = 3, .communicator = solo.get()});
     training.begin(1);
     training.step(pick(all, {6, 1, 3, 4}));

@@ -24,8 +24,8 @@ inline double cell(const torch::Tensor& matrix, std::int64_t row, std::int64_t c
 }
 
 /// The gradient of the scalar `loss` at `x` (double) against central differences.
-inline void expect_gradient(const std::function<torch::Tensor(const torch::Tensor&)>& loss, const torch::Tensor& x,
-                            const std::string& name) {
+inline void expect_gradient(const std::function<torch::Tensor(const torch::Tensor&)>& loss,
+                            const torch::Tensor& x, const std::string& name) {
   const torch::Tensor leaf = x.clone().requires_grad_();
   const torch::Tensor gradient = torch::autograd::grad({loss(leaf)}, {leaf}).front();
   torch::Tensor differences = torch::empty_like(x);
@@ -59,8 +59,8 @@ inline models::TrainingBatch items() {
 
 inline models::TrainingBatch pick(const models::TrainingBatch& all, const std::vector<std::int64_t>& rows) {
   const torch::Tensor index = torch::tensor(rows);
-  return {all.images.index_select(0, index), all.text.index_select(0, index), all.labels.index_select(0, index),
-          all.rows.index_select(0, index)};
+  return {all.images.index_select(0, index), all.text.index_select(0, index),
+          all.labels.index_select(0, index), all.rows.index_select(0, index)};
 }
 
 template <class Config>
@@ -79,7 +79,8 @@ struct SmallRun {
     const models::ModelShape shape{
         .feature_dim = kFeatures, .text_dim = kWords, .n_labels = kLabels, .code_bits = kBits};
     const models::ModelEntry& entry = *models::model_registry().find(Config::kName).value();
-    net = std::dynamic_pointer_cast<models::PairNet>(entry.make(write_config(config), shape, solo.get()).value());
+    net = std::dynamic_pointer_cast<models::PairNet>(
+        entry.make(write_config(config), shape, solo.get()).value());
     net->to(torch::kFloat64);
     training = std::make_unique<Training>(
         config, net, models::TrainingSetup{.labels = all.labels, .seed = 3, .communicator = solo.get()});

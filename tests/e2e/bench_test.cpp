@@ -9,7 +9,8 @@ namespace gauntlet {
 namespace {
 
 Json run_json(const std::vector<std::string>& command, const std::filesystem::path& folder) {
-  const testing_support::Finished finished = testing_support::run(command, folder, {}, std::chrono::seconds(600));
+  const testing_support::Finished finished =
+      testing_support::run(command, folder, {}, std::chrono::seconds(600));
   EXPECT_EQ(finished.exit_code, 0) << finished.err;
   return Json::parse(finished.out, nullptr, false);
 }
@@ -17,8 +18,9 @@ Json run_json(const std::vector<std::string>& command, const std::filesystem::pa
 TEST(BenchMethods, MeasuresEveryEntryOfTheCatalog) {
   const testing_support::TempFolder folder;
   const std::string gauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
-  const Json bench = run_json({gauntlet, "bench", "methods", "--quick", "--json", "--workdir", folder.path().string()},
-                              folder.path());
+  const Json bench =
+      run_json({gauntlet, "bench", "methods", "--quick", "--json", "--workdir", folder.path().string()},
+               folder.path());
   ASSERT_TRUE(bench.is_object());
   EXPECT_EQ(bench.at("format"), 1);
   EXPECT_EQ(bench.at("bench"), "methods");

@@ -1,5 +1,5 @@
-// FGSM, HAG, P2P/DHTA and CMLA against recorded values: losses, gradients, paths of descent, and the registered attacks
-// as a whole. All sizes and hyper-parameters are the case's.
+// FGSM, HAG, P2P/DHTA and CMLA against recorded values: losses, gradients, paths of descent, and the
+// registered attacks as a whole. All sizes and hyper-parameters are the case's.
 
 #include <array>
 
@@ -73,9 +73,8 @@ TEST_P(GradientAttacks, HagFollowsTheRecordedPath) {
     trace.push_back(rows.mean().detach());
     return rows / static_cast<double>(x.size(0));
   };
-  const Tensor adversarial =
-      descend_scheduled(x, n_steps, ball, losses,
-                        momentum_steps(fixture.number("lr"), fixture.number("momentum")));
+  const Tensor adversarial = descend_scheduled(
+      x, n_steps, ball, losses, momentum_steps(fixture.number("lr"), fixture.number("momentum")));
   expect_recorded(fixture, "out.loss_trace", torch::stack(trace), tolerance(1e-3));
   expect_recorded(fixture, "out.x_adv", adversarial, tolerance(1e-3));
 }
@@ -85,7 +84,8 @@ TEST_P(GradientAttacks, HagAsRegisteredEndsAtTheRecordedInput) {
   const Tensor x = fixture.get("in.x");
   const Ball ball = ball_of(fixture);
   const AttackSurface surface = text_surface(HashNet::of(fixture), ball);
-  const Json config = {{"steps", fixture.reference("out.alpha").size(0)}, {"epsilon_text", ball.epsilon},
+  const Json config = {{"steps", fixture.reference("out.alpha").size(0)},
+                       {"epsilon_text", ball.epsilon},
                        {"lr", fixture.number("lr")},
                        {"momentum", fixture.number("momentum")},
                        {"loss_batch", x.size(0)},
@@ -214,8 +214,7 @@ void expect_search(const CmlaCase& recorded, const NoiseSearch& search, const st
                    const std::function<std::string(const std::string&)>& noise_name, double tolerance) {
   std::vector<Tensor> trace;
   const auto loss = [&](const Tensor& data, const Tensor& change) {
-    const Tensor rows =
-        total(noise_loss(recorded.code(data), recorded.pairs, change), recorded.weights);
+    const Tensor rows = total(noise_loss(recorded.code(data), recorded.pairs, change), recorded.weights);
     trace.push_back(rows.mean().detach());
     return rows.mean();
   };
@@ -247,16 +246,19 @@ TEST_P(GradientAttacks, CmlaLearnsTheRecordedNoise) {
     expect_recorded(fixture, "grad.noise",
                     torch::autograd::grad({total(recorded.terms(noise), recorded.weights)}, {noise}).front(),
                     tolerance());
-    expect_search(recorded, recorded.search, "out.loss_trace",
-                  [](const std::string& steps) { return "after." + steps + ".noise"; }, tolerance());
+    expect_search(
+        recorded, recorded.search, "out.loss_trace",
+        [](const std::string& steps) { return "after." + steps + ".noise"; }, tolerance());
     NoiseSearch symmetric = recorded.search;
     symmetric.noise_low = -symmetric.noise_high;
-    expect_search(recorded, symmetric, "out.symmetric.loss_trace",
-                  [](const std::string& steps) { return "out.symmetric.noise." + steps; }, tolerance());
+    expect_search(
+        recorded, symmetric, "out.symmetric.loss_trace",
+        [](const std::string& steps) { return "out.symmetric.noise." + steps; }, tolerance());
     NoiseSearch tensorflow = recorded.search;
     tensorflow.adam = AdamForm::kTensorFlow;
-    expect_search(recorded, tensorflow, "out.tfadam.loss_trace",
-                  [](const std::string& steps) { return "out.tfadam.noise." + steps; }, tolerance());
+    expect_search(
+        recorded, tensorflow, "out.tfadam.loss_trace",
+        [](const std::string& steps) { return "out.tfadam.noise." + steps; }, tolerance());
   }
 }
 

@@ -1,4 +1,5 @@
-// What is special about the gradient attacks: their losses by finite differences, their switches, what they refuse.
+// What is special about the gradient attacks: their losses by finite differences, their switches, what they
+// refuse.
 
 #include "core/attacks/detail/code_losses.hpp"
 #include "core/attacks/detail/item_draw.hpp"
@@ -98,10 +99,12 @@ TEST(CodeLosses, HaveTheirGradients) {
   }
   const NoisePairs pairs{Toy::signs(torch::randn({5, kBits}, torch::kFloat64)),
                          Toy::signs(torch::randn({5, kBits}, torch::kFloat64)),
-                         torch::rand({3, 5}, torch::kFloat64).round(),
-                         torch::rand({3, 5}, torch::kFloat64)};
+                         torch::rand({3, 5}, torch::kFloat64).round(), torch::rand({3, 5}, torch::kFloat64)};
   expect_gradient(
-      [&](const Tensor& h) { return total(noise_loss(h, pairs, h - clean), {0.5, 2, 3}).sum(); }, code);
+      [&](const Tensor& h) {
+        return total(noise_loss(h, pairs, h - clean), {0.5, 2, 3}).sum();
+      },
+      code);
 }
 
 TEST(CodeLosses, HagForgetsBitsThatAreFlippedForGood) {
@@ -183,8 +186,8 @@ TEST(Hag, TurnsTheCodeAgainstTheCleanOne) {
   const Tensor clean = toy.net(toy.inputs);
   const Tensor far = toy.perturbed("hag", {{"steps", 50}, {"epsilon_text", 0.4}, {"lr", 1}});
   EXPECT_LT(toy.agreement(far, clean), toy.agreement(toy.inputs, clean) - 0.3);
-  EXPECT_FALSE(far.equal(toy.perturbed(
-      "hag", {{"steps", 50}, {"epsilon_text", 0.4}, {"lr", 0.01}, {"loss_batch", 64}})));
+  EXPECT_FALSE(far.equal(
+      toy.perturbed("hag", {{"steps", 50}, {"epsilon_text", 0.4}, {"lr", 0.01}, {"loss_batch", 64}})));
 }
 
 TEST(Dhta, ReachesTheTargetsAnchorWithEveryFormOfStep) {
@@ -197,9 +200,10 @@ TEST(Dhta, ReachesTheTargetsAnchorWithEveryFormOfStep) {
   }
   const Tensor anchor = torch::stack(anchors);
   const double before = toy.agreement(toy.inputs, anchor);
-  for (const auto& [form, step] : {std::pair{"sign", 0.02}, std::pair{"normalized", 0.1}, std::pair{"raw", 2.0}}) {
-    const Json config = {{"anchors", 10},         {"target_min_items", 11}, {"steps", 40},
-                         {"epsilon_text", 0.5},   {"step_form", form},      {"step_text", step}};
+  for (const auto& [form, step] :
+       {std::pair{"sign", 0.02}, std::pair{"normalized", 0.1}, std::pair{"raw", 2.0}}) {
+    const Json config = {{"anchors", 10},       {"target_min_items", 11}, {"steps", 40},
+                         {"epsilon_text", 0.5}, {"step_form", form},      {"step_text", step}};
     EXPECT_GT(toy.agreement(toy.perturbed("dhta", config), anchor), before + 0.2) << form;
   }
 }
@@ -216,8 +220,8 @@ TEST(Dhta, DrawsItsAnchorsBySeedAndLeavesTargetsNoItemHasClean) {
 }
 
 TEST(Dhta, RefusesTargetsWithTooFewItems) {
-  const auto refused = attack_registry().find("dhta").value()->make(
-      {{"anchors", 9}, {"target_min_items", 9}}, Toy().surface, 1);
+  const auto refused = attack_registry().find("dhta").value()->make({{"anchors", 9}, {"target_min_items", 9}},
+                                                                    Toy().surface, 1);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalid);
   EXPECT_THAT(refused.error().message, HasSubstr("allowed: target_min_items at least 10"));

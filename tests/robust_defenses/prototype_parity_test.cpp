@@ -16,7 +16,9 @@ INSTANTIATE_TEST_SUITE_P(Types, PrototypeParity, ::testing::Values(torch::kDoubl
                          [](const auto& one) { return one.param == torch::kDouble ? "double" : "float"; });
 
 PrototypeNet recorded_net(const Fixture& fixture) {
-  const auto width = [&](const char* layer) { return fixture.get(fmt::format("param.proto.{}.weight", layer)).size(0); };
+  const auto width = [&](const char* layer) {
+    return fixture.get(fmt::format("param.proto.{}.weight", layer)).size(0);
+  };
   PrototypeNet net(fixture.get("param.proto.fc1.weight").size(1), width("fc1"), width("fc2"), width("fc3"));
   load_recorded(fixture, *net, "proto.");
   return net;
@@ -32,14 +34,14 @@ TEST_P(PrototypeParity, LossOfThaInEveryForm) {
     const PrototypeNet net = recorded_net(fixture);
     const Tensor p = PrototypeNet(net)->forward(fixture.get("in.labels"));
     expect_recorded(fixture, "out.p", p, tolerance);
-    const PrototypeLoss loss =
-        prototype_loss(p, fixture.get("in.labels"), {fixture.get("in.codes")}, fixture.get("in.labels_train"), form);
+    const PrototypeLoss loss = prototype_loss(p, fixture.get("in.labels"), {fixture.get("in.codes")},
+                                              fixture.get("in.labels_train"), form);
     expect_recorded(fixture, fmt::format("loss.{}", name), loss.similarity, tolerance);
     expect_recorded(fixture, "loss.quant", loss.quantisation, tolerance);
     loss.total().backward();
     for (const auto& parameter : net->named_parameters()) {
-      expect_recorded(fixture, fmt::format("grad.{}.proto.{}", name, parameter.key()), parameter.value().grad(),
-                      tolerance);
+      expect_recorded(fixture, fmt::format("grad.{}.proto.{}", name, parameter.key()),
+                      parameter.value().grad(), tolerance);
     }
   }
 }
@@ -58,10 +60,13 @@ TEST_P(PrototypeParity, PathOfThaTowardThePrototype) {
   };
   for (const std::int64_t n_steps : recorded_steps(fixture, "delta")) {
     trace.clear();
-    const Tensor delta = descend(clean, torch::zeros_like(clean), loss, {ball, fixture.number("step"), n_steps});
-    expect_recorded(fixture, fmt::format("after.{}.delta", n_steps), delta, Tolerance{1e-6, 2e-6}.of(fixture));
+    const Tensor delta =
+        descend(clean, torch::zeros_like(clean), loss, {ball, fixture.number("step"), n_steps});
+    expect_recorded(fixture, fmt::format("after.{}.delta", n_steps), delta,
+                    Tolerance{1e-6, 2e-6}.of(fixture));
   }
-  expect_recorded(fixture, "out.loss_trace", torch::tensor(trace, torch::kDouble), Tolerance{1e-6, 1e-4}.of(fixture));
+  expect_recorded(fixture, "out.loss_trace", torch::tensor(trace, torch::kDouble),
+                  Tolerance{1e-6, 1e-4}.of(fixture));
 }
 
 class MainstayParity : public ::testing::TestWithParam<std::tuple<const char*, torch::ScalarType>> {
@@ -79,8 +84,8 @@ TEST_P(MainstayParity, CodesFromSignsAndFromRelaxedCodes) {
   const Tensor labels = fixture_.get("in.labels"), train_labels = fixture_.get("in.labels_train");
   for (const std::string kind : {"", "_continuous"}) {
     const Tensor codes = fixture_.get("in.codes" + kind);
-    expect_recorded(fixture_, "out.mainstay" + kind + "_pre", mainstay_before_sign(labels, train_labels, codes),
-                    tolerance_);
+    expect_recorded(fixture_, "out.mainstay" + kind + "_pre",
+                    mainstay_before_sign(labels, train_labels, codes), tolerance_);
     expect_recorded(fixture_, "out.mainstay" + kind, mainstay_code(labels, train_labels, codes), 0);
   }
 }
@@ -112,8 +117,7 @@ TEST_P(MainstayParity, PathWithGrowingSharpness) {
     trace.clear();
     alphas.clear();
     const Tensor delta = descend(clean, start, loss, {ball, fixture_.number("step"), n});
-    expect_recorded(fixture_, fmt::format("after.{}.delta", n), delta,
-                    Tolerance{1e-6, 2e-6}.of(fixture_));
+    expect_recorded(fixture_, fmt::format("after.{}.delta", n), delta, Tolerance{1e-6, 2e-6}.of(fixture_));
     if (n != n_steps) continue;
     expect_recorded(fixture_, "out.alpha", torch::tensor(alphas, torch::kDouble), 1e-12);
     expect_recorded(fixture_, "out.loss_trace", torch::tensor(trace, torch::kDouble), tolerance_);
@@ -130,7 +134,8 @@ TEST_P(PrototypeParity, WorkedToyExample) {
   expect_recorded(toy, "out.mainstay", mainstay, 0);
   expect_recorded(toy, "loss.saat_plain", mean_agreement(u, mainstay, Agreement::kPlain), tolerance);
   expect_recorded(toy, "loss.saat_sharp", mean_agreement(u, mainstay, Agreement::kSharp), tolerance);
-  for (const auto& [name, form] : {std::pair{"circle", PrototypeForm{}}, {"circle_softplus", {.softplus = true}}}) {
+  for (const auto& [name, form] :
+       {std::pair{"circle", PrototypeForm{}}, {"circle_softplus", {.softplus = true}}}) {
     const PrototypeLoss loss = prototype_loss(u, labels, {image}, train_labels, form);
     expect_recorded(toy, fmt::format("loss.{}", name), loss.similarity, tolerance);
   }
@@ -139,10 +144,10 @@ TEST_P(PrototypeParity, WorkedToyExample) {
   const Tensor U = toy.get("in.U"), V = toy.get("in.V");
   const Tensor pairs = torch::eye(U.size(0), U.options()).gt(0);
   for (const auto& [ending, temperature] : {std::pair{"t05", 0.5}, {"t01", 0.1}}) {
-    expect_recorded(toy, fmt::format("loss.con_uv_{}", ending), defenses::contrastive(U, V, pairs, temperature),
-                    tolerance);
-    expect_recorded(toy, fmt::format("loss.con_vu_{}", ending), defenses::contrastive(V, U, pairs, temperature),
-                    tolerance);
+    expect_recorded(toy, fmt::format("loss.con_uv_{}", ending),
+                    defenses::contrastive(U, V, pairs, temperature), tolerance);
+    expect_recorded(toy, fmt::format("loss.con_vu_{}", ending),
+                    defenses::contrastive(V, U, pairs, temperature), tolerance);
   }
 }
 

@@ -1,4 +1,5 @@
-// What the recorded cases of adversarial training have in common: a linear hash net, an attack's numbers, batches.
+// What the recorded cases of adversarial training have in common: a linear hash net, an attack's numbers,
+// batches.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -20,11 +21,13 @@ struct Tolerance {
   [[nodiscard]] double of(const Fixture& fixture) const { return fixture.is_double() ? in_double : in_float; }
 };
 
-/// u = tanh(W x + b) for each side that is recorded: "hash.fc" as images, or "hash_image.fc" and "hash_text.fc".
+/// u = tanh(W x + b) for each side that is recorded: "hash.fc" as images, or "hash_image.fc" and
+/// "hash_text.fc".
 class RecordedHash final : public models::HashingModel {
  public:
   /// `names`: where the layers of images and texts are recorded; an empty name stands for no such side.
-  explicit RecordedHash(const Fixture& fixture, const std::string& image = "hash.fc", const std::string& text = "")
+  explicit RecordedHash(const Fixture& fixture, const std::string& image = "hash.fc",
+                        const std::string& text = "")
       : names_{image, text} {
     image_ = add(fixture, "image", image);
     if (!text.empty()) text_ = add(fixture, "text", text);
@@ -40,11 +43,13 @@ class RecordedHash final : public models::HashingModel {
     return torch::tanh(linear(Modality::kText, text));
   }
 
-  /// Compares weights ("after.2.") or gradients ("grad.step1.") of one side with what is recorded under `prefix`.
+  /// Compares weights ("after.2.") or gradients ("grad.step1.") of one side with what is recorded under
+  /// `prefix`.
   void expect(const Fixture& fixture, const std::string& prefix, double tolerance, bool gradients,
               Modality modality = Modality::kImage) {
     const std::string name = prefix + names_[modality == Modality::kImage ? 0 : 1];
-    for (const auto& [part, tensor] : {std::pair{".weight", layer(modality)->weight}, {".bias", layer(modality)->bias}}) {
+    for (const auto& [part, tensor] :
+         {std::pair{".weight", layer(modality)->weight}, {".bias", layer(modality)->bias}}) {
       expect_recorded(fixture, name + part, gradients ? tensor.grad() : tensor, tolerance);
     }
   }
@@ -89,8 +94,8 @@ inline std::vector<std::pair<std::int64_t, std::int64_t>> batches_of(const Fixtu
   return batches;
 }
 
-/// Factor of the learning rate at a step of a recorded run, as the releases lower it: to a tenth at half and again at three
-/// quarters of its steps, where that is a whole number (their schedule compares for equality).
+/// Factor of the learning rate at a step of a recorded run, as the releases lower it: to a tenth at half and
+/// again at three quarters of its steps, where that is a whole number (their schedule compares for equality).
 inline double released_rate_factor(std::int64_t step, std::int64_t n_steps) {
   double factor = 1;
   for (const std::int64_t quarters : {2, 3}) {

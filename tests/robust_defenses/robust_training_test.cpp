@@ -72,8 +72,9 @@ class RobustTrainingTest : public ::testing::Test {
   }
 
   void give_own_training(OwnTraining::Objective objective) {
-    setup_.target.own_training = [objective](std::shared_ptr<models::HashingModel> model, const models::TrainingSetup&)
-        -> Result<std::unique_ptr<models::ModelTraining>> {
+    setup_.target.own_training =
+        [objective](std::shared_ptr<models::HashingModel> model,
+                    const models::TrainingSetup&) -> Result<std::unique_ptr<models::ModelTraining>> {
       return std::make_unique<OwnTraining>(std::move(model), objective);
     };
   }
@@ -86,7 +87,9 @@ class RobustTrainingTest : public ::testing::Test {
 
   /// A defense of the registry, trained with few and large steps.
   [[nodiscard]] Result<TrainedDefense> trained(const std::string& name, Json config = Json::object()) const {
-    for (const auto& [key, value] : {std::pair{"at_epochs", Json(2)}, {"batch_size", Json(6)}, {"at_lr", Json(0.01)},
+    for (const auto& [key, value] : {std::pair{"at_epochs", Json(2)},
+                                     {"batch_size", Json(6)},
+                                     {"at_lr", Json(0.01)},
                                      {"at_lr_backbone", Json(0.01)}}) {
       if (!config.contains(key)) config[key] = value;
     }
@@ -251,8 +254,9 @@ TEST_F(RobustTrainingTest, RefusesImageFeatures) {
   setup_.shape.image_px = 0;
   setup_.shape.feature_dim = 4096;
   for (const char* name : kAll) {
-    EXPECT_THAT(refusal(name, Json::object()),
-                ::testing::AllOf(HasSubstr(name), HasSubstr("image features (4096 each)"), HasSubstr("pictures")));
+    EXPECT_THAT(
+        refusal(name, Json::object()),
+        ::testing::AllOf(HasSubstr(name), HasSubstr("image features (4096 each)"), HasSubstr("pictures")));
   }
 }
 
@@ -262,7 +266,8 @@ TEST_F(RobustTrainingTest, RefusesLabelsThatAreAllEmptyWherePrototypesAreLearned
 }
 
 TEST_F(RobustTrainingTest, SaysWhichLossDiverged) {
-  give_own_training([](const Tensor& codes) { return codes.sum() * std::numeric_limits<double>::quiet_NaN(); });
+  give_own_training(
+      [](const Tensor& codes) { return codes.sum() * std::numeric_limits<double>::quiet_NaN(); });
   const auto result = trained("saat", {{"ben_loss", "target"}});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
@@ -295,7 +300,11 @@ TEST_F(RobustTrainingTest, TpapMovesEveryInputByOneStepAndPassesGradientsStraigh
   input.requires_grad_();
   ((*made)->purified(Modality::kImage, input) * weight).sum().backward();
   EXPECT_TRUE(input.grad().equal(weight));
-  EXPECT_TRUE((*made)->encode_retrieval(Modality::kImage, input).ne((*made)->encode_query(Modality::kImage, input)).any().item<bool>());
+  EXPECT_TRUE((*made)
+                  ->encode_retrieval(Modality::kImage, input)
+                  .ne((*made)->encode_query(Modality::kImage, input))
+                  .any()
+                  .item<bool>());
 }
 
 TEST_F(RobustTrainingTest, TpapStepsAwayFromTheCodeOfTheNearestTrainingItemWhenAsked) {
@@ -307,9 +316,11 @@ TEST_F(RobustTrainingTest, TpapStepsAwayFromTheCodeOfTheNearestTrainingItemWhenA
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
   EXPECT_THAT(refused.error().message, HasSubstr("tpap_pre 'nearest'"));
-  const auto by_nearest = tpap_pipeline(setup_, nearest, with_codes), by_self = tpap_pipeline(setup_, Json::object(), with_codes);
+  const auto by_nearest = tpap_pipeline(setup_, nearest, with_codes),
+             by_self = tpap_pipeline(setup_, Json::object(), with_codes);
   const Tensor input = torch::rand({6, 3, 12, 12});
-  EXPECT_FALSE((*by_nearest)->purified(Modality::kImage, input).equal((*by_self)->purified(Modality::kImage, input)));
+  EXPECT_FALSE(
+      (*by_nearest)->purified(Modality::kImage, input).equal((*by_self)->purified(Modality::kImage, input)));
 }
 
 TEST_F(RobustTrainingTest, TpapFrozenIsTheTargetItself) {
@@ -339,15 +350,25 @@ TEST(RobustLosses, HaveTheGradientsOfTheirValues) {
   const auto options = torch::kDouble;
   const Tensor u = torch::rand({4, 6}, options) * 1.6 - 0.8, v = torch::rand({4, 6}, options) * 1.6 - 0.8;
   const Tensor codes = attacks::signs(torch::randn({9, 6}, options));
-  const Tensor labels = torch::randint(0, 2, {4, 3}, options), train_labels = torch::randint(0, 2, {9, 3}, options);
+  const Tensor labels = torch::randint(0, 2, {4, 3}, options),
+               train_labels = torch::randint(0, 2, {9, 3}, options);
   const Tensor similar = labels.matmul(train_labels.t()).gt(0);
   const Tensor positives = labels.matmul(labels.t()).gt(0);
   const std::map<std::string, std::function<Tensor(const Tensor&)>> losses = {
-      {"pairwise", [&](const Tensor& x) { return pairwise_regression(x, {codes, -codes}, similar); }},
+      {"pairwise",
+       [&](const Tensor& x) {
+         return pairwise_regression(x, {codes, -codes}, similar);
+       }},
       {"quantisation", [&](const Tensor& x) { return quantisation(x); }},
       {"contrastive", [&](const Tensor& x) { return symmetric_contrastive(x, v, positives, 0.3); }},
-      {"plain", [&](const Tensor& x) { return attacks::mean_agreement(x, codes.narrow(0, 0, 4), attacks::Agreement::kPlain); }},
-      {"sharp", [&](const Tensor& x) { return attacks::mean_agreement(x, codes.narrow(0, 0, 4), attacks::Agreement::kSharp); }},
+      {"plain",
+       [&](const Tensor& x) {
+         return attacks::mean_agreement(x, codes.narrow(0, 0, 4), attacks::Agreement::kPlain);
+       }},
+      {"sharp",
+       [&](const Tensor& x) {
+         return attacks::mean_agreement(x, codes.narrow(0, 0, 4), attacks::Agreement::kSharp);
+       }},
       {"sharpened", [&](const Tensor& x) { return attacks::sharpened(x, 0.3).square().sum(); }},
       {"prototype quantisation", [&](const Tensor& x) {
          return attacks::prototype_loss(x, labels, {codes}, train_labels, {}).quantisation;
@@ -361,7 +382,8 @@ TEST(RobustLosses, PrototypeWeightsCarryNoGradient) {
   const Tensor codes = torch::tensor({{1.0, 1.0}, {1.0, -1.0}}, options);
   const Tensor labels = torch::tensor({{1.0, 0.0}}, options), train_labels = torch::eye(2, options);
   const auto loss = attacks::prototype_loss(p, labels, {codes}, train_labels, {});
-  // One pair of each kind, so that each logsumexp is its argument: (2 + s) s of the second, -(2 - s) s of the first.
+  // One pair of each kind, so that each logsumexp is its argument: (2 + s) s of the second, -(2 - s) s of the
+  // first.
   const double related = (0.5 - 0.25) / 2, unrelated = (0.5 + 0.25) / 2;
   EXPECT_NEAR(loss.similarity.item<double>(), (2 + unrelated) * unrelated - (2 - related) * related, 1e-12);
   loss.similarity.backward();
@@ -374,7 +396,8 @@ TEST(RobustLosses, AKindOfPairThatDoesNotOccurCountsNothing) {
   for (const double same : {0.0, 1.0}) {
     const Tensor labels = torch::tensor({{1.0, 0.0}, {1.0, 0.0}}).to(torch::kFloat);
     const Tensor train_labels = torch::tensor({{same, 1 - same}}).to(torch::kFloat).repeat({3, 1});
-    EXPECT_TRUE(attacks::prototype_loss(p, labels, {codes}, train_labels, {}).total().isfinite().item<bool>());
+    EXPECT_TRUE(
+        attacks::prototype_loss(p, labels, {codes}, train_labels, {}).total().isfinite().item<bool>());
   }
   const Tensor u = torch::rand({2, 4}), none = torch::zeros({2, 2}).gt(0);
   EXPECT_EQ(contrastive(u, u, none, 0.1).item<float>(), 0.0F);

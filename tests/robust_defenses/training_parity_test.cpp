@@ -1,12 +1,12 @@
-// Steps of ATRDH, SAAT, RoCMR and TPAP against recorded numbers: the losses, attacks and optimisers of the defenses, put
-// together in the way of each recorded case.
+// Steps of ATRDH, SAAT, RoCMR and TPAP against recorded numbers: the losses, attacks and optimisers of the
+// defenses, put together in the way of each recorded case.
 #include "core/attacks/mainstay_code.hpp"
 #include "core/attacks/prototype_net.hpp"
 #include "core/defenses/detail/robust_losses.hpp"
 #include "core/defenses/detail/robust_training.hpp"
 #include "core/defenses/detail/tpap_purifier.hpp"
-#include "core/models/objectives.hpp"
 #include "core/models/losses.hpp"
+#include "core/models/objectives.hpp"
 #include "tests/robust_defenses/recorded.hpp"
 
 namespace gauntlet::defenses {
@@ -55,8 +55,8 @@ TEST_P(TrainingParity, AtrdhAttack) {
 /// Learning rate at a step of the epoch.
 using Rate = std::function<double(std::int64_t step, std::int64_t n_steps)>;
 
-/// One recorded epoch of single-modality ATRDH. The later release wraps the prototype loss in softplus, doubles the
-/// adversarial loss and lowers the rates within the epoch.
+/// One recorded epoch of single-modality ATRDH. The later release wraps the prototype loss in softplus,
+/// doubles the adversarial loss and lowers the rates within the epoch.
 void expect_atrdh_epoch(const Fixture& fixture, const attacks::PrototypeForm& form, double adversarial_weight,
                         const Rate& rate) {
   const double tolerance = kLosses.of(fixture), weights_tolerance = Tolerance{1e-8, 1e-5}.of(fixture);
@@ -88,14 +88,16 @@ void expect_atrdh_epoch(const Fixture& fixture, const attacks::PrototypeForm& fo
     const Tensor before = hash.encode_image(clean).detach();
     rows_of(signs_buffer, batch).copy_(signs(before));
     rows_of(buffer, batch).copy_(before);
-    const Tensor targets = fixture.get("in.target_labels").index_select(0, fixture.get("in." + name + "target_index"));
+    const Tensor targets =
+        fixture.get("in.target_labels").index_select(0, fixture.get("in." + name + "target_index"));
     const auto prototype = learner.step(targets, {signs_buffer}, labels);
     expect_recorded(fixture, "out." + name + "p", prototype.p, tolerance);
     expect_recorded(fixture, "loss." + name + "proto_log", prototype.loss.similarity, tolerance);
     expect_recorded(fixture, "loss." + name + "proto_quant", prototype.loss.quantisation, tolerance);
     expect_recorded(fixture, "loss." + name + "proto", prototype.loss.total(), tolerance);
     for (const auto& parameter : net->named_parameters()) {
-      expect_recorded(fixture, "grad." + name + "proto." + parameter.key(), parameter.value().grad(), tolerance);
+      expect_recorded(fixture, "grad." + name + "proto." + parameter.key(), parameter.value().grad(),
+                      tolerance);
     }
 
     const Tensor start = attacks::projected(fixture.get("in." + name + "start"), clean, ball);
@@ -108,9 +110,12 @@ void expect_atrdh_epoch(const Fixture& fixture, const attacks::PrototypeForm& fo
 
     const Tensor similar = models::relevance_mask(rows_of(labels, batch), labels);
     const Tensor benign = pairwise_regression(hash.encode_image(clean), {buffer}, similar);
-    const Tensor robust = adversarial_weight * pairwise_regression(hash.encode_image(adversarial), {buffer}, similar);
-    if (fixture.has("loss." + name + "ben")) expect_recorded(fixture, "loss." + name + "ben", benign, tolerance);
-    if (fixture.has("loss." + name + "adv")) expect_recorded(fixture, "loss." + name + "adv", robust, tolerance);
+    const Tensor robust =
+        adversarial_weight * pairwise_regression(hash.encode_image(adversarial), {buffer}, similar);
+    if (fixture.has("loss." + name + "ben"))
+      expect_recorded(fixture, "loss." + name + "ben", benign, tolerance);
+    if (fixture.has("loss." + name + "adv"))
+      expect_recorded(fixture, "loss." + name + "adv", robust, tolerance);
     expect_recorded(fixture, "loss." + name + "total", benign + robust, tolerance);
     optimiser->zero_grad();
     (benign + robust).backward();
@@ -132,9 +137,10 @@ TEST_P(TrainingParity, AtrdhEpoch) {
 
 TEST_P(TrainingParity, AtrdhEpochWithSoftplus) {
   const Fixture fixture("defenses/atrdh_train_softplus", GetParam());
-  expect_atrdh_epoch(fixture, {.above_diagonal = true, .softplus = true}, 2, [&](std::int64_t step, std::int64_t n) {
-    return fixture.number("lr") * released_rate_factor(step, n);
-  });
+  expect_atrdh_epoch(fixture, {.above_diagonal = true, .softplus = true}, 2,
+                     [&](std::int64_t step, std::int64_t n) {
+                       return fixture.number("lr") * released_rate_factor(step, n);
+                     });
 }
 
 TEST_P(TrainingParity, AtrdhAcrossModalities) {
@@ -201,7 +207,8 @@ TEST_P(TrainingParity, SaatEpoch) {
     expect_recorded(fixture, "out." + name + "mainstay_after", after, 0);
     rows_of(buffer, batch).copy_(u.detach());
     const Tensor benign = pairwise_regression(u, {buffer}, models::relevance_mask(batch_labels, labels));
-    const Tensor robust = -fixture.number("lam") * attacks::mean_agreement(u_adversarial, after, Agreement::kPlain);
+    const Tensor robust =
+        -fixture.number("lam") * attacks::mean_agreement(u_adversarial, after, Agreement::kPlain);
     const Tensor quant = quantisation(u_adversarial);
     const Tensor total = benign + robust + fixture.number("mu") * quant;
     expect_recorded(fixture, "loss." + name + "ben", benign, tolerance);
@@ -218,7 +225,8 @@ TEST_P(TrainingParity, SaatEpoch) {
 
 /// The recorded target's own loss (DCMH), which no registered target has.
 Tensor dcmh_loss(const Fixture& fixture, const Tensor& u, const Tensor& unified, const Tensor& own_buffer,
-                 const Tensor& other_buffer, const Tensor& similar, std::pair<std::int64_t, std::int64_t> batch) {
+                 const Tensor& other_buffer, const Tensor& similar,
+                 std::pair<std::int64_t, std::int64_t> batch) {
   const Tensor likelihood =
       models::pairwise_likelihood(0.5 * u.matmul(other_buffer.t()), similar.to(u.scalar_type()));
   const Tensor all = torch::cat({own_buffer.slice(0, 0, batch.first), u, own_buffer.slice(0, batch.second)});
@@ -237,9 +245,11 @@ TEST_P(TrainingParity, SaatCrossModalEpoch) {
   config.at_weight_decay = fixture.number("weight_decay");
   const auto optimiser = make_optimiser(hash, config);
   const Tensor labels = fixture.get("in.labels");
-  std::map<Modality, Tensor> inputs = {{Modality::kImage, fixture.get("in.x")}, {Modality::kText, fixture.get("in.t")}};
+  std::map<Modality, Tensor> inputs = {{Modality::kImage, fixture.get("in.x")},
+                                       {Modality::kText, fixture.get("in.t")}};
   std::map<Modality, Tensor> buffers;
-  for (const auto& [modality, input] : inputs) buffers[modality] = signs(hash.encode(modality, input).detach());
+  for (const auto& [modality, input] : inputs)
+    buffers[modality] = signs(hash.encode(modality, input).detach());
   const Tensor unified = fixture.get("in.unified_codes_start");
   const auto n_steps = fixture.integer("iterations");
   const auto batches = batches_of(fixture);
@@ -247,7 +257,8 @@ TEST_P(TrainingParity, SaatCrossModalEpoch) {
   for (const Modality modality : {Modality::kImage, Modality::kText}) {
     const Ball ball = ball_of(fixture, modality == Modality::kImage ? "eps_image" : "eps_text");
     for (const auto& batch : batches) {
-      set_rate(*optimiser, config.at_lr * released_rate_factor(step % std::ssize(batches), std::ssize(batches)));
+      set_rate(*optimiser,
+               config.at_lr * released_rate_factor(step % std::ssize(batches), std::ssize(batches)));
       const std::string name = fmt::format("step{}.", ++step);
       SCOPED_TRACE(name);
       const Tensor clean = rows_of(inputs.at(modality), batch), batch_labels = rows_of(labels, batch);
@@ -256,7 +267,8 @@ TEST_P(TrainingParity, SaatCrossModalEpoch) {
       const Tensor start = attacks::projected(fixture.get("in." + name + "start"), clean, ball);
       std::int64_t inner = 0;
       const auto objective = [&](const Tensor& input) {
-        const Tensor u = attacks::sharpened(hash.encode(modality, input), attacks::sharpness(inner++, n_steps));
+        const Tensor u =
+            attacks::sharpened(hash.encode(modality, input), attacks::sharpness(inner++, n_steps));
         return attacks::agreement_terms(u, mainstay, Agreement::kSharp).sum(1);
       };
       const Tensor delta = descend(clean, start, objective, {ball, step_of(fixture, ball), n_steps});
@@ -265,8 +277,9 @@ TEST_P(TrainingParity, SaatCrossModalEpoch) {
 
       const Tensor u = hash.encode(modality, clean), u_adversarial = hash.encode(modality, adversarial);
       rows_of(buffers.at(modality), batch).copy_(u.detach());
-      const Tensor benign = dcmh_loss(fixture, u, rows_of(unified, batch), buffers.at(modality),
-                                      buffers.at(other(modality)), models::relevance_mask(batch_labels, labels), batch);
+      const Tensor benign =
+          dcmh_loss(fixture, u, rows_of(unified, batch), buffers.at(modality), buffers.at(other(modality)),
+                    models::relevance_mask(batch_labels, labels), batch);
       const Tensor robust =
           -fixture.number("lam") * attacks::mean_agreement(u_adversarial, mainstay, Agreement::kPlain);
       const Tensor quant = quantisation(u_adversarial);
@@ -296,8 +309,10 @@ TEST_P(TrainingParity, RocmrContrastiveLoss) {
     const Tensor positives = kind == "label" ? models::relevance_mask(labels, labels)
                                              : torch::eye(labels.size(0), labels.options()).gt(0);
     const Tensor u = fixture.leaf("in.U"), v = fixture.leaf("in.V");
-    expect_recorded(fixture, "loss." + kind + ".con_uv", contrastive(u, v, positives, temperature), tolerance);
-    expect_recorded(fixture, "loss." + kind + ".con_vu", contrastive(v, u, positives, temperature), tolerance);
+    expect_recorded(fixture, "loss." + kind + ".con_uv", contrastive(u, v, positives, temperature),
+                    tolerance);
+    expect_recorded(fixture, "loss." + kind + ".con_vu", contrastive(v, u, positives, temperature),
+                    tolerance);
     const Tensor loss = symmetric_contrastive(u, v, positives, temperature);
     expect_recorded(fixture, "loss." + kind + ".Con", loss, tolerance);
     loss.backward();
@@ -312,10 +327,12 @@ TEST_P(TrainingParity, RocmrAttacksAndOuterLoss) {
   RecordedHash hash(fixture, "hash_image.fc", "hash_text.fc");
   const Tensor labels = fixture.get("in.labels");
   const Tensor positives = models::relevance_mask(labels, labels);
-  const auto con = [&](const Tensor& u, const Tensor& v) { return symmetric_contrastive(u, v, positives, temperature); };
+  const auto con = [&](const Tensor& u, const Tensor& v) {
+    return symmetric_contrastive(u, v, positives, temperature);
+  };
   std::map<std::string, Tensor> codes;
-  for (const auto& [modality, name, input] :
-       {std::tuple{Modality::kImage, std::string("image"), "in.x"}, {Modality::kText, std::string("text"), "in.t"}}) {
+  for (const auto& [modality, name, input] : {std::tuple{Modality::kImage, std::string("image"), "in.x"},
+                                              {Modality::kText, std::string("text"), "in.t"}}) {
     const Tensor clean = fixture.get(input);
     const Tensor theirs =
         hash.encode(other(modality), fixture.get(modality == Modality::kImage ? "in.t" : "in.x")).detach();
@@ -344,9 +361,10 @@ TEST_P(TrainingParity, RocmrAttacksAndOuterLoss) {
     expect_recorded(fixture, "out." + name, u, tolerance);
     quant = quant + quantisation(u.requires_grad_());
   }
-  const Tensor outer = (con(codes["u_image"], codes["u_text"]) + con(codes["u_image_adv"], codes["u_text"]) +
-                        con(codes["u_image"], codes["u_text_adv"]) + con(codes["u_image_adv"], codes["u_text_adv"])) /
-                       4;
+  const Tensor outer =
+      (con(codes["u_image"], codes["u_text"]) + con(codes["u_image_adv"], codes["u_text"]) +
+       con(codes["u_image"], codes["u_text_adv"]) + con(codes["u_image_adv"], codes["u_text_adv"])) /
+      4;
   expect_recorded(fixture, "loss.outer_con", outer, tolerance);
   expect_recorded(fixture, "loss.outer_quant", quant, tolerance);
   (outer + 1e-3 * quant).backward();
@@ -420,11 +438,13 @@ TEST_P(TrainingParity, TpapOnCodes) {
   hash.expect(fixture, "grad.", tolerance, /*gradients=*/true);
 
   expect_recorded(fixture, "out.pseudo_self", signs(encode(adversarial)), 0);
-  expect_recorded(fixture, "out.purified_self", purified_by_step(adversarial, encode, signs, ball), tolerance);
+  expect_recorded(fixture, "out.purified_self", purified_by_step(adversarial, encode, signs, ball),
+                  tolerance);
   const NearestCode nearest{fixture.get("in.train_codes"), fixture.get("in.train_mainstay")};
   EXPECT_TRUE(nearest.index_of(encode(adversarial)).equal(fixture.get("out.nearest_index")));
   const auto code = [&](const Tensor& u) { return nearest.of(u); };
-  expect_recorded(fixture, "out.purified_nearest", purified_by_step(adversarial, encode, code, ball), tolerance);
+  expect_recorded(fixture, "out.purified_nearest", purified_by_step(adversarial, encode, code, ball),
+                  tolerance);
 }
 
 }  // namespace

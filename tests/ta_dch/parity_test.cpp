@@ -1,8 +1,8 @@
 // TA-DCH's networks and training steps against recorded numbers. Every size comes from the recorded tensors.
 
+#include "tests/support/parity.hpp"
 #include "core/attacks/detail/generator_layers.hpp"
 #include "core/attacks/detail/ta_dch_training.hpp"
-#include "tests/support/parity.hpp"
 
 namespace gauntlet::attacks::ta_dch {
 namespace {
@@ -163,8 +163,9 @@ TEST_P(TaDchParity, GeneratorStagesAndGradients) {
   const Tensor input = fixture.leaf("in.u"), feature = fixture.leaf("in.F");
   const Generated made = net->forward(input, feature);
   const std::map<std::string, Tensor> stages = {
-      {"m", made.map},     {"c1", made.c1},   {"c2", made.c2},         {"c3", made.c3},       {"res", made.inner},
-      {"up1", made.up1},   {"up2", made.up2}, {"merge2", made.merged}, {"u_adv", made.output}};
+      {"m", made.map},   {"c1", made.c1},         {"c2", made.c2},
+      {"c3", made.c3},   {"res", made.inner},     {"up1", made.up1},
+      {"up2", made.up2}, {"merge2", made.merged}, {"u_adv", made.output}};
   EXPECT_EQ(fixture.names("out.").size(), stages.size());
   for (const auto& [name, stage] : stages) expect_recorded(fixture, "out." + name, stage, tolerance(1e-4));
   made.output.square().mean().backward();
@@ -230,10 +231,12 @@ TEST_P(TaDchParity, GeneratorTraining) {
                         .encode = [&](const Tensor& input) { return coarse_code(fixture, input); },
                         .communicator = solo.get()};
   const Tensor images = fixture.get("in.images") / 127.5 - 1, labels = fixture.get("in.labels");
-  expect_recorded(fixture, "out.step0.u_adv",
-                  players.generator->forward(images.slice(0, 0, fixture.get("in.step0.F").size(0)), fixture.get("in.step0.F"))
-                      .output,
-                  tolerance(1e-4));
+  expect_recorded(
+      fixture, "out.step0.u_adv",
+      players.generator
+          ->forward(images.slice(0, 0, fixture.get("in.step0.F").size(0)), fixture.get("in.step0.F"))
+          .output,
+      tolerance(1e-4));
   GeneratorTrainer trainer(config, players);
   std::int64_t first = 0, step = 0;
   for (; fixture.has(fmt::format("in.step{}.F", step)); ++step) {
@@ -248,9 +251,9 @@ TEST_P(TaDchParity, GeneratorTraining) {
                                step);
     first = last;
     const std::string recorded = fmt::format("loss.step{}.", step);
-    const std::map<std::string, std::string> names = {{"D", "d"},      {"D_real", "d_real"}, {"D_fake", "d_fake"},
-                                                      {"G", "total"},  {"code", "code"},     {"gan", "gan"},
-                                                      {"rec", "rec"}};
+    const std::map<std::string, std::string> names = {
+        {"D", "d"},       {"D_real", "d_real"}, {"D_fake", "d_fake"}, {"G", "total"},
+        {"code", "code"}, {"gan", "gan"},       {"rec", "rec"}};
     EXPECT_EQ(fixture.names(recorded).size(), losses.size());
     for (const auto& name : fixture.names(recorded)) {
       expect_recorded(fixture, recorded + name, losses[names.at(name)], tolerance(2e-4));

@@ -1,5 +1,6 @@
-// What the literature leads one to expect, measured on emoji scenes with fixed seeds: models above chance, attacks that harm,
-// defenses that help, loss terms that matter. Every number is printed. GAUNTLET_TRENDS_WORKDIR keeps the runs' work folder.
+// What the literature leads one to expect, measured on emoji scenes with fixed seeds: models above chance,
+// attacks that harm, defenses that help, loss terms that matter. Every number is printed.
+// GAUNTLET_TRENDS_WORKDIR keeps the runs' work folder.
 
 #include <gmock/gmock.h>
 
@@ -30,17 +31,18 @@ class Numbers {
   explicit Numbers(const std::string& sweep) {
     const char* kept = std::getenv("GAUNTLET_TRENDS_WORKDIR");
     const fs::path workdir = kept != nullptr ? fs::path(kept) : folder_.path() / "runs";
-    const testing_support::Finished run = testing_support::run(
-        {kGauntlet, "run", "sweeps/" + sweep + ".yaml", "--workdir", workdir.string()}, GAUNTLET_SOURCE_DIR, {},
-        kRunLimit);
+    const testing_support::Finished run =
+        testing_support::run({kGauntlet, "run", "sweeps/" + sweep + ".yaml", "--workdir", workdir.string()},
+                             GAUNTLET_SOURCE_DIR, {}, kRunLimit);
     EXPECT_EQ(run.exit_code, 0) << run.err;
     std::printf("%s\n", run.out.c_str());
-    const testing_support::Finished query = testing_support::run(
-        {kGauntlet, "query",
-         "SELECT DISTINCT model, metric, defense, attack, direction, variant, value FROM v_results WHERE sweep = '" +
-             sweep + "' AND metric IN ('map', 't_map', 'chance_map', 'chance_t_map')",
-         "--workdir", workdir.string(), "--format", "json"},
-        GAUNTLET_SOURCE_DIR);
+    const testing_support::Finished query =
+        testing_support::run({kGauntlet, "query",
+                              "SELECT DISTINCT model, metric, defense, attack, direction, variant, value "
+                              "FROM v_results WHERE sweep = '" +
+                                  sweep + "' AND metric IN ('map', 't_map', 'chance_map', 'chance_t_map')",
+                              "--workdir", workdir.string(), "--format", "json"},
+                             GAUNTLET_SOURCE_DIR);
     EXPECT_EQ(query.exit_code, 0) << query.err;
     if (query.exit_code != 0) return;
     const Json document = Json::parse(query.out);
@@ -61,8 +63,8 @@ class Numbers {
   [[nodiscard]] double at(const std::string& model, const std::string& metric, const Place& place) const {
     const auto found = of(model, metric).find(place);
     const bool is_there = found != of(model, metric).end();
-    EXPECT_TRUE(is_there) << metric << " of " << model << " " << std::get<0>(place) << " " << std::get<1>(place) << " "
-                          << std::get<2>(place);
+    EXPECT_TRUE(is_there) << metric << " of " << model << " " << std::get<0>(place) << " "
+                          << std::get<1>(place) << " " << std::get<2>(place);
     return is_there ? found->second : std::numeric_limits<double>::quiet_NaN();
   }
 
@@ -106,8 +108,9 @@ TEST(Trends, EveryAttackHarmsTheUndefendedModel) {
       const auto& targeted = numbers.of(model, "t_map");
       const auto t_map = targeted.find(place);
       const bool aims = t_map != targeted.end();
-      std::printf("%-8s %-10s %s clean %.3f attacked %.3f%s\n", model.c_str(), attack.c_str(), direction.c_str(), clean,
-                  map, aims ? fmt::format(" t-MAP {:.3f}", t_map->second).c_str() : "");
+      std::printf("%-8s %-10s %s clean %.3f attacked %.3f%s\n", model.c_str(), attack.c_str(),
+                  direction.c_str(), clean, map,
+                  aims ? fmt::format(" t-MAP {:.3f}", t_map->second).c_str() : "");
       const double chance = numbers.at(model, "chance_map", {"none", "none", direction, ""});
       const bool harms = map < clean - kVisibly || (aims && t_map->second > chance + kClearlyAbove);
       EXPECT_TRUE(harms) << model << " " << attack << " " << direction;
@@ -124,8 +127,8 @@ TEST(Trends, EveryDefenseRecoversPartOfWhatAnAttackTakes) {
       const double bare = numbers.at(model, "map", {"none", attack, direction, ""});
       const double clean = numbers.at(model, "map", {"none", "none", direction, ""});
       const double benign = numbers.at(model, "map", {defense, "none", direction, ""});
-      std::printf("%-8s %-8s %s under PGD %.3f (undefended %.3f), benign %.3f (undefended %.3f)\n", model.c_str(),
-                  defense.c_str(), direction.c_str(), map, bare, benign, clean);
+      std::printf("%-8s %-8s %s under PGD %.3f (undefended %.3f), benign %.3f (undefended %.3f)\n",
+                  model.c_str(), defense.c_str(), direction.c_str(), map, bare, benign, clean);
       EXPECT_GT(map, bare + kVisibly) << model << " " << defense << " " << direction;
     }
   }
@@ -136,13 +139,15 @@ TEST(Trends, AlignmentAndReconstructionMatterToDrfgd) {
   for (const auto& [place, map] : numbers.of("cpah", "map")) {
     const auto& [defense, attack, direction, variant] = place;
     if (defense == "drfgd") {
-      std::printf("%-24s %-8s %s %.3f\n", variant.empty() ? "full" : variant.c_str(), attack.c_str(), direction.c_str(), map);
+      std::printf("%-24s %-8s %s %.3f\n", variant.empty() ? "full" : variant.c_str(), attack.c_str(),
+                  direction.c_str(), map);
     }
   }
   for (const std::string direction : {"i2t", "t2i"}) {
     const double full = numbers.at("cpah", "map", {"drfgd", "ta_dch", direction, ""});
     for (const std::string term : {"w/o L_Ali", "w/o L_Rec"}) {
-      EXPECT_LT(numbers.at("cpah", "map", {"drfgd", "ta_dch", direction, "drfgd/" + term}), full) << term << direction;
+      EXPECT_LT(numbers.at("cpah", "map", {"drfgd", "ta_dch", direction, "drfgd/" + term}), full)
+          << term << direction;
     }
   }
 }

@@ -7,7 +7,8 @@
 
 namespace gauntlet::attacks {
 
-/// h·c / K per input [B]: relaxed codes h [B, K], codes c [B, K] ±1. Minimised, it leaves c; its negative goes to c.
+/// h·c / K per input [B]: relaxed codes h [B, K], codes c [B, K] ±1. Minimised, it leaves c; its negative
+/// goes to c.
 [[nodiscard]] torch::Tensor code_agreement(const torch::Tensor& code, const torch::Tensor& anchor);
 
 /// ±1 of a sum of codes, 0 counting as -1: the bit most of the codes have. [n, K] → [K].

@@ -30,8 +30,8 @@ Layer add_layer(torch::nn::Module& parent, const std::string& block, const std::
   return holder->register_module(name, std::move(layer));
 }
 
-/// [B, C, H, W] → the same with mean 0 and variance 1 per row and channel, eps 1e-5. Maps of one place stay as they
-/// are: normalised, they would be 0 whatever they say.
+/// [B, C, H, W] → the same with mean 0 and variance 1 per row and channel, eps 1e-5. Maps of one place stay
+/// as they are: normalised, they would be 0 whatever they say.
 [[nodiscard]] torch::Tensor instance_norm(const torch::Tensor& maps);
 
 /// ReLU of instance_norm.
@@ -50,8 +50,8 @@ class ResidualBlock : public torch::nn::Module {
 /// Moves every convolution weight of a module to the memory order in which convolutions run fastest on a CPU.
 void to_channels_last(torch::nn::Module& module);
 
-/// Least-squares game with class outputs: per row the mean squared error of logits [B, C + 1] against [labels,
-/// fakeness] → [B]. fakeness: 0 = real, 1 = fake.
+/// Least-squares game with class outputs: per row the mean squared error of logits [B, C + 1] against
+/// [labels, fakeness] → [B]. fakeness: 0 = real, 1 = fake.
 [[nodiscard]] torch::Tensor least_squares(const torch::Tensor& logits, const torch::Tensor& labels,
                                           double fakeness);
 

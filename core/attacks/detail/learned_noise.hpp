@@ -1,5 +1,5 @@
-// The optimisation of CMLA (Li et al., NeurIPS 2019): additive noise, learned with Adam, that parts an input from the
-// other modality's codes and keeps it at those of its own.
+// The optimisation of CMLA (Li et al., NeurIPS 2019): additive noise, learned with Adam, that parts an input
+// from the other modality's codes and keeps it at those of its own.
 #pragma once
 
 #include <torch/torch.h>
@@ -9,8 +9,8 @@
 
 namespace gauntlet::attacks {
 
-/// Limits the data and passes gradients on the bounds too, where torch's clamp may stop them: 0/1 texts and black or
-/// white pixels would never move.
+/// Limits the data and passes gradients on the bounds too, where torch's clamp may stop them: 0/1 texts and
+/// black or white pixels would never move.
 [[nodiscard]] torch::Tensor clamp_inclusive(const torch::Tensor& data, double low, double high);
 
 /// Weights of the three terms.
@@ -26,8 +26,8 @@ struct NoisePairs {
   torch::Tensor weights;      ///< [B, P]; the rows' sums are 1 for means over pairs
 };
 
-/// The three terms per input [B]: log(1 + e^-G) + S G with G = h·b_other, log(1 + e^T) - S T with T = h·b_own, both
-/// weighted sums over pairs, and the mean of |x_adv - x|.
+/// The three terms per input [B]: log(1 + e^-G) + S G with G = h·b_other, log(1 + e^T) - S T with T =
+/// h·b_own, both weighted sums over pairs, and the mean of |x_adv - x|.
 struct NoiseLoss {
   torch::Tensor cross, own, size;
 };
@@ -55,8 +55,8 @@ struct LearnedNoise {
   torch::Tensor unclipped;  ///< after the last step, before its clip: what the release stores
 };
 
-/// Learns noise for `clean` [B, …] from 0. `loss`: (clean + noise) within the range, change from clean → scalar.
-/// All in units of `clean`.
+/// Learns noise for `clean` [B, …] from 0. `loss`: (clean + noise) within the range, change from clean →
+/// scalar. All in units of `clean`.
 [[nodiscard]] LearnedNoise learn_noise(
     const torch::Tensor& clean, const NoiseSearch& search,
     const std::function<torch::Tensor(const torch::Tensor& data, const torch::Tensor& change)>& loss);

@@ -1,5 +1,5 @@
-// The sharpened activation tanh(alpha z) of iterative attacks on hash networks: a small alpha keeps gradients alive at
-// the start, alpha = 1 at the end is the network itself (HashNet's continuation; SAAT's attacks).
+// The sharpened activation tanh(alpha z) of iterative attacks on hash networks: a small alpha keeps gradients
+// alive at the start, alpha = 1 at the end is the network itself (HashNet's continuation; SAAT's attacks).
 #pragma once
 
 #include <torch/torch.h>
@@ -8,13 +8,14 @@
 
 namespace gauntlet::attacks {
 
-/// alpha of step `step` (from 0) of `n_steps`: 0.1 in the first half, then 0.2, 0.3, 0.5, 0.7 and 1.0, a tenth of the
-/// steps each.
+/// alpha of step `step` (from 0) of `n_steps`: 0.1 in the first half, then 0.2, 0.3, 0.5, 0.7 and 1.0, a
+/// tenth of the steps each.
 [[nodiscard]] double sharpness(std::int64_t step, std::int64_t n_steps);
 
-/// tanh(alpha z) of a relaxed code tanh(z) in (-1,1), any shape; so it works on any pipeline, of which only codes are
-/// seen. z is found by atanh of the code, held 4 machine epsilons off ±1 (|z| <= 7.6 in float, 17.7 in double): a bit
-/// that is closer to ±1 is saturated and gets no gradient. alpha = 1 returns the code as it is.
+/// tanh(alpha z) of a relaxed code tanh(z) in (-1,1), any shape; so it works on any pipeline, of which only
+/// codes are seen. z is found by atanh of the code, held 4 machine epsilons off ±1 (|z| <= 7.6 in float, 17.7
+/// in double): a bit that is closer to ±1 is saturated and gets no gradient. alpha = 1 returns the code as it
+/// is.
 [[nodiscard]] torch::Tensor sharpened(const torch::Tensor& code, double alpha);
 
 }  // namespace gauntlet::attacks

@@ -37,12 +37,16 @@ struct TaDchConfig {
  private:
   static void aims(auto& self, auto& visit) {
     visit("targets", self.targets,
-          {.doc = "Which item of the retrieval set a query is to be taken for. uniform: any, even one that shares labels "
-                  "with the query, as released; disjoint: one that shares none; distinct: any label vector, each as "
+          {.doc = "Which item of the retrieval set a query is to be taken for. uniform: any, even one that "
+                  "shares labels "
+                  "with the query, as released; disjoint: one that shares none; distinct: any label vector, "
+                  "each as "
                   "likely.",
            .choices = {"uniform", "disjoint", "distinct"}});
     visit("bound_image", self.bound_image,
-          {.doc = "Largest change of a picture value in [0,1] units; 0 = none, which is the method.", .min = 0, .max = 1});
+          {.doc = "Largest change of a picture value in [0,1] units; 0 = none, which is the method.",
+           .min = 0,
+           .max = 1});
     visit("bound_text", self.bound_text,
           {.doc = "Largest change of a text value; 0 = none.", .min = 0, .max = 2});
   }
@@ -50,14 +54,17 @@ struct TaDchConfig {
   static void networks(auto& self, auto& visit) {
     visit("hidden", self.hidden,
           {.doc = "Fully connected layers in front of PrototypeNet's maps.", .min = 1, .max = 65536});
-    visit("map_width", self.map_width,
-          {.doc = "Channels of PrototypeNet's first map; its feature map has 4 times, its last one 16 times as many. "
-                  "Pictures of px pixels, a multiple of 16, have feature maps of side px/16 + 2; where halving "
-                  "that would leave one place (below 96 px), the fusing convolution has kernel 3, stride 1.",
-           .min = 1,
-           .max = 1024});
+    visit(
+        "map_width", self.map_width,
+        {.doc = "Channels of PrototypeNet's first map; its feature map has 4 times, its last one 16 times as "
+                "many. "
+                "Pictures of px pixels, a multiple of 16, have feature maps of side px/16 + 2; where halving "
+                "that would leave one place (below 96 px), the fusing convolution has kernel 3, stride 1.",
+         .min = 1,
+         .max = 1024});
     visit("width", self.width,
-          {.doc = "Channels of the picture generator's first stage; the second and third have 2 and 4 times as many.",
+          {.doc = "Channels of the picture generator's first stage; the second and third have 2 and 4 times "
+                  "as many.",
            .min = 1,
            .max = 1024});
     visit("translator_width", self.translator_width,
@@ -65,14 +72,16 @@ struct TaDchConfig {
                   "picture's size; the second has a quarter, the last one.",
            .min = 4,
            .max = 1024});
-    visit("text_map_hidden", self.text_map_hidden,
-          {.doc = "Text generator (an extension, not published): layer between the feature map and the words.",
-           .min = 1,
-           .max = 65536});
+    visit(
+        "text_map_hidden", self.text_map_hidden,
+        {.doc = "Text generator (an extension, not published): layer between the feature map and the words.",
+         .min = 1,
+         .max = 65536});
     visit("text_hidden", self.text_hidden,
           {.doc = "Text generator: width of its two residual blocks.", .min = 1, .max = 65536});
     visit("text_start", self.text_start,
-          {.doc = "Text generator: start of the last layer; identity (the input, through a steep sigmoid, + 0.1 default) "
+          {.doc = "Text generator: start of the last layer; identity (the input, through a steep sigmoid, + "
+                  "0.1 default) "
                   "spares the many steps it takes to learn to copy.",
            .choices = {"default", "identity"}});
     visit("disc_width", self.disc_width,
@@ -85,11 +94,13 @@ struct TaDchConfig {
 
   static void prototype_training(auto& self, auto& visit) {
     visit("n_train", self.n_train, {.doc = "Training pairs used, the first ones; 0 = all.", .min = 0});
-    visit("prototype_epochs", self.prototype_epochs,
-          {.doc = "Epochs of stage 1 (PrototypeNet). The learning rate falls to a tenth at half of its steps; the "
-                  "release's second fall, at three quarters, never happens.",
-           .min = 1,
-           .max = 100000});
+    visit(
+        "prototype_epochs", self.prototype_epochs,
+        {.doc =
+             "Epochs of stage 1 (PrototypeNet). The learning rate falls to a tenth at half of its steps; the "
+             "release's second fall, at three quarters, never happens.",
+         .min = 1,
+         .max = 100000});
     visit("prototype_batch_size", self.prototype_batch_size,
           {.doc = "Training pairs per step of stage 1.", .min = 2, .max = 65536});
     visit("prototype_lr", self.prototype_lr, {.doc = "Adam's step size in stage 1.", .min = 0, .max = 1});
@@ -106,22 +117,26 @@ struct TaDchConfig {
           {.doc = "Epochs of stage 2 (generator, discriminator) on pictures.", .min = 1, .max = 100000});
     visit("epochs_text", self.epochs_text, {.doc = "Epochs of stage 2 on texts.", .min = 1, .max = 100000});
     visit("batch_size", self.batch_size, {.doc = "Inputs per step of stage 2.", .min = 1, .max = 65536});
-    visit("lr", self.lr, {.doc = "Adam's step size of generator and discriminator, constant.", .min = 0, .max = 1});
+    visit("lr", self.lr,
+          {.doc = "Adam's step size of generator and discriminator, constant.", .min = 0, .max = 1});
     visit("beta1", self.beta1, {.doc = "Adam's first decay, both stages.", .min = 0, .max = 0.9999});
     visit("beta2", self.beta2, {.doc = "Adam's second decay, both stages.", .min = 0, .max = 0.9999999});
     visit("adam_eps", self.adam_eps, {.doc = "Adam's addend to the divisor.", .min = 0, .max = 1});
-    visit("code_weight", self.code_weight, {.doc = "Weight of the pull towards the target's code.", .min = 0});
+    visit("code_weight", self.code_weight,
+          {.doc = "Weight of the pull towards the target's code.", .min = 0});
     visit("gan_weight", self.gan_weight, {.doc = "Weight of the discriminator's opinion.", .min = 0});
     visit("rec_weight", self.rec_weight,
-          {.doc = "Weight of the mean squared change of a picture in [-1,1] units, the only limit of this attack. 150 as "
+          {.doc = "Weight of the mean squared change of a picture in [-1,1] units, the only limit of this "
+                  "attack. 150 as "
                   "released; to be tuned for each target model, with perceptibility beside it.",
            .min = 0});
     visit("rec_weight_text", self.rec_weight_text,
           {.doc = "The same for texts; to be tuned likewise.", .min = 0});
-    visit("d_every", self.d_every,
-          {.doc = "The discriminator takes a step at every so many steps of an epoch, the first one included.",
-           .min = 1,
-           .max = 100000});
+    visit(
+        "d_every", self.d_every,
+        {.doc = "The discriminator takes a step at every so many steps of an epoch, the first one included.",
+         .min = 1,
+         .max = 100000});
   }
 };
 

@@ -79,7 +79,8 @@ class TextGenerator final : public Generator {
  public:
   explicit TextGenerator(const TextLayout& layout) : is_binary_(layout.is_binary) {
     const std::int64_t d = layout.text_dim;
-    translator1_ = add_layer(*this, "translator", "fc1", torch::nn::Linear(layout.n_feature, layout.map_hidden));
+    translator1_ =
+        add_layer(*this, "translator", "fc1", torch::nn::Linear(layout.n_feature, layout.map_hidden));
     translator2_ = add_layer(*this, "translator", "fc2", torch::nn::Linear(layout.map_hidden, d));
     in_ = add_layer(*this, "in", "fc", torch::nn::Linear(2 * d, layout.hidden));
     for (const char* name : {"res1", "res2"}) {

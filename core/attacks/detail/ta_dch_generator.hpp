@@ -1,5 +1,6 @@
-// Generators of TA-DCH: an input and the feature map F of its target → the adversarial input, all of it. The one for
-// pictures is the published one; the one for texts is an extension, for the paper says nothing about it.
+// Generators of TA-DCH: an input and the feature map F of its target → the adversarial input, all of it. The
+// one for pictures is the published one; the one for texts is an extension, for the paper says nothing about
+// it.
 #pragma once
 
 #include <torch/torch.h>
@@ -30,12 +31,13 @@ class Generator : public torch::nn::Module {
 };
 
 struct ImageLayout {
-  std::int64_t feature = 64;                        ///< channels of F
+  std::int64_t feature = 64;                          ///< channels of F
   std::array<std::int64_t, 3> translator{48, 12, 1};  ///< channels on F's way to a map of the picture's size
-  std::int64_t width = 64;                          ///< w
-  std::int64_t n_blocks = 6;                        ///< residual blocks
+  std::int64_t width = 64;                            ///< w
+  std::int64_t n_blocks = 6;                          ///< residual blocks
 };
-/// Side of F for pictures of `image_px`, a multiple of 16: px / 16 + 2, of which the translator makes px again.
+/// Side of F for pictures of `image_px`, a multiple of 16: px / 16 + 2, of which the translator makes px
+/// again.
 [[nodiscard]] constexpr std::int64_t feature_side(std::int64_t image_px) { return image_px / 16 + 2; }
 [[nodiscard]] std::shared_ptr<Generator> make_image_generator(const ImageLayout& layout);
 

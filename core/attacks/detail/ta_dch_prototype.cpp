@@ -7,7 +7,8 @@ namespace {
 
 using torch::Tensor;
 
-/// Halves a map; one that would be left with a single place, where instance norm has nothing to say, keeps its size.
+/// Halves a map; one that would be left with a single place, where instance norm has nothing to say, keeps
+/// its size.
 struct FuseStage {
   ConvShape conv;
   std::int64_t side;  ///< of the result

@@ -1,5 +1,5 @@
-// PrototypeNet of TA-DCH: what a retrieval item with given labels and text looks like to the target model, as a feature
-// map for the generator and as a code.
+// PrototypeNet of TA-DCH: what a retrieval item with given labels and text looks like to the target model, as
+// a feature map for the generator and as a code.
 #pragma once
 
 #include <torch/torch.h>

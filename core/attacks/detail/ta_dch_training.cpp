@@ -1,8 +1,8 @@
 #include "core/attacks/detail/ta_dch_training.hpp"
 
 #include "core/attacks/detail/generator_layers.hpp"
-#include "core/models/objectives.hpp"
 #include "core/models/losses.hpp"
+#include "core/models/objectives.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::attacks::ta_dch {

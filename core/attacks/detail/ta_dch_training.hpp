@@ -22,13 +22,13 @@ using StepLosses = std::map<std::string, torch::Tensor>;
 /// Stage 1: PrototypeNet learns the codes that the target gives to training items, and their labels.
 class PrototypeTrainer {
  public:
-  /// codes [N, K] ±1 of the attacked modality's training items, train_labels [N, C] 0/1. The learning rate falls to a
-  /// tenth after half of the `n_steps`.
+  /// codes [N, K] ±1 of the attacked modality's training items, train_labels [N, C] 0/1. The learning rate
+  /// falls to a tenth after half of the `n_steps`.
   PrototypeTrainer(const TaDchConfig& config, std::shared_ptr<PrototypeNet> net, torch::Tensor codes,
                    torch::Tensor train_labels, std::int64_t n_steps);
 
-  /// One step of Adam on rows with labels [B, C] and text [B, D], B >= 2. Losses, unweighted means: classifier,
-  /// similarity, quantisation; their weighted sum: total.
+  /// One step of Adam on rows with labels [B, C] and text [B, D], B >= 2. Losses, unweighted means:
+  /// classifier, similarity, quantisation; their weighted sum: total.
   StepLosses step(const torch::Tensor& labels, const torch::Tensor& text);
   [[nodiscard]] double learning_rate() const;
 
@@ -44,7 +44,8 @@ class PrototypeTrainer {
 struct Players {
   std::shared_ptr<Generator> generator;
   std::shared_ptr<models::Discriminator> discriminator;  ///< C + 1 logits
-  /// Inputs in the generator's domain → relaxed codes [B, K] of the target; differentiable, gets no weight gradients.
+  /// Inputs in the generator's domain → relaxed codes [B, K] of the target; differentiable, gets no weight
+  /// gradients.
   std::function<torch::Tensor(const torch::Tensor&)> encode;
   collective::Communicator* communicator = nullptr;
   double bound = 0;  ///< largest change of one value, in the generator's domain; 0 = none
@@ -57,8 +58,8 @@ struct GeneratorBatch {
   torch::Tensor feature;        ///< F of the targets
   torch::Tensor code;           ///< p of the targets, [b, K]
   torch::Tensor target_labels;  ///< [b, C]
-  /// Ranks · (rows that count here) / (rows of the global batch): this rank's part of a mean over the global batch is
-  /// the mean over its own rows times this.
+  /// Ranks · (rows that count here) / (rows of the global batch): this rank's part of a mean over the global
+  /// batch is the mean over its own rows times this.
   double share = 1;
 };
 
@@ -67,8 +68,8 @@ class GeneratorTrainer {
  public:
   GeneratorTrainer(const TaDchConfig& config, Players players);
 
-  /// One step of G, before it one of D when `step_in_epoch` is a multiple of d_every. Losses, unweighted but with the
-  /// rank's share: code, gan, rec, total; d_real, d_fake and their mean d when D takes a step.
+  /// One step of G, before it one of D when `step_in_epoch` is a multiple of d_every. Losses, unweighted but
+  /// with the rank's share: code, gan, rec, total; d_real, d_fake and their mean d when D takes a step.
   StepLosses step(const GeneratorBatch& batch, std::int64_t step_in_epoch);
 
  private:
@@ -81,7 +82,8 @@ class GeneratorTrainer {
 };
 
 /// `changed`, with no value farther than `bound` from that of `clean`; bound 0 means none.
-[[nodiscard]] torch::Tensor within_bound(const torch::Tensor& changed, const torch::Tensor& clean, double bound);
+[[nodiscard]] torch::Tensor within_bound(const torch::Tensor& changed, const torch::Tensor& clean,
+                                         double bound);
 
 /// loss_of(input), with its gradient for `input` and for nothing else it may depend on.
 [[nodiscard]] torch::Tensor input_loss(const torch::Tensor& input,

@@ -1,5 +1,6 @@
-// The choices that every defense with a robust copy of the target has. The papers' own values are for single-modality
-// hashing; how their authors or later ones moved them to two modalities is published for SAAT only.
+// The choices that every defense with a robust copy of the target has. The papers' own values are for
+// single-modality hashing; how their authors or later ones moved them to two modalities is published for SAAT
+// only.
 #pragma once
 
 #include <cstdint>
@@ -25,27 +26,36 @@ struct RobustConfig {
 
   static void fields(auto& self, auto& visit) {
     visit("epsilon_image", self.epsilon_image,
-          {.doc = "L-infinity budget of the training examples on pictures in [0,1]: 4/255 is the common budget of the "
+          {.doc = "L-infinity budget of the training examples on pictures in [0,1]: 4/255 is the common "
+                  "budget of the "
                   "released attacks on [-1,1], 8/255 the papers' number read literally.",
            .min = 0,
            .max = 1});
     visit("epsilon_text", self.epsilon_text,
-          {.doc = "L-infinity budget of the training examples on texts; 0.05, the budget of pgd.", .min = 0, .max = 1});
-    visit("ben_loss", self.ben_loss,
-          {.doc = "Loss on clean inputs: pairwise similarity to the codes of the training set (a mean, so of the size of "
-                  "the robust terms), or the target's own objective, a sum over the batch that drowns those terms "
-                  "unless ben_weight is small.",
-           .choices = {"pairwise", "target"}});
-    visit("ben_weight", self.ben_weight, {.doc = "Weight of the loss on clean inputs.", .min = 0, .max = 1e6});
+          {.doc = "L-infinity budget of the training examples on texts; 0.05, the budget of pgd.",
+           .min = 0,
+           .max = 1});
+    visit(
+        "ben_loss", self.ben_loss,
+        {.doc =
+             "Loss on clean inputs: pairwise similarity to the codes of the training set (a mean, so of the "
+             "size of "
+             "the robust terms), or the target's own objective, a sum over the batch that drowns those terms "
+             "unless ben_weight is small.",
+         .choices = {"pairwise", "target"}});
+    visit("ben_weight", self.ben_weight,
+          {.doc = "Weight of the loss on clean inputs.", .min = 0, .max = 1e6});
     visit("n_train", self.n_train, {.doc = "Training pairs used, the first ones; 0 = all.", .min = 0});
     visit("at_epochs", self.at_epochs,
           {.doc = "Passes over the training pairs; the papers have 20 to 100.", .min = 1, .max = 100000});
     visit("batch_size", self.batch_size,
-          {.doc = "Least number of pairs in a global batch; an epoch is cut into equal batches of at least this size.",
+          {.doc = "Least number of pairs in a global batch; an epoch is cut into equal batches of at least "
+                  "this size.",
            .min = 1,
            .max = 65536});
     visit("at_optimiser", self.at_optimiser,
-          {.doc = "adam, or sgd as the release of SAAT; sgd at its rate can upset batch normalisation before a code.",
+          {.doc = "adam, or sgd as the release of SAAT; sgd at its rate can upset batch normalisation before "
+                  "a code.",
            .choices = {"adam", "sgd"}});
     visit("at_lr", self.at_lr, {.doc = "Learning rate outside the backbone.", .min = 0, .max = 10});
     visit("at_lr_backbone", self.at_lr_backbone,
@@ -60,7 +70,8 @@ struct RobustConfig {
     visit("second_milestone", self.second_milestone,
           {.doc = "Share of the steps after which they fall to a hundredth.", .min = 0, .max = 1});
     visit("freeze_backbone", self.freeze_backbone,
-          {.doc = "Keep the backbone as it is; off, because a head alone gains little robustness on pictures."});
+          {.doc =
+               "Keep the backbone as it is; off, because a head alone gains little robustness on pictures."});
   }
   /// `pgd_iters`, for the methods whose training examples take more than one step.
   static void iterations(auto& self, auto& visit) {

@@ -8,8 +8,8 @@
 
 namespace gauntlet::defenses {
 
-/// An instance of the target with the checkpoint's weights: eval mode, gradients to the input only. Errors (kCorrupt): the
-/// weights are of another model.
+/// An instance of the target with the checkpoint's weights: eval mode, gradients to the input only. Errors
+/// (kCorrupt): the weights are of another model.
 [[nodiscard]] Result<std::shared_ptr<models::HashingModel>> robust_copy(const PipelineParts& parts,
                                                                         const Weights& weights,
                                                                         std::string_view defense);

@@ -22,22 +22,24 @@ constexpr double kMilestoneFactor = 0.1;
 
 Status check(std::string_view defense, const RobustConfig& config, const DefenseTraining& setup) {
   if (setup.shape.image_px == 0) {
-    return fail(ErrorCode::kInvalid,
-                "{} trains on perturbed pictures, and this data set holds image features ({} each); allowed: a data "
-                "set with pictures",
-                defense, setup.shape.feature_dim);
+    return fail(
+        ErrorCode::kInvalid,
+        "{} trains on perturbed pictures, and this data set holds image features ({} each); allowed: a data "
+        "set with pictures",
+        defense, setup.shape.feature_dim);
   }
   const std::int64_t n_ranks = setup.communicator->world_size();
   if (config.batch_size < n_ranks) {
     return fail(ErrorCode::kInvalid,
-                "{}: a batch of {} pairs cannot be split over {} ranks; allowed: batch_size at least {}", defense,
-                config.batch_size, n_ranks, n_ranks);
+                "{}: a batch of {} pairs cannot be split over {} ranks; allowed: batch_size at least {}",
+                defense, config.batch_size, n_ranks, n_ranks);
   }
   if (config.ben_loss == "target" && n_ranks > 1) {
-    return fail(ErrorCode::kInvalid,
-                "{}: ben_loss is 'target', whose own training cannot share its weights' gradients with this one over "
-                "{} ranks; allowed: one rank, or ben_loss 'pairwise'",
-                defense, n_ranks);
+    return fail(
+        ErrorCode::kInvalid,
+        "{}: ben_loss is 'target', whose own training cannot share its weights' gradients with this one over "
+        "{} ranks; allowed: one rank, or ben_loss 'pairwise'",
+        defense, n_ranks);
   }
   return {};
 }
@@ -63,10 +65,12 @@ std::vector<Tensor> trainable(const models::HashingModel& model) {
 
 }  // namespace
 
-std::unique_ptr<torch::optim::Optimizer> make_optimiser(models::HashingModel& model, const RobustConfig& config) {
+std::unique_ptr<torch::optim::Optimizer> make_optimiser(models::HashingModel& model,
+                                                        const RobustConfig& config) {
   const std::vector<Tensor> backbone = model.backbone_parameters();
   std::vector<Tensor> head, trunk;
-  for (const Tensor& parameter : trainable(model)) (holds(backbone, parameter) ? trunk : head).push_back(parameter);
+  for (const Tensor& parameter : trainable(model))
+    (holds(backbone, parameter) ? trunk : head).push_back(parameter);
   std::vector<torch::optim::OptimizerParamGroup> groups;
   const auto add = [&](std::vector<Tensor>& parameters, const auto& options) {
     using Options = std::decay_t<decltype(options)>;
@@ -88,7 +92,8 @@ std::unique_ptr<torch::optim::Optimizer> make_optimiser(models::HashingModel& mo
   return std::make_unique<torch::optim::Adam>(groups, options(config.at_lr));
 }
 
-Result<std::unique_ptr<RobustTraining>> RobustTraining::open(std::string_view defense, const RobustConfig& config,
+Result<std::unique_ptr<RobustTraining>> RobustTraining::open(std::string_view defense,
+                                                             const RobustConfig& config,
                                                              const DefenseTraining& setup) {
   GAUNTLET_CHECK_OK(check(defense, config, setup));
   torch::manual_seed(setup.seed);
@@ -139,7 +144,8 @@ Tensor RobustTraining::perturbed(Modality modality, const RobustBatch& batch, co
   const models::FrozenModule frozen(*model_);
   const bool image = modality == Modality::kImage;
   const Tensor& clean = batch.inputs(modality);
-  const attacks::Ball ball{image ? config_.epsilon_image : config_.epsilon_text, image ? 0 : setup_.text_low, 1};
+  const attacks::Ball ball{image ? config_.epsilon_image : config_.epsilon_text, image ? 0 : setup_.text_low,
+                           1};
   Tensor start = torch::zeros_like(clean);
   if (attack.random_start) {
     const auto step_seed = RandomStream::of(setup_.seed, image ? kImageStartTag : kTextStartTag,
@@ -178,10 +184,11 @@ Result<Tensor> RobustTraining::benign(const RobustBatch& batch, const std::vecto
   if (own_training_ != nullptr) {
     const Tensor objective = own_training_->objective(batch.own);
     if (objective.defined()) return objective * config_.ben_weight;
-    return fail(ErrorCode::kInvalid,
-                "{}: ben_loss is 'target', but this target's networks learn by turns and have no common objective; "
-                "allowed: ben_loss 'pairwise'",
-                defense_);
+    return fail(
+        ErrorCode::kInvalid,
+        "{}: ben_loss is 'target', but this target's networks learn by turns and have no common objective; "
+        "allowed: ben_loss 'pairwise'",
+        defense_);
   }
   Tensor sum;
   for (const Tensor& codes : clean_codes) {
@@ -197,17 +204,21 @@ double RobustTraining::rate_factor(std::int64_t step) const {
          (share >= config_.second_milestone ? kMilestoneFactor : 1);
 }
 
-std::int64_t RobustTraining::n_batches() const { return std::max<std::int64_t>(1, n_pairs_ / config_.batch_size); }
+std::int64_t RobustTraining::n_batches() const {
+  return std::max<std::int64_t>(1, n_pairs_ / config_.batch_size);
+}
 
 Tensor RobustTraining::inputs(Modality modality, std::span<const std::int64_t> rows) const {
   return models::rows_as_inputs(modality == Modality::kImage ? setup_.images : setup_.text, rows, options_);
 }
 
-RobustBatch RobustTraining::batch(std::span<const std::int64_t> order, std::int64_t index, std::int64_t step) const {
+RobustBatch RobustTraining::batch(std::span<const std::int64_t> order, std::int64_t index,
+                                  std::int64_t step) const {
   const std::int64_t first = n_pairs_ * index / n_batches(), last = n_pairs_ * (index + 1) / n_batches();
   const models::RankShare share = models::share_of_rank(last - first, *setup_.communicator);
   const auto all = order.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first));
-  const auto own = all.subspan(static_cast<std::size_t>(share.first), static_cast<std::size_t>(share.last - share.first));
+  const auto own =
+      all.subspan(static_cast<std::size_t>(share.first), static_cast<std::size_t>(share.last - share.first));
   RobustBatch batch;
   batch.own_rows.assign(own.begin(), own.end());
   batch.rows = torch::tensor(std::vector<std::int64_t>(all.begin(), all.end()), torch::kLong);
@@ -244,7 +255,8 @@ namespace {
 Status run_pass(RobustTraining& training, RobustMethod& method, Modality modality, std::string_view prefix,
                 std::span<const std::int64_t> order, std::int64_t& step, models::EpochLosses& sums) {
   for (std::int64_t index = 0; index < training.n_batches(); ++index, ++step) {
-    GAUNTLET_TRY(const LossTerms terms, method.losses(training, training.batch(order, index, step), modality));
+    GAUNTLET_TRY(const LossTerms terms,
+                 method.losses(training, training.batch(order, index, step), modality));
     training.descend(terms.at("total"), step);
     LossTerms named;
     for (const auto& [name, value] : terms) named[fmt::format("{}{}", prefix, name)] = value;

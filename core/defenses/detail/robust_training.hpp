@@ -1,5 +1,5 @@
-// Adversarial training of a copy of the target, as ATRDH, SAAT, RoCMR and TPAP share it: batches of pairs, the inner
-// attack on the copy, code buffers of the training set, the optimiser and its schedule, the epochs.
+// Adversarial training of a copy of the target, as ATRDH, SAAT, RoCMR and TPAP share it: batches of pairs,
+// the inner attack on the copy, code buffers of the training set, the optimiser and its schedule, the epochs.
 #pragma once
 
 #include <torch/torch.h>
@@ -21,12 +21,12 @@ using LossTerms = std::map<std::string, torch::Tensor>;  ///< scalars by name
 
 /// One global batch of training pairs. Inputs are this rank's rows; labels and rows are those of all ranks.
 struct RobustBatch {
-  models::TrainingBatch own;             ///< this rank's clean inputs, labels and positions
-  std::vector<std::int64_t> own_rows;    ///< the positions again
-  torch::Tensor labels;                  ///< [B, C]
-  torch::Tensor rows;                    ///< [B] int64: positions within the training set
-  std::int64_t step = 0;                 ///< of the whole run, from 0; the same on every rank
-  std::int64_t first_own = 0;            ///< where this rank's rows begin within the batch
+  models::TrainingBatch own;           ///< this rank's clean inputs, labels and positions
+  std::vector<std::int64_t> own_rows;  ///< the positions again
+  torch::Tensor labels;                ///< [B, C]
+  torch::Tensor rows;                  ///< [B] int64: positions within the training set
+  std::int64_t step = 0;               ///< of the whole run, from 0; the same on every rank
+  std::int64_t first_own = 0;          ///< where this rank's rows begin within the batch
 
   [[nodiscard]] const torch::Tensor& inputs(Modality modality) const {
     return modality == Modality::kImage ? own.images : own.text;
@@ -51,21 +51,23 @@ struct InnerAttack {
 /// The robust copy under training and what the steps of every method need. Thread safety: none.
 class RobustTraining {
  public:
-  /// Errors (kInvalid): image features instead of pictures, fewer pairs in a batch than ranks, ben_loss "target" where it
-  /// is not to be had.
+  /// Errors (kInvalid): image features instead of pictures, fewer pairs in a batch than ranks, ben_loss
+  /// "target" where it is not to be had.
   [[nodiscard]] static Result<std::unique_ptr<RobustTraining>> open(std::string_view defense,
                                                                     const RobustConfig& config,
                                                                     const DefenseTraining& setup);
 
-  /// Inputs within the budget of the modality that lower `loss` of the copy's relaxed codes; the copy is in eval mode and
-  /// its weights get no gradient. `loss`: [b, K] → scalar or [b].
-  [[nodiscard]] torch::Tensor perturbed(Modality modality, const RobustBatch& batch, const InnerAttack& attack,
+  /// Inputs within the budget of the modality that lower `loss` of the copy's relaxed codes; the copy is in
+  /// eval mode and its weights get no gradient. `loss`: [b, K] → scalar or [b].
+  [[nodiscard]] torch::Tensor perturbed(Modality modality, const RobustBatch& batch,
+                                        const InnerAttack& attack,
                                         const std::function<torch::Tensor(const torch::Tensor&)>& loss);
   /// Relaxed codes of this rank's inputs without gradient, in eval mode.
   [[nodiscard]] torch::Tensor codes_without_gradient(Modality modality, const torch::Tensor& inputs);
-  /// One forward in train mode of several inputs of this rank together, so that batch normalisation sees all of them;
-  /// relaxed codes [B, K] of all ranks for each.
-  [[nodiscard]] std::vector<torch::Tensor> encoded(Modality modality, const std::vector<torch::Tensor>& inputs);
+  /// One forward in train mode of several inputs of this rank together, so that batch normalisation sees all
+  /// of them; relaxed codes [B, K] of all ranks for each.
+  [[nodiscard]] std::vector<torch::Tensor> encoded(Modality modality,
+                                                   const std::vector<torch::Tensor>& inputs);
 
   /// Puts clean codes [B, K] of a batch into the buffer of their modality.
   void remember(Modality modality, const RobustBatch& batch, const torch::Tensor& codes);
@@ -79,10 +81,12 @@ class RobustTraining {
     return modality == Modality::kImage ? image_codes_ : text_codes_;
   }
   [[nodiscard]] const torch::Tensor& train_labels() const { return train_labels_; }  ///< [N, C]
-  [[nodiscard]] torch::Tensor similar(const RobustBatch& batch) const;                ///< bool [B, N]
+  [[nodiscard]] torch::Tensor similar(const RobustBatch& batch) const;               ///< bool [B, N]
 
-  /// Loss on clean inputs, times ben_weight. pairwise: of the given codes [B, K]; target: of the batch, whichever the codes.
-  [[nodiscard]] Result<torch::Tensor> benign(const RobustBatch& batch, const std::vector<torch::Tensor>& clean_codes);
+  /// Loss on clean inputs, times ben_weight. pairwise: of the given codes [B, K]; target: of the batch,
+  /// whichever the codes.
+  [[nodiscard]] Result<torch::Tensor> benign(const RobustBatch& batch,
+                                             const std::vector<torch::Tensor>& clean_codes);
 
   /// Factor of the learning rates at a step: 1, 0.1, 0.01 by milestones.
   [[nodiscard]] double rate_factor(std::int64_t step) const;
@@ -93,7 +97,8 @@ class RobustTraining {
   [[nodiscard]] std::int64_t n_pairs() const { return n_pairs_; }
   [[nodiscard]] std::int64_t n_batches() const;  ///< per pass over the pairs
   /// Batch number `index` of an epoch in the given order of rows.
-  [[nodiscard]] RobustBatch batch(std::span<const std::int64_t> order, std::int64_t index, std::int64_t step) const;
+  [[nodiscard]] RobustBatch batch(std::span<const std::int64_t> order, std::int64_t index,
+                                  std::int64_t step) const;
   /// Stored clean inputs of the given positions as the model takes them.
   [[nodiscard]] torch::Tensor inputs(Modality modality, std::span<const std::int64_t> rows) const;
   /// One step of the optimiser on a loss of the global batch.
@@ -102,7 +107,8 @@ class RobustTraining {
   void end_epoch();
 
  private:
-  RobustTraining(const RobustConfig& config, const DefenseTraining& setup, std::shared_ptr<models::HashingModel> model);
+  RobustTraining(const RobustConfig& config, const DefenseTraining& setup,
+                 std::shared_ptr<models::HashingModel> model);
   Status open_own_training(std::string_view defense);
 
   RobustConfig config_;
@@ -129,8 +135,8 @@ class RobustMethod {
                                                  Modality modality) = 0;
 };
 
-/// The whole run; the weights are those of the robust copy. Curves are named "<modality> <loss>" when passes take turns.
-/// Errors: those of open and of the method; kDiverged.
+/// The whole run; the weights are those of the robust copy. Curves are named "<modality> <loss>" when passes
+/// take turns. Errors: those of open and of the method; kDiverged.
 [[nodiscard]] Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& method,
                                                   std::string_view defense, const RobustConfig& config);
 

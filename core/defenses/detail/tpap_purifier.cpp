@@ -16,9 +16,11 @@ Tensor NearestCode::of(const Tensor& u) const {
   return mainstay.to(u.options()).index_select(0, index_of(u));
 }
 
-Tensor signed_step_up(const Tensor& x, const std::function<Tensor(const Tensor&)>& loss, const attacks::Ball& ball) {
-  const Tensor delta = attacks::descend(x, torch::zeros_like(x), [&](const Tensor& input) { return -loss(input); },
-                                        {ball, /*step=*/ball.epsilon, /*n_steps=*/1});
+Tensor signed_step_up(const Tensor& x, const std::function<Tensor(const Tensor&)>& loss,
+                      const attacks::Ball& ball) {
+  const Tensor delta =
+      attacks::descend(x, torch::zeros_like(x), [&](const Tensor& input) { return -loss(input); },
+                       {ball, /*step=*/ball.epsilon, /*n_steps=*/1});
   return attacks::applied(x, delta, ball);
 }
 

@@ -20,8 +20,8 @@ struct NearestCode {
   [[nodiscard]] torch::Tensor index_of(const torch::Tensor& u) const;
 };
 
-/// x + epsilon sign(gradient of the loss) within the ball: inputs [B, …] → losses [B] or their sum. x needs no gradient;
-/// works while gradients are off.
+/// x + epsilon sign(gradient of the loss) within the ball: inputs [B, …] → losses [B] or their sum. x needs
+/// no gradient; works while gradients are off.
 [[nodiscard]] torch::Tensor signed_step_up(const torch::Tensor& x,
                                            const std::function<torch::Tensor(const torch::Tensor&)>& loss,
                                            const attacks::Ball& ball);

@@ -13,9 +13,9 @@
 #include "core/models/backbone.hpp"
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/layers.hpp"
-#include "core/models/objectives.hpp"
 #include "core/models/detail/recipe.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/models/objectives.hpp"
 
 namespace gauntlet::models {
 

@@ -127,7 +127,8 @@ ProxyLoss DaphTraining::proxy_step(const ProxyForward& pass) {
 
 std::pair<HashLoss, HashLoss> DaphTraining::stage_2(const TrainingBatch& batch) {
   const RowDraws draws{setup_.seed, step_, batch.rows};
-  const HashForward pass = hash_forward(augmented(batch, augmentation_of(config_), setup_.seed, step_), &draws);
+  const HashForward pass =
+      hash_forward(augmented(batch, augmentation_of(config_), setup_.seed, step_), &draws);
   return {hash_loss(Modality::kImage, pass), hash_loss(Modality::kText, pass)};
 }
 

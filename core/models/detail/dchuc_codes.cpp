@@ -10,7 +10,8 @@ constexpr std::int64_t kChunk = 1024;  // rows of S at a time
 
 }  // namespace
 
-DchucSimilarity::DchucSimilarity(const torch::Tensor& labels) : labels_(labels), labelled_(labelled_items(labels)) {
+DchucSimilarity::DchucSimilarity(const torch::Tensor& labels)
+    : labels_(labels), labelled_(labelled_items(labels)) {
   double n_similar = 0;
   for (const torch::Tensor& chunk : labels_.split(kChunk)) {
     n_similar += relevance_mask(chunk, labels_).sum().item<double>();
@@ -51,8 +52,8 @@ torch::Tensor dchuc_unified_codes(const torch::Tensor& codes, const DchucRelaxed
   return updated * similarity.labelled();
 }
 
-torch::Tensor dchuc_label_map(const torch::Tensor& codes, const DchucRelaxed& relaxed, const torch::Tensor& labels,
-                              const DchucWeights& weights) {
+torch::Tensor dchuc_label_map(const torch::Tensor& codes, const DchucRelaxed& relaxed,
+                              const torch::Tensor& labels, const DchucWeights& weights) {
   const torch::Tensor gram = relaxed.image.t().matmul(relaxed.image) + relaxed.text.t().matmul(relaxed.text);
   const torch::Tensor left = weights.alpha * gram + weights.beta * codes.t().matmul(codes) +
                              weights.eta * torch::eye(codes.size(1), codes.options());

@@ -1,5 +1,6 @@
-// DCMH in parts: options, loss, training. Jiang and Li, "Deep Cross-Modal Hashing", CVPR 2017; constants of the authors'
-// code. F, G [N, K]: last outputs of the image and the text network for every training pair, B [N, K]: codes.
+// DCMH in parts: options, loss, training. Jiang and Li, "Deep Cross-Modal Hashing", CVPR 2017; constants of
+// the authors' code. F, G [N, K]: last outputs of the image and the text network for every training pair, B
+// [N, K]: codes.
 #pragma once
 
 #include <torch/torch.h>
@@ -34,8 +35,10 @@ struct DcmhConfig {
     visit("gamma", self.gamma, {.doc = "Weight of the quantisation loss.", .min = 0, .max = 1e6});
     visit("eta", self.eta, {.doc = "Weight of the bit balance loss.", .min = 0, .max = 1e6});
     visit("balance_over", self.balance_over,
-          {.doc = "Outputs whose sum the balance loss holds at zero: those of the whole training set as published, or the "
-                  "batch's, scaled up to it. Outputs outside the batch are up to an epoch old; a network that learns fast "
+          {.doc = "Outputs whose sum the balance loss holds at zero: those of the whole training set as "
+                  "published, or the "
+                  "batch's, scaled up to it. Outputs outside the batch are up to an epoch old; a network "
+                  "that learns fast "
                   "overshoots on such old news, and its bits end up constant.",
            .choices = {"training_set", "batch"}});
     RecipeConfig::fields(self.recipe, visit);
@@ -47,13 +50,16 @@ struct DcmhLoss {
   torch::Tensor pairwise, quantisation, balance, total;
 };
 
-/// The loss of the network that gave `outputs` [B, K] for the items `rows`, against all outputs of the other network:
-///   sum_ij [log(1 + e^theta_ij) - S_ij theta_ij] + gamma ||B_rows - outputs||^2 + eta ||sum of its outputs||^2,
-/// theta = outputs other' / 2, S_ij = 1 where two items share a label. `outside` [K] is the sum of its outputs for the items
-/// outside the batch. Gradients flow into `outputs` only.
-[[nodiscard]] DcmhLoss dcmh_loss(const torch::Tensor& outputs, const torch::Tensor& outside, const torch::Tensor& other,
-                                 const torch::Tensor& codes, const torch::Tensor& rows, const torch::Tensor& similar,
-                                 double gamma, double eta);
+/// The loss of the network that gave `outputs` [B, K] for the items `rows`, against all outputs of the other
+/// network:
+///   sum_ij [log(1 + e^theta_ij) - S_ij theta_ij] + gamma ||B_rows - outputs||^2 + eta ||sum of its
+///   outputs||^2,
+/// theta = outputs other' / 2, S_ij = 1 where two items share a label. `outside` [K] is the sum of its
+/// outputs for the items outside the batch. Gradients flow into `outputs` only.
+[[nodiscard]] DcmhLoss dcmh_loss(const torch::Tensor& outputs, const torch::Tensor& outside,
+                                 const torch::Tensor& other, const torch::Tensor& codes,
+                                 const torch::Tensor& rows, const torch::Tensor& similar, double gamma,
+                                 double eta);
 
 /// The sum of the buffered outputs [N, K] of all items but `rows`, [K].
 [[nodiscard]] torch::Tensor sum_outside(const torch::Tensor& buffer, const torch::Tensor& rows);

@@ -19,7 +19,8 @@ torch::Tensor shared_features(const torch::Tensor& image, const torch::Tensor& t
 
 }  // namespace
 
-DgcpnSimilarity::DgcpnSimilarity(const torch::Tensor& image, const torch::Tensor& text, const DgcpnGraph& graph)
+DgcpnSimilarity::DgcpnSimilarity(const torch::Tensor& image, const torch::Tensor& text,
+                                 const DgcpnGraph& graph)
     : graph_(graph), features_(shared_features(image, text, graph.text_share)) {
   const std::int64_t n_items = features_.size(0);
   const auto n_kept = std::clamp<std::int64_t>(
@@ -28,7 +29,8 @@ DgcpnSimilarity::DgcpnSimilarity(const torch::Tensor& image, const torch::Tensor
   const torch::Tensor similar = features_.matmul(features_.t());
   const auto [values, columns] = similar.topk(n_kept, 1);
   neighbourhoods_ = torch::zeros_like(similar).scatter_(1, columns, values).fill_diagonal_(0);
-  // Rows of similarities at least 0 sum to 1. Pixels can also disagree, so their weights are divided by absolute sums.
+  // Rows of similarities at least 0 sum to 1. Pixels can also disagree, so their weights are divided by
+  // absolute sums.
   neighbourhoods_ /= neighbourhoods_.abs().sum(1, true).clamp_min(1e-12);
 }
 

@@ -1,4 +1,5 @@
-// A target model of two separate networks, one per modality, that end in a small head: DCMH, DCPH, DCHUC, DGCPN.
+// A target model of two separate networks, one per modality, that end in a small head: DCMH, DCPH, DCHUC,
+// DGCPN.
 #pragma once
 
 #include <torch/torch.h>
@@ -19,7 +20,8 @@ struct HashHeadLayout {
   double dropout = 0;  ///< share of hidden units that training leaves out, in [0, 1)
 };
 
-/// Linear from → to, or Linear from → hidden, ReLU, dropout, Linear hidden → to. Layers are named "hidden" and "out".
+/// Linear from → to, or Linear from → hidden, ReLU, dropout, Linear hidden → to. Layers are named "hidden"
+/// and "out".
 class HashHeadImpl : public torch::nn::Module {
  public:
   explicit HashHeadImpl(const HashHeadLayout& layout);
@@ -37,7 +39,8 @@ class HashHeadImpl : public torch::nn::Module {
 };
 TORCH_MODULE(HashHead);
 
-/// Codes are tanh of the heads' outputs. Encoding never drops units, in train mode neither: training draws the masks.
+/// Codes are tanh of the heads' outputs. Encoding never drops units, in train mode neither: training draws
+/// the masks.
 class PairNet final : public HashingModel {
  public:
   /// `frozen`: the trunk keeps its weights.
@@ -50,8 +53,11 @@ class PairNet final : public HashingModel {
   }
   [[nodiscard]] std::vector<torch::Tensor> backbone_parameters() override { return trunk->parameters(); }
   /// [B, K] before tanh; `mask` as in HashHead.
-  [[nodiscard]] torch::Tensor outputs(Modality modality, const torch::Tensor& input, const torch::Tensor& mask = {});
-  [[nodiscard]] HashHead& head(Modality modality) { return modality == Modality::kImage ? image_head : text_head; }
+  [[nodiscard]] torch::Tensor outputs(Modality modality, const torch::Tensor& input,
+                                      const torch::Tensor& mask = {});
+  [[nodiscard]] HashHead& head(Modality modality) {
+    return modality == Modality::kImage ? image_head : text_head;
+  }
   /// What training changes: trunk (unless frozen) and head of the modality.
   [[nodiscard]] std::vector<torch::Tensor> trained_parameters(Modality modality);
 

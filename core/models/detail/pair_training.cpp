@@ -49,7 +49,8 @@ double rate_factor(const RecipeConfig& recipe, std::int64_t step, std::int64_t n
   return factor * static_cast<double>(step + 1) / static_cast<double>(recipe.warmup_steps);
 }
 
-PairTraining::PairTraining(const RecipeConfig& recipe, std::shared_ptr<PairNet> net, const TrainingSetup& setup)
+PairTraining::PairTraining(const RecipeConfig& recipe, std::shared_ptr<PairNet> net,
+                           const TrainingSetup& setup)
     : recipe_(recipe), net_(std::move(net)), setup_(setup) {
   net_->train();
   share_weights(*net_, *setup_.communicator);

@@ -1,5 +1,5 @@
-// What the training runs of PairNet models have in common: options of the optimiser, schedule of the learning rate,
-// the forward pass over a global batch, the step.
+// What the training runs of PairNet models have in common: options of the optimiser, schedule of the learning
+// rate, the forward pass over a global batch, the step.
 #pragma once
 
 #include <torch/torch.h>
@@ -33,29 +33,36 @@ struct RecipeConfig {
 
   static void fields(auto& self, auto& visit) {
     visit("epochs", self.epochs, {.doc = "Passes over the training set.", .min = 1, .max = 100000});
-    visit("batch_size", self.batch_size, {.doc = "Training pairs of the global batch.", .min = 2, .max = 65536});
-    visit("optimiser", self.optimiser,
-          {.doc = "sgd as published, or adam, which needs far fewer epochs on a network that starts from nothing.",
-           .choices = {"sgd", "adam"}});
+    visit("batch_size", self.batch_size,
+          {.doc = "Training pairs of the global batch.", .min = 2, .max = 65536});
+    visit(
+        "optimiser", self.optimiser,
+        {.doc =
+             "sgd as published, or adam, which needs far fewer epochs on a network that starts from nothing.",
+         .choices = {"sgd", "adam"}});
     visit("momentum", self.momentum, {.doc = "Momentum of sgd.", .min = 0, .max = 0.999});
     visit("lr_image", self.lr_image, {.doc = "Learning rate of the image network.", .min = 0, .max = 10});
     visit("lr_text", self.lr_text, {.doc = "Learning rate of the text network.", .min = 0, .max = 10});
     visit("weight_decay", self.weight_decay, {.doc = "L2 added to the gradients.", .min = 0, .max = 1});
     visit("schedule", self.schedule,
-          {.doc = "Learning rates over time: constant; linear or logarithmic, which approach last_rate epoch by epoch; "
+          {.doc = "Learning rates over time: constant; linear or logarithmic, which approach last_rate epoch "
+                  "by epoch; "
                   "stage (x stage_factor after every stage_epochs epochs); poly (x (1 - step/steps)^0.9).",
            .choices = {"constant", "linear", "logarithmic", "stage", "poly"}});
     visit("last_rate", self.last_rate,
           {.doc = "What linear and logarithmic schedules approach, as a share of the first learning rate.",
            .min = 1e-12,
            .max = 1});
-    visit("stage_epochs", self.stage_epochs, {.doc = "Epochs between two steps of stage.", .min = 1, .max = 100000});
+    visit("stage_epochs", self.stage_epochs,
+          {.doc = "Epochs between two steps of stage.", .min = 1, .max = 100000});
     visit("stage_factor", self.stage_factor, {.doc = "Factor of one step of stage.", .min = 0, .max = 1});
-    visit("warmup_steps", self.warmup_steps,
-          {.doc = "Steps over which the learning rates rise linearly to their values.", .min = 0, .max = 1e9});
+    visit(
+        "warmup_steps", self.warmup_steps,
+        {.doc = "Steps over which the learning rates rise linearly to their values.", .min = 0, .max = 1e9});
     visit("augment_flip", self.augment_flip, {.doc = "Mirror training pictures with probability 1/2."});
-    visit("augment_shift", self.augment_shift,
-          {.doc = "Largest random shift of training pictures, as a share of the side.", .min = 0, .max = 0.5});
+    visit(
+        "augment_shift", self.augment_shift,
+        {.doc = "Largest random shift of training pictures, as a share of the side.", .min = 0, .max = 0.5});
   }
 };
 
@@ -76,10 +83,11 @@ struct PairForward {
 /// Scalars by name, "total" among them.
 using LossTensors = std::map<std::string, torch::Tensor>;
 
-/// The published runs make one pass over the image network and then one over the text network, each against the other's
-/// outputs as constants. Here both networks take their steps on the same batch. They share no parameter and see each
-/// other without gradient, so one backward of the summed losses gives both steps exactly; what differs is the age of the
-/// other network's outputs: those of this batch are fresh instead of up to one pass old.
+/// The published runs make one pass over the image network and then one over the text network, each against
+/// the other's outputs as constants. Here both networks take their steps on the same batch. They share no
+/// parameter and see each other without gradient, so one backward of the summed losses gives both steps
+/// exactly; what differs is the age of the other network's outputs: those of this batch are fresh instead of
+/// up to one pass old.
 class PairTraining : public ModelTraining {
  public:
   PairTraining(const RecipeConfig& recipe, std::shared_ptr<PairNet> net, const TrainingSetup& setup);

@@ -34,8 +34,8 @@ struct TrainingClock {
   std::int64_t step = 0, n_steps = 0, epoch = 0;
 };
 
-/// The rate of the coming step: `rate` under "step" (drops, at least 1e-6), "poly" (rate (1 - step/n_steps)^0.9) or
-/// "constant", times the share of the warm-up.
+/// The rate of the coming step: `rate` under "step" (drops, at least 1e-6), "poly" (rate (1 -
+/// step/n_steps)^0.9) or "constant", times the share of the warm-up.
 [[nodiscard]] double learning_rate(const RateConfig& config, double rate, const TrainingClock& clock,
                                    const RateDrops& drops = {});
 
@@ -43,9 +43,8 @@ struct TrainingClock {
 void set_learning_rate(torch::optim::Optimizer& optimiser, double rate);
 
 /// "adam" (betas 0.9 and 0.999) or "sgd" (no momentum); weight decay is L2 added to the gradient.
-[[nodiscard]] std::unique_ptr<torch::optim::Optimizer> make_optimiser(std::string_view name,
-                                                                      const std::vector<torch::Tensor>& parameters,
-                                                                      double rate, double weight_decay);
+[[nodiscard]] std::unique_ptr<torch::optim::Optimizer> make_optimiser(
+    std::string_view name, const std::vector<torch::Tensor>& parameters, double rate, double weight_decay);
 
 /// Adam as discriminators of CPAH and DADH have it: betas 0.5 and 0.9.
 [[nodiscard]] std::unique_ptr<torch::optim::Optimizer> make_critic_optimiser(

@@ -1,5 +1,5 @@
-// Random draws of a training step that belong to training rows, so that they depend neither on the composition of a batch
-// nor on how ranks share it.
+// Random draws of a training step that belong to training rows, so that they depend neither on the
+// composition of a batch nor on how ranks share it.
 #pragma once
 
 #include <torch/torch.h>
@@ -18,9 +18,10 @@ struct RowDraws {
   [[nodiscard]] torch::Tensor uniform(std::uint64_t tag, std::int64_t width) const;
 };
 
-/// Dropout: each value of x [B, width] becomes 0 with probability p in [0,1), the others are scaled by 1/(1-p). Without
-/// draws (nullptr), x as it is.
-[[nodiscard]] torch::Tensor dropped(const torch::Tensor& x, double p, const RowDraws* draws, std::uint64_t tag);
+/// Dropout: each value of x [B, width] becomes 0 with probability p in [0,1), the others are scaled by
+/// 1/(1-p). Without draws (nullptr), x as it is.
+[[nodiscard]] torch::Tensor dropped(const torch::Tensor& x, double p, const RowDraws* draws,
+                                    std::uint64_t tag);
 
 /// ±1 at random, [n_rows, n_bits]: what a code matrix starts from.
 [[nodiscard]] torch::Tensor random_codes(std::int64_t n_rows, std::int64_t n_bits, std::uint64_t seed,

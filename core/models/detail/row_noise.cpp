@@ -12,8 +12,8 @@ constexpr std::uint64_t kSignsTag = 0x5349474E;  // "SIGN"
 
 /// Row i holds what `draw` makes of the stream `stream_of(i)`.
 template <class StreamOf, class Draw>
-torch::Tensor drawn(std::int64_t n_rows, std::int64_t n_columns, torch::Dtype dtype, const StreamOf& stream_of,
-                    const Draw& draw) {
+torch::Tensor drawn(std::int64_t n_rows, std::int64_t n_columns, torch::Dtype dtype,
+                    const StreamOf& stream_of, const Draw& draw) {
   torch::Tensor values = torch::empty({n_rows, n_columns}, torch::kFloat32);
   float* out = values.mutable_data_ptr<float>();
   for (std::int64_t row = 0; row < n_rows; ++row) {
@@ -25,7 +25,8 @@ torch::Tensor drawn(std::int64_t n_rows, std::int64_t n_columns, torch::Dtype dt
 
 }  // namespace
 
-torch::Tensor random_signs(std::int64_t n_rows, std::int64_t n_columns, std::uint64_t seed, torch::Dtype dtype) {
+torch::Tensor random_signs(std::int64_t n_rows, std::int64_t n_columns, std::uint64_t seed,
+                           torch::Dtype dtype) {
   const auto stream_of = [&](std::int64_t row) {
     return RandomStream::of(seed, kSignsTag, static_cast<std::uint64_t>(row));
   };
@@ -33,8 +34,8 @@ torch::Tensor random_signs(std::int64_t n_rows, std::int64_t n_columns, std::uin
                [](RandomStream& stream) { return stream.uniform() < 0.5 ? -1.0 : 1.0; });
 }
 
-torch::Tensor random_normals(std::int64_t n_rows, std::int64_t n_columns, std::uint64_t seed, std::uint64_t purpose,
-                             torch::Dtype dtype) {
+torch::Tensor random_normals(std::int64_t n_rows, std::int64_t n_columns, std::uint64_t seed,
+                             std::uint64_t purpose, torch::Dtype dtype) {
   const auto stream_of = [&](std::int64_t row) {
     return RandomStream::of(seed, purpose, static_cast<std::uint64_t>(row));
   };

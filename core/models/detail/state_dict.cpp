@@ -251,7 +251,9 @@ class Unpickler {
     const std::string name = function == nullptr || given == nullptr ? "" : function->name;
     if (name == "collections OrderedDict") return push(NamedTensors{});
     if (name == "torch._utils _rebuild_tensor_v2" && given->size() >= 4) return push(tensor(*given));
-    const bool wraps = name == "torch._utils _rebuild_parameter" || name == "torch.jit._pickle restore_type_tag";
+    // What wraps a tensor or, written by torch's C++, the whole dict.
+    const bool wraps =
+        name == "torch._utils _rebuild_parameter" || name == "torch.jit._pickle restore_type_tag";
     if (wraps && !given->empty()) return push(given->front().value);
     return fail(ErrorCode::kInvalid, "it calls '{}', which no state dict needs", name);
   }
