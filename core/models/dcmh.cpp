@@ -84,11 +84,11 @@ Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape&
 // from learning similarities.
 constexpr std::string_view kDatasetDefaults = R"({
   "picto": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-            "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "gamma": 0.01, "eta": 0.01, "balance_over": "batch",
+            "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "balance_over": "batch",
             "augment_flip": true,
             "augment_shift": 0.125},
   "picto_scenes": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-                   "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "gamma": 0.01, "eta": 0.01, "balance_over": "batch",
+                   "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "balance_over": "batch",
             "augment_flip": true,
                    "augment_shift": 0.125}
 })";
