@@ -1,5 +1,7 @@
 #include "cli/support/submission.hpp"
 
+#include <filesystem>
+
 #include "core/base/version.hpp"
 #include "core/proto/convert.hpp"
 
@@ -8,6 +10,16 @@ namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 constexpr Milliseconds kCommitTimeout{600'000};  // a million jobs in one transaction on a slow disk
+
+/// Paths as the person meant them: a worker may stand in another folder.
+Json absolute(const Json& locations) {
+  Json paths = locations;
+  for (Json& path : paths) {
+    if (path.is_string() && !path.get_ref<const std::string&>().empty())
+      path = std::filesystem::absolute(path.get<std::string>()).lexically_normal().string();
+  }
+  return paths;
+}
 
 /// Collects jobs and cells, and sends them in frames of about a megabyte.
 class ChunkSender {
@@ -21,7 +33,7 @@ class ChunkSender {
     job.set_title(planned.job.title);
     *job.mutable_resources() = proto::to_proto(planned.job.resources);
     for (const spec::JobInput& input : planned.job.inputs) job.add_needs(proto::key_bytes(input.key));
-    GAUNTLET_TRY(*job.mutable_locations(), canonical_json(planned.job.locations));
+    GAUNTLET_TRY(*job.mutable_locations(), canonical_json(absolute(planned.job.locations)));
     return added(job.ByteSizeLong());
   }
 
