@@ -55,6 +55,8 @@ class Client {
   /// The next frame, whatever it is. Errors: kTimedOut, kUnreachable when the peer closed, kCorrupt.
   [[nodiscard]] Result<proto::Frame> receive(Milliseconds timeout);
   [[nodiscard]] const proto::Welcome& welcome() const { return welcome_; }
+  /// To wait for several connections at once; frames may be buffered beside it.
+  [[nodiscard]] int socket() const { return socket_; }
 
  private:
   Client() = default;

@@ -1,0 +1,268 @@
+// gauntlet bench coordinator: what the coordinator does in a second, every acknowledgement on disk first.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "cli/support/bench_agents.hpp"
+#include "cli/support/bench_machine.hpp"
+#include "cli/support/child_process.hpp"
+#include "cli/support/options.hpp"
+#include "cli/support/output.hpp"
+#include "cli/support/submission.hpp"
+#include "cli/verb.hpp"
+#include "core/base/files.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr Milliseconds kStartLimit{60'000};
+constexpr Milliseconds kStopLimit{60'000};
+constexpr Milliseconds kLeaseLimit{60'000};
+constexpr int kAgents = 8;
+constexpr int kManyAgents = 1000;
+
+struct Options {
+  FolderOptions folder;
+  std::int64_t jobs = 1'000'000;
+  bool quick = false;
+  bool json = false;
+};
+
+/// Leases in hand of an agent that executes nothing; all agents together hold a small part of the queue.
+std::uint32_t credit_for(std::int64_t n_jobs, int n_agents) {
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(n_jobs / n_agents / 8, 1, 4096));
+}
+
+double seconds_since(SteadyClock::time_point start) {
+  return std::chrono::duration<double>(SteadyClock::now() - start).count();
+}
+
+/// A line of /proc/<pid>/status in MiB; 0 when it cannot be read.
+double memory_mib(pid_t pid, std::string_view key) {
+  std::ifstream file(fmt::format("/proc/{}/status", pid));
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key)) return std::strtod(line.c_str() + key.size() + 1, nullptr) / 1024;
+  }
+  return 0;
+}
+
+/// Seconds of processor time a process has used.
+double cpu_seconds(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string text;
+  std::getline(file, text);
+  text.erase(0, text.rfind(')') + 2);  // the name may hold blanks
+  std::istringstream fields(text);
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  double user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+/// A folder that goes with its owner.
+class ScratchFolder {
+ public:
+  [[nodiscard]] static Result<ScratchFolder> make(const std::filesystem::path& parent) {
+    GAUNTLET_CHECK_OK(make_directories(parent));
+    std::string name = (parent / "bench-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) return fail(system_error(errno, "make a folder in", parent));
+    return ScratchFolder(name);
+  }
+  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  ScratchFolder& operator=(ScratchFolder&&) = delete;
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  explicit ScratchFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  std::filesystem::path path_;
+};
+
+/// A coordinator of its own process on a scratch folder.
+class Served {
+ public:
+  [[nodiscard]] static Result<Served> start(const std::filesystem::path& workdir) {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    GAUNTLET_TRY(ChildProcess child, ChildProcess::start({{self.string(), "coordinator", "--workdir",
+                                                           workdir.string(), "--log-level", "warn"},
+                                                          workdir / "coordinator.out",
+                                                          true}));
+    const SteadyTime deadline = SteadyClock::now() + kStartLimit;
+    for (;;) {
+      const auto endpoint = client::find_coordinator(workdir);
+      if (endpoint && client::Client::connect(*endpoint)) return Served(std::move(child), *endpoint);
+      if (!child.is_running())
+        return fail(ErrorCode::kInternal, "the coordinator ended: {}", child.last_words());
+      if (SteadyClock::now() > deadline)
+        return fail(ErrorCode::kTimedOut, "the coordinator did not start within {} s",
+                    kStartLimit.count() / 1000);
+      std::this_thread::sleep_for(Milliseconds(1));
+    }
+  }
+
+  [[nodiscard]] pid_t pid() const { return child_.pid(); }
+  [[nodiscard]] const client::Endpoint& endpoint() const { return endpoint_; }
+  void stop() {
+    child_.signal(SIGTERM);
+    child_.wait_or_kill(kStopLimit);
+  }
+  void kill() { child_.kill(); }
+
+ private:
+  Served(ChildProcess child, client::Endpoint endpoint)
+      : child_(std::move(child)), endpoint_(std::move(endpoint)) {}
+
+  ChildProcess child_;
+  client::Endpoint endpoint_;
+};
+
+/// Submits a sweep of so many noop jobs; the seconds until the whole of it is on disk.
+Result<double> submit_noops(const Served& served, const std::filesystem::path& folder,
+                            const std::string& name, std::int64_t n_jobs) {
+  const auto path = folder / (name + ".yaml");
+  GAUNTLET_CHECK_OK(write_file_atomic(
+      path, fmt::format("gauntlet: 1\nname: {}\nnoop: {{jobs: {}, ms: 0}}\n", name, n_jobs)));
+  GAUNTLET_TRY(const LoadedSweep sweep, load_sweep(path));
+  GAUNTLET_TRY(client::Client client, client::Client::connect(served.endpoint()));
+  const auto start = SteadyClock::now();
+  GAUNTLET_CHECK_OK(submit_sweep(client, sweep, 0));
+  return seconds_since(start);
+}
+
+double percentile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
+}
+
+/// Submission, memory, throughput, recovery from SIGKILL half way.
+Status measure_queue(const Options& options, const std::filesystem::path& folder, Json& figures) {
+  const auto n_jobs = static_cast<std::uint64_t>(options.jobs);
+  const auto workdir = folder / "queue";
+  GAUNTLET_CHECK_OK(make_directories(workdir));
+  GAUNTLET_TRY(Served served, Served::start(workdir));
+  GAUNTLET_TRY(figures["submit_s"], submit_noops(served, folder, "queue", options.jobs));
+  figures["rss_mib"] = memory_mib(served.pid(), "VmRSS");
+  figures["rss_peak_mib"] = memory_mib(served.pid(), "VmHWM");
+
+  note("draining\n");
+  GAUNTLET_TRY(BenchCrowd first,
+               BenchCrowd::join(served.endpoint(), kAgents, credit_for(options.jobs, kAgents)));
+  const double cpu_before = cpu_seconds(served.pid());
+  GAUNTLET_TRY(const double half, first.drain(n_jobs / 2));
+  figures["cpu_us_per_job"] =
+      1e6 * (cpu_seconds(served.pid()) - cpu_before) / static_cast<double>(n_jobs / 2);
+  served.kill();
+  const auto killed = SteadyClock::now();
+  GAUNTLET_TRY(Served again, Served::start(workdir));
+  GAUNTLET_TRY(BenchAgent agent, BenchAgent::join(again.endpoint(), "recovered", 1));
+  GAUNTLET_TRY(const proto::LeaseBatch lease, agent.next_leases(kLeaseLimit));
+  figures["recover_s"] = seconds_since(killed);
+  GAUNTLET_CHECK_OK(agent.report_done(lease));
+  figures["noop_jobs_per_s"] = static_cast<double>(n_jobs / 2) / half;
+  again.stop();
+  return {};
+}
+
+/// One job at a time: report and next lease share a commit.
+Status measure_closed_loop(const Options& options, const std::filesystem::path& folder, Json& figures) {
+  const auto workdir = folder / "loop";
+  GAUNTLET_CHECK_OK(make_directories(workdir));
+  GAUNTLET_TRY(Served served, Served::start(workdir));
+  const int n_rounds = options.quick ? 500 : 5000;
+  GAUNTLET_CHECK_OK(submit_noops(served, folder, "loop", n_rounds + 1));
+  GAUNTLET_TRY(BenchAgent agent, BenchAgent::join(served.endpoint(), "loop", 1));
+  GAUNTLET_TRY(proto::LeaseBatch lease, agent.next_leases(kLeaseLimit));
+  std::vector<double> rounds;
+  for (int round = 0; round < n_rounds; ++round) {
+    const auto start = SteadyClock::now();
+    GAUNTLET_CHECK_OK(agent.report_done(lease));
+    GAUNTLET_TRY(lease, agent.next_leases(kLeaseLimit));
+    rounds.push_back(seconds_since(start) * 1e6);
+  }
+  figures["closed_loop_p50_us"] = percentile(rounds, 0.5);
+  figures["closed_loop_p99_us"] = percentile(rounds, 0.99);
+  served.stop();
+  return {};
+}
+
+Status measure_crowd(const Options& options, const std::filesystem::path& folder, Json& figures) {
+  const auto workdir = folder / "crowd";
+  GAUNTLET_CHECK_OK(make_directories(workdir));
+  GAUNTLET_TRY(Served served, Served::start(workdir));
+  const int n_agents = options.quick ? kManyAgents / 10 : kManyAgents;
+  const std::int64_t n_jobs = options.jobs / 4;
+  GAUNTLET_TRY(BenchCrowd crowd, BenchCrowd::join(served.endpoint(), n_agents, credit_for(n_jobs, n_agents)));
+  const Milliseconds rest(options.quick ? 2000 : 10000);
+  const double before = cpu_seconds(served.pid());
+  GAUNTLET_CHECK_OK(crowd.idle(rest, Milliseconds(5000)));
+  figures["idle_cpu_percent_of_core"] =
+      100 * (cpu_seconds(served.pid()) - before) / std::chrono::duration<double>(rest).count();
+  GAUNTLET_CHECK_OK(submit_noops(served, folder, "crowd", n_jobs));
+  GAUNTLET_TRY(const double seconds, crowd.drain(static_cast<std::uint64_t>(n_jobs)));
+  figures["noop_jobs_per_s_1000_agents"] = static_cast<double>(n_jobs) / seconds;
+  served.stop();
+  return {};
+}
+
+Result<Json> measure(const Options& options) {
+  GAUNTLET_TRY(const ScratchFolder scratch, ScratchFolder::make(options.folder.workdir));
+  Json figures = {{"jobs", options.jobs}, {"agents", kAgents}};
+  note("submitting\n");
+  GAUNTLET_CHECK_OK(measure_queue(options, scratch.path(), figures));
+  note("one job at a time\n");
+  GAUNTLET_CHECK_OK(measure_closed_loop(options, scratch.path(), figures));
+  note("a thousand agents\n");
+  GAUNTLET_CHECK_OK(measure_crowd(options, scratch.path(), figures));
+  return figures;
+}
+
+Result<int> run(Options& options) {
+  if (options.quick) options.jobs = std::min<std::int64_t>(options.jobs, 20'000);
+  GAUNTLET_TRY(const Json figures, measure(options));
+  if (options.json) {
+    GAUNTLET_CHECK_OK(print_json(Json{{"format", 1},
+                                      {"bench", "coordinator"},
+                                      {"machine", bench_machine(options.folder.workdir)},
+                                      {"figures", figures}}));
+    return 0;
+  }
+  std::string text;
+  for (const auto& [name, value] : figures.items())
+    text += fmt::format("{:<32} {:>14.1f}\n", name, value.get<double>());
+  GAUNTLET_CHECK_OK(print(text));
+  return 0;
+}
+
+Action declare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  options->folder.add_to(app);
+  app.add_option("--jobs", options->jobs, "No-op jobs to queue (default 1,000,000)")
+      ->check(number_between(1000, 10'000'000));
+  app.add_flag("--quick", options->quick, "20,000 jobs and 100 agents: a few seconds");
+  add_json(app, options->json);
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+extern const Verb bench_coordinator_verb;
+constinit const Verb bench_coordinator_verb{
+    .name = "bench coordinator",
+    .summary = "Measure the coordinator: every acknowledgement on disk before it is given",
+    .examples = "  gauntlet bench coordinator\n  gauntlet bench coordinator --quick --json\n",
+    .declare = &declare,
+};
+
+}  // namespace gauntlet::cli
