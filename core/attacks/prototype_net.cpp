@@ -60,9 +60,11 @@ PrototypeLoss prototype_loss(const Tensor& p, const Tensor& target_labels, const
 }
 
 PrototypeLearner::PrototypeLearner(PrototypeNet net, const PrototypeForm& form, double lr, double beta1)
-    : net_(std::move(net)),
-      form_(form),
-      optimiser_(net_->parameters(), torch::optim::AdamOptions(lr).betas({beta1, 0.999})) {}
+    : PrototypeLearner(std::move(net), form, torch::optim::AdamOptions(lr).betas({beta1, 0.999})) {}
+
+PrototypeLearner::PrototypeLearner(PrototypeNet net, const PrototypeForm& form,
+                                   const torch::optim::AdamOptions& adam)
+    : net_(std::move(net)), form_(form), optimiser_(net_->parameters(), adam) {}
 
 PrototypeLearner::Step PrototypeLearner::step(const Tensor& target_labels, const std::vector<Tensor>& codes,
                                               const Tensor& train_labels) {

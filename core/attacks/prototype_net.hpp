@@ -49,6 +49,7 @@ struct PrototypeLoss {
 class PrototypeLearner {
  public:
   PrototypeLearner(PrototypeNet net, const PrototypeForm& form, double lr, double beta1);
+  PrototypeLearner(PrototypeNet net, const PrototypeForm& form, const torch::optim::AdamOptions& adam);
 
   struct Step {
     torch::Tensor p;  ///< [B, K] from before the step, without gradient

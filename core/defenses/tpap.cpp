@@ -19,7 +19,7 @@ constexpr std::string_view kName = "tpap";
 
 struct TpapConfig {
   RobustConfig robust{.first_milestone = 0.75, .second_milestone = 0.9};
-  std::string tpap_mode = "train";
+  std::string tpap_mode = "retrained";
   bool tpap_ben = true;
   std::string tpap_pre = "self";
 
@@ -28,10 +28,11 @@ struct TpapConfig {
     visit(
         "tpap_mode", self.tpap_mode,
         {.doc =
-             "train: the copy is trained on single-step examples. frozen: the target's weights as they are, "
+             "retrained: the copy is trained on single-step examples. frozen: the target's weights as they "
+             "are, "
              "a "
              "diagnostic only, because a step away from its code ruins a clean query of an ordinary network.",
-         .choices = {"train", "frozen"}});
+         .choices = {"retrained", "frozen"}});
     visit("tpap_ben", self.tpap_ben,
           {.doc = "Loss on clean inputs beside the adversarial one; off: adversarial inputs only, as the "
                   "original."});
@@ -150,12 +151,11 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   GAUNTLET_TRY(const TpapConfig config, read_config<TpapConfig>(json, kName));
   GAUNTLET_TRY(const auto training, RobustTraining::open(kName, config.robust, setup));
   TrainedDefense trained;
-  if (config.tpap_mode == "train") {
+  if (config.tpap_mode == "retrained") {
     TpapMethod method(config);
     GAUNTLET_TRY(trained, train_robust(*training, method, kName, config.robust));
   } else {
-    trained.weights = models::weights_of(training->model());
-    trained.n_parameters = models::n_parameters(training->model());
+    trained.weights = models::weights_of(training->model());  // nothing trained, so no parameters
   }
   Weights weights;
   models::add_with_prefix(weights, kModelPrefix, trained.weights);

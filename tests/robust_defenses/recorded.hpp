@@ -104,6 +104,15 @@ inline double released_rate_factor(std::int64_t step, std::int64_t n_steps) {
   return factor;
 }
 
+/// Adam as recorded: "lr", "betas", "adam_eps".
+inline torch::optim::AdamOptions recorded_adam(const Fixture& fixture) {
+  const std::vector<double> betas = fixture.numbers("betas");
+  EXPECT_EQ(betas.size(), 2U) << fixture.text("betas");
+  return torch::optim::AdamOptions(fixture.number("lr"))
+      .betas({betas.at(0), betas.at(1)})
+      .eps(fixture.number("adam_eps"));
+}
+
 inline void set_rate(torch::optim::Optimizer& optimiser, double lr) {
   for (auto& group : optimiser.param_groups()) group.options().set_lr(lr);
 }

@@ -1,9 +1,6 @@
 // What adversarial training promises beside its formulas, and what its entries refuse.
 #include "core/defenses/detail/robust_training.hpp"
 
-#include "core/attacks/mainstay_code.hpp"
-#include "core/attacks/prototype_net.hpp"
-#include "core/defenses/detail/robust_losses.hpp"
 #include "core/models/epochs.hpp"
 #include "tests/methods_b/support.hpp"
 
@@ -145,11 +142,65 @@ TEST_F(RobustTrainingTest, SwitchesChangeWhatIsTrained) {
                                                               {"rocmr", {{"con_temp", 1}}},
                                                               {"tpap", {{"tpap_ben", false}}},
                                                               {"tpap", {{"epsilon_text", 0.5}}},
+                                                              {"rocmr", {{"con_mu", 1}}},
                                                               {"rocmr", {{"ben_weight", 5}}},
+                                                              {"rocmr", {{"epsilon_image", 0.1}}},
+                                                              {"atrdh", {{"pgd_iters", 1}}},
+                                                              {"atrdh", {{"at_beta2", 0.9}}},
+                                                              {"atrdh", {{"at_weight_decay", 0.1}}},
+                                                              {"saat", {{"at_momentum", 0.9}}},
+                                                              {"saat", {{"at_epochs", 3}}},
+                                                              {"saat", {{"at_lr", 0.1}}},
+                                                              {"saat", {{"first_milestone", 0.25}}},
                                                               {"saat", {{"n_train", 12}}}};
   for (const auto& [name, config] : switches) {
     EXPECT_FALSE(same(weights(name), weights(name, config))) << name << " " << config.dump();
   }
+}
+
+TEST_F(RobustTrainingTest, SoftplusBoundsThePrototypeLoss) {
+  const auto with = trained("atrdh"), without = trained("atrdh", {{"atrdh_softplus", false}});
+  ASSERT_TRUE(with && without);
+  EXPECT_NE(with->curves.at("image prototype"), without->curves.at("image prototype"));
+}
+
+TEST(RobustFields, HoldEverySwitchWithADefaultAndItsReason) {
+  const std::vector<std::string> common = {"epsilon_image",   "epsilon_text", "ben_loss",        "ben_weight",
+                                           "freeze_backbone", "at_epochs",    "batch_size",      "at_lr",
+                                           "at_lr_backbone",  "at_optimiser", "first_milestone", "n_train",
+                                           "at_weight_decay"};
+  const std::map<std::string, std::vector<std::string>> own = {
+      {"atrdh", {"pgd_iters", "atrdh_weight", "atrdh_pairs", "atrdh_softplus"}},
+      {"saat", {"pgd_iters", "saat_lambda", "saat_mu", "saat_obj"}},
+      {"rocmr", {"pgd_iters", "con_temp", "con_pos", "con_mu"}},
+      {"tpap", {"tpap_mode", "tpap_ben", "tpap_pre"}}};
+  for (const auto& [name, switches] : own) {
+    std::map<std::string, FieldInfo> fields;
+    for (const FieldInfo& field : (*defense_registry().find(name))->about.fields())
+      fields[field.name] = field;
+    std::vector<std::string> wanted = common;
+    wanted.insert(wanted.end(), switches.begin(), switches.end());
+    for (const std::string& field : wanted) {
+      ASSERT_TRUE(fields.contains(field)) << name << " " << field;
+      EXPECT_FALSE(fields.at(field).default_value.is_null()) << name << " " << field;
+      EXPECT_FALSE(fields.at(field).doc.empty()) << name << " " << field;
+    }
+  }
+}
+
+TEST_F(RobustTrainingTest, MovesABackboneThatTheTargetKeptFrozenUnlessToldNotTo) {
+  const auto plain = setup_.target.copy;
+  setup_.target.copy = [plain]() -> Result<std::shared_ptr<models::HashingModel>> {
+    GAUNTLET_TRY(auto copy, plain());
+    for (Tensor& parameter : copy->backbone_parameters()) parameter.set_requires_grad(false);
+    return copy;
+  };
+  const Tensor before = models::weights_of(*setup_.model).at("trunk.weight");
+  EXPECT_FALSE(weights("rocmr").at("trunk.weight").equal(before));
+  const auto kept = trained("rocmr", {{"freeze_backbone", true}});
+  ASSERT_TRUE(kept) << kept.error().message;
+  EXPECT_TRUE(kept->weights.at("trunk.weight").equal(before));
+  EXPECT_EQ(kept->n_parameters, (6 + 1 + kTinyShape.text_dim + 1) * kTinyShape.code_bits);
 }
 
 TEST_F(RobustTrainingTest, KeepsABackboneFrozenOrMovesItAtItsOwnRate) {
@@ -207,6 +258,20 @@ TEST_F(RobustTrainingTest, InnerAttackStaysInTheBudgetLowersItsLossAndLeavesTheC
   }
 }
 
+TEST_F(RobustTrainingTest, TextsStayInTheRangeOfTheDataSet) {
+  setup_.text = torch::rand({kRows, kTinyShape.text_dim}) * 0.04 - 0.02;
+  const auto least = [&](double low) {
+    setup_.text_low = low;
+    const auto training = open();
+    const RobustBatch batch = training->batch(models::shuffled_rows(kRows, 1, 2, 3), 0, 0);
+    return training->perturbed(Modality::kText, batch, {}, [](const Tensor& u) { return u.sum(1); })
+        .min()
+        .item<double>();
+  };
+  EXPECT_EQ(least(0), 0);
+  EXPECT_LT(least(-1), -0.02);
+}
+
 TEST_F(RobustTrainingTest, BuffersStartAsTheTargetsCodesAndKeepTheLastOnes) {
   const auto training = open();
   EXPECT_TRUE(training->buffer(Modality::kText).equal(setup_.train_codes_text));
@@ -260,6 +325,18 @@ TEST_F(RobustTrainingTest, RefusesImageFeatures) {
   }
 }
 
+TEST_F(RobustTrainingTest, RefusesDataOfOneSide) {
+  setup_.shape.text_dim = 0;
+  EXPECT_EQ(refusal("saat", Json::object()),
+            "saat trains on pairs, and this data set holds no texts; allowed: a data set with pictures and "
+            "texts");
+  setup_.shape = kTinyShape;
+  setup_.shape.image_px = 0;
+  EXPECT_EQ(refusal("saat", Json::object()),
+            "saat trains on perturbed pictures, and this data set holds no images; allowed: a data set with "
+            "pictures");
+}
+
 TEST_F(RobustTrainingTest, RefusesLabelsThatAreAllEmptyWherePrototypesAreLearned) {
   setup_.train_labels.zero_();
   EXPECT_THAT(refusal("atrdh", Json::object()), HasSubstr("none of the 40 training items has a label"));
@@ -271,7 +348,36 @@ TEST_F(RobustTrainingTest, SaysWhichLossDiverged) {
   const auto result = trained("saat", {{"ben_loss", "target"}});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
-  EXPECT_THAT(result.error().message, ::testing::AllOf(HasSubstr("saat"), HasSubstr("epoch 1")));
+  EXPECT_EQ(result.error().message,
+            "saat: loss 'image benign' became nan in epoch 1, step 1; a smaller at_lr may help (it is 0.01)");
+}
+
+TEST_F(RobustTrainingTest, SaysAtWhichStepALossDiverged) {
+  int n_calls = 0;
+  give_own_training([&n_calls](const Tensor& codes) {
+    return codes.sum() * (++n_calls == 5 ? std::numeric_limits<double>::infinity() : 1.0);
+  });
+  const auto result = trained("tpap", {{"ben_loss", "target"}});  // three steps a pass
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
+  EXPECT_THAT(result.error().message, HasSubstr("loss 'text benign' became"));
+  EXPECT_THAT(result.error().message, HasSubstr("in epoch 1, step 5;"));
+}
+
+TEST_F(RobustTrainingTest, SaysThatTheLastStepLeftNoUsableWeights) {
+  // Finite, with a gradient that is not.
+  give_own_training([](const Tensor& codes) { return (codes * 0).sqrt().sum(); });
+  const auto result = trained("rocmr", {{"ben_loss", "target"}, {"batch_size", 20}, {"at_epochs", 1}});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
+  EXPECT_THAT(result.error().message, HasSubstr("holds values that are not finite after epoch 1"));
+}
+
+TEST_F(RobustTrainingTest, TrainsOnOnePairAndBatchesOfOne) {
+  for (const char* name : kAll) {
+    EXPECT_FALSE(weights(name, {{"n_train", 1}}).empty()) << name;
+    EXPECT_FALSE(weights(name, {{"batch_size", 1}, {"at_epochs", 1}}).empty()) << name;
+  }
 }
 
 /// The pipeline of tpap for `modality`.
@@ -326,106 +432,6 @@ TEST_F(RobustTrainingTest, TpapStepsAwayFromTheCodeOfTheNearestTrainingItemWhenA
 TEST_F(RobustTrainingTest, TpapFrozenIsTheTargetItself) {
   const Weights frozen = weights("tpap", {{"tpap_mode", "frozen"}});
   EXPECT_TRUE(same(models::with_prefix(frozen, "model."), models::weights_of(*setup_.model)));
-}
-
-/// |gradient of `loss` - central differences| over every entry of `at` (double).
-double gradient_error(const Tensor& at, const std::function<Tensor(const Tensor&)>& loss) {
-  const Tensor leaf = at.clone().requires_grad_();
-  const Tensor gradient = torch::autograd::grad({loss(leaf)}, {leaf}).front().flatten();
-  double worst = 0;
-  for (std::int64_t entry = 0; entry < at.numel(); ++entry) {
-    const auto moved = [&](double by) {
-      Tensor point = at.clone();
-      point.view(-1)[entry] += by;
-      return loss(point).item<double>();
-    };
-    const double difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-    worst = std::max(worst, std::abs(difference - gradient[entry].item<double>()));
-  }
-  return worst;
-}
-
-TEST(RobustLosses, HaveTheGradientsOfTheirValues) {
-  torch::manual_seed(2);
-  const auto options = torch::kDouble;
-  const Tensor u = torch::rand({4, 6}, options) * 1.6 - 0.8, v = torch::rand({4, 6}, options) * 1.6 - 0.8;
-  const Tensor codes = attacks::signs(torch::randn({9, 6}, options));
-  const Tensor labels = torch::randint(0, 2, {4, 3}, options),
-               train_labels = torch::randint(0, 2, {9, 3}, options);
-  const Tensor similar = labels.matmul(train_labels.t()).gt(0);
-  const Tensor positives = labels.matmul(labels.t()).gt(0);
-  const std::map<std::string, std::function<Tensor(const Tensor&)>> losses = {
-      {"pairwise",
-       [&](const Tensor& x) {
-         return pairwise_regression(x, {codes, -codes}, similar);
-       }},
-      {"quantisation", [&](const Tensor& x) { return quantisation(x); }},
-      {"contrastive", [&](const Tensor& x) { return symmetric_contrastive(x, v, positives, 0.3); }},
-      {"plain",
-       [&](const Tensor& x) {
-         return attacks::mean_agreement(x, codes.narrow(0, 0, 4), attacks::Agreement::kPlain);
-       }},
-      {"sharp",
-       [&](const Tensor& x) {
-         return attacks::mean_agreement(x, codes.narrow(0, 0, 4), attacks::Agreement::kSharp);
-       }},
-      {"sharpened", [&](const Tensor& x) { return attacks::sharpened(x, 0.3).square().sum(); }},
-      {"prototype quantisation", [&](const Tensor& x) {
-         return attacks::prototype_loss(x, labels, {codes}, train_labels, {}).quantisation;
-       }}};
-  for (const auto& [name, loss] : losses) EXPECT_LT(gradient_error(u, loss), 1e-6) << name;
-}
-
-TEST(RobustLosses, PrototypeWeightsCarryNoGradient) {
-  const auto options = torch::kDouble;
-  const Tensor p = torch::tensor({{0.5, -0.25}}, options).requires_grad_();
-  const Tensor codes = torch::tensor({{1.0, 1.0}, {1.0, -1.0}}, options);
-  const Tensor labels = torch::tensor({{1.0, 0.0}}, options), train_labels = torch::eye(2, options);
-  const auto loss = attacks::prototype_loss(p, labels, {codes}, train_labels, {});
-  // One pair of each kind, so that each logsumexp is its argument: (2 + s) s of the second, -(2 - s) s of the
-  // first.
-  const double related = (0.5 - 0.25) / 2, unrelated = (0.5 + 0.25) / 2;
-  EXPECT_NEAR(loss.similarity.item<double>(), (2 + unrelated) * unrelated - (2 - related) * related, 1e-12);
-  loss.similarity.backward();
-  const Tensor expected = ((2 + unrelated) * codes[1] - (2 - related) * codes[0]) / 2;
-  EXPECT_TRUE(torch::allclose(p.grad()[0], expected, 1e-12, 1e-12));
-}
-
-TEST(RobustLosses, AKindOfPairThatDoesNotOccurCountsNothing) {
-  const Tensor p = torch::rand({2, 4}), codes = torch::ones({3, 4});
-  for (const double same : {0.0, 1.0}) {
-    const Tensor labels = torch::tensor({{1.0, 0.0}, {1.0, 0.0}}).to(torch::kFloat);
-    const Tensor train_labels = torch::tensor({{same, 1 - same}}).to(torch::kFloat).repeat({3, 1});
-    EXPECT_TRUE(
-        attacks::prototype_loss(p, labels, {codes}, train_labels, {}).total().isfinite().item<bool>());
-  }
-  const Tensor u = torch::rand({2, 4}), none = torch::zeros({2, 2}).gt(0);
-  EXPECT_EQ(contrastive(u, u, none, 0.1).item<float>(), 0.0F);
-}
-
-TEST(Sharpness, IsWhatTanhOfTheScaledArgumentGivesEvenWhenSaturated) {
-  const Tensor z = torch::tensor({0.3, -2.0, 4.0}, torch::kDouble);
-  EXPECT_TRUE(torch::allclose(attacks::sharpened(torch::tanh(z), 0.2), torch::tanh(0.2 * z)));
-  const Tensor saturated = torch::tensor({9.0F, -30.0F}).requires_grad_();
-  const Tensor u = attacks::sharpened(torch::tanh(saturated), 0.1);
-  EXPECT_TRUE(u.isfinite().all().item<bool>());
-  EXPECT_LT(u.abs().max().item<float>(), 0.99F);
-  u.sum().backward();
-  EXPECT_TRUE(saturated.grad().isfinite().all().item<bool>());
-  EXPECT_EQ(attacks::sharpness(0, 7), 0.1);
-  EXPECT_EQ(attacks::sharpness(6, 7), 0.7);
-  EXPECT_EQ(attacks::sharpness(99, 100), 1.0);
-}
-
-TEST(Targets, AreDistinctAndDrawnByStep) {
-  const Tensor labels = torch::tensor({{1, 0}, {0, 0}, {0, 1}, {1, 0}, {1, 1}}).to(torch::kFloat);
-  const Tensor vectors = attacks::distinct_label_vectors(labels);
-  EXPECT_EQ(vectors.size(0), 3);
-  EXPECT_GT(vectors.sum(1).min().item<float>(), 0.0F);
-  const Tensor drawn = attacks::drawn_label_vectors(vectors, 50, 7, 0);
-  EXPECT_TRUE(drawn.equal(attacks::drawn_label_vectors(vectors, 50, 7, 0)));
-  EXPECT_FALSE(drawn.equal(attacks::drawn_label_vectors(vectors, 50, 7, 1)));
-  EXPECT_EQ(std::get<0>(torch::unique_dim(drawn, 0)).size(0), 3);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct RobustConfig {
   std::int64_t batch_size = 128;
   std::string at_optimiser = "adam";
   double at_lr = 1e-4, at_lr_backbone = 1e-5;
-  double at_beta1 = 0.9, at_momentum = 0, at_weight_decay = 0;
+  double at_beta1 = 0.9, at_beta2 = 0.999, at_momentum = 0, at_weight_decay = 0;
   double first_milestone = 0.5, second_milestone = 0.75;
   bool freeze_backbone = false;
 
@@ -63,6 +63,10 @@ struct RobustConfig {
            .min = 0,
            .max = 10});
     visit("at_beta1", self.at_beta1, {.doc = "Adam's first decay.", .min = 0, .max = 0.9999});
+    visit("at_beta2", self.at_beta2,
+          {.doc = "Adam's second decay; 0.999, Adam's usual one, in all releases.",
+           .min = 0,
+           .max = 0.9999999});
     visit("at_momentum", self.at_momentum, {.doc = "Momentum of sgd.", .min = 0, .max = 0.9999});
     visit("at_weight_decay", self.at_weight_decay, {.doc = "L2 added to the gradients.", .min = 0, .max = 1});
     visit("first_milestone", self.first_milestone,

@@ -22,11 +22,19 @@ constexpr double kMilestoneFactor = 0.1;
 
 Status check(std::string_view defense, const RobustConfig& config, const DefenseTraining& setup) {
   if (setup.shape.image_px == 0) {
+    const std::string held = setup.shape.feature_dim > 0
+                                 ? fmt::format("image features ({} each)", setup.shape.feature_dim)
+                                 : "no images";
     return fail(
         ErrorCode::kInvalid,
-        "{} trains on perturbed pictures, and this data set holds image features ({} each); allowed: a data "
-        "set with pictures",
-        defense, setup.shape.feature_dim);
+        "{} trains on perturbed pictures, and this data set holds {}; allowed: a data set with pictures",
+        defense, held);
+  }
+  if (setup.shape.text_dim == 0) {
+    return fail(ErrorCode::kInvalid,
+                "{} trains on pairs, and this data set holds no texts; allowed: a data set with pictures and "
+                "texts",
+                defense);
   }
   const std::int64_t n_ranks = setup.communicator->world_size();
   if (config.batch_size < n_ranks) {
@@ -85,7 +93,9 @@ std::unique_ptr<torch::optim::Optimizer> make_optimiser(models::HashingModel& mo
     return std::make_unique<torch::optim::SGD>(groups, options(config.at_lr));
   }
   const auto options = [&](double lr) {
-    return torch::optim::AdamOptions(lr).betas({config.at_beta1, 0.999}).weight_decay(config.at_weight_decay);
+    return torch::optim::AdamOptions(lr)
+        .betas({config.at_beta1, config.at_beta2})
+        .weight_decay(config.at_weight_decay);
   };
   add(head, options(config.at_lr));
   add(trunk, options(config.at_lr_backbone));
@@ -117,8 +127,9 @@ RobustTraining::RobustTraining(const RobustConfig& config, const DefenseTraining
       image_buffer_(image_codes_.clone()),
       text_buffer_(text_codes_.clone()) {
   model_->to(options_.device(), c10::typeMetaToScalarType(options_.dtype()));
-  if (config_.freeze_backbone) {
-    for (Tensor& parameter : model_->backbone_parameters()) parameter.set_requires_grad(false);
+  // Whether the target learned its backbone or took it as it came: here the defense decides.
+  for (Tensor& parameter : model_->backbone_parameters()) {
+    parameter.set_requires_grad(!config_.freeze_backbone);
   }
   models::share_weights(*model_, ranks());
   model_->train();
@@ -251,16 +262,48 @@ void RobustTraining::descend(const Tensor& loss, std::int64_t step) {
 
 namespace {
 
-/// One pass over the pairs; sums get its losses under `prefix` + name.
-Status run_pass(RobustTraining& training, RobustMethod& method, Modality modality, std::string_view prefix,
-                std::span<const std::int64_t> order, std::int64_t& step, models::EpochLosses& sums) {
-  for (std::int64_t index = 0; index < training.n_batches(); ++index, ++step) {
+/// Where a run is, for messages.
+struct Place {
+  std::string_view defense;
+  std::int64_t epoch = 0, step = 0;  ///< from 1, from 0
+  double learning_rate = 0;
+};
+
+/// Errors (kDiverged): the loss named `total` is not finite; names the first of the others that is not.
+Status check_step(const LossTerms& losses, const std::string& total, const Place& at) {
+  if (losses.at(total).isfinite().all().item<bool>()) return {};
+  const auto broken = std::ranges::find_if(losses, [&](const auto& loss) {
+    return loss.first != total && !loss.second.isfinite().all().template item<bool>();
+  });
+  const auto& [name, value] = broken == losses.end() ? *losses.find(total) : *broken;
+  return fail(ErrorCode::kDiverged,
+              "{}: loss '{}' became {} in epoch {}, step {}; a smaller at_lr may help (it is {})", at.defense,
+              name, value.mean().item<double>(), at.epoch, at.step + 1, at.learning_rate);
+}
+
+/// One pass over the pairs; sums get its losses under `prefix` + name, at.step counts on.
+Status run_pass(RobustTraining& training, RobustMethod& method, Modality modality, const std::string& prefix,
+                std::span<const std::int64_t> order, Place& at, models::EpochLosses& sums) {
+  for (std::int64_t index = 0; index < training.n_batches(); ++index, ++at.step) {
     GAUNTLET_TRY(const LossTerms terms,
-                 method.losses(training, training.batch(order, index, step), modality));
-    training.descend(terms.at("total"), step);
+                 method.losses(training, training.batch(order, index, at.step), modality));
     LossTerms named;
-    for (const auto& [name, value] : terms) named[fmt::format("{}{}", prefix, name)] = value;
+    for (const auto& [name, value] : terms) named[prefix + name] = value;
+    GAUNTLET_CHECK_OK(check_step(named, prefix + "total", at));
+    training.descend(terms.at("total"), at.step);
     sums.add(named);
+  }
+  return {};
+}
+
+/// Errors (kDiverged): the last step left a weight that is not finite, which no loss has seen.
+Status check_weights(const Weights& weights, const Place& at) {
+  for (const auto& [name, tensor] : weights) {
+    if (!tensor.is_floating_point() || tensor.isfinite().all().item<bool>()) continue;
+    return fail(
+        ErrorCode::kDiverged,
+        "{}: '{}' holds values that are not finite after epoch {}; a smaller at_lr may help (it is {})",
+        at.defense, name, at.epoch, at.learning_rate);
   }
   return {};
 }
@@ -273,18 +316,19 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
   const std::int64_t n_passes = method.by_turns() ? 2 : 1;
   training.begin(config.at_epochs * n_passes * training.n_batches());
   TrainedDefense trained;
-  std::int64_t step = 0;
+  Place at{.defense = defense, .learning_rate = config.at_lr};
   for (std::int64_t epoch = 1; epoch <= config.at_epochs; ++epoch) {
+    at.epoch = epoch;
     const auto start = std::chrono::steady_clock::now();
     models::EpochLosses sums;
     const auto order = models::shuffled_rows(training.n_pairs(), setup.seed, kOrderTag, epoch);
     if (method.by_turns()) {
       for (const Modality modality : {Modality::kImage, Modality::kText}) {
         const std::string prefix = fmt::format("{} ", name_of(modality));
-        GAUNTLET_CHECK_OK(run_pass(training, method, modality, prefix, order, step, sums));
+        GAUNTLET_CHECK_OK(run_pass(training, method, modality, prefix, order, at, sums));
       }
     } else {
-      GAUNTLET_CHECK_OK(run_pass(training, method, Modality::kImage, "", order, step, sums));
+      GAUNTLET_CHECK_OK(run_pass(training, method, Modality::kImage, "", order, at, sums));
     }
     training.end_epoch();
     const models::Losses means = sums.means(*setup.communicator);
@@ -295,7 +339,8 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
     if (setup.on_epoch) setup.on_epoch(epoch, config.at_epochs, means, n_seen / elapsed.count());
   }
   trained.weights = models::weights_of(training.model());
-  trained.n_parameters = models::n_parameters(training.model());
+  GAUNTLET_CHECK_OK(check_weights(trained.weights, at));
+  for (const Tensor& parameter : trainable(training.model())) trained.n_parameters += parameter.numel();
   return trained;
 }
 
