@@ -36,6 +36,7 @@ class BoxBlur final : public Purifier {
 Result<std::unique_ptr<Pipeline>> make(const Json& config, PipelineParts parts) {
   GAUNTLET_TRY(const auto settings, read_config<BoxBlurConfig>(config, "box_blur"));
   GAUNTLET_CHECK_OK(require_modality("box_blur", Modality::kImage, parts.modality));
+  GAUNTLET_CHECK_OK(require_pictures("box_blur", parts.shape));
   return std::make_unique<BoxBlur>(std::move(parts.model), settings.radius);
 }
 

@@ -41,7 +41,11 @@ class DefenseConformance : public ::testing::TestWithParam<Subject> {
     inputs_ = setup_.inputs.to(torch::kFloat);
     if (is_image()) inputs_ = inputs_ / 255;
     inputs_ = inputs_.narrow(0, 0, 5);
-    if (GetParam().entry->about.capabilities.joint) make_joint(setup_, kRows);
+    if (capabilities().joint) {
+      // What a joint defense is given: both sides, and no side of its own.
+      make_joint(setup_, kRows);
+      setup_.inputs = {};
+    }
     for (const auto& [name, tensor] : models::state_of(*setup_.model)) before_[name] = tensor.clone();
     parts_ = {.model = setup_.model,
               .shape = kTinyShape,
@@ -73,6 +77,18 @@ class DefenseConformance : public ::testing::TestWithParam<Subject> {
     parts_.weights = found->second;
   }
 
+  [[nodiscard]] static const Capabilities& capabilities() { return GetParam().entry->about.capabilities; }
+  [[nodiscard]] Result<TrainedDefense> train() const {
+    return GetParam().entry->train(settings_of(*GetParam().entry), setup_);
+  }
+  void expect_model_as_before() const {
+    EXPECT_FALSE(setup_.model->is_training());
+    for (const auto& [name, tensor] : models::state_of(*setup_.model)) {
+      EXPECT_TRUE(torch::equal(tensor, before_.at(name))) << name;
+      EXPECT_FALSE(tensor.requires_grad()) << name;
+      EXPECT_FALSE(tensor.grad().defined()) << name;
+    }
+  }
   [[nodiscard]] static bool is_image() { return GetParam().modality == Modality::kImage; }
   [[nodiscard]] Tensor query(const Tensor& input) {
     return pipeline_->encode_query(GetParam().modality, input);
@@ -112,22 +128,137 @@ TEST_P(DefenseConformance, LetsTheGradientReachTheInput) {
   EXPECT_GT(input.grad().abs().max().item<float>(), 0.0F);
 }
 
-TEST_P(DefenseConformance, LeavesTheModelAsItWas) {
-  static_cast<void>(query(inputs_));
-  EXPECT_FALSE(setup_.model->is_training());
-  for (const auto& [name, tensor] : models::state_of(*setup_.model)) {
-    EXPECT_TRUE(torch::equal(tensor, before_.at(name))) << name;
-    EXPECT_FALSE(tensor.requires_grad()) << name;
+TEST_P(DefenseConformance, QueriesLeaveTheModelAsItWas) {
+  auto input = inputs_.clone().requires_grad_(true);
+  query(input).sum().backward();
+  static_cast<void>(pipeline_->encode_retrieval(GetParam().modality, inputs_));
+  expect_model_as_before();
+}
+
+TEST_P(DefenseConformance, TrainingLeavesTheModelAndItsDataAsTheyWere) {
+  if (!capabilities().trains) return;
+  std::map<std::string, Tensor> given = {{"labels", setup_.labels},
+                                         {"train_labels", setup_.train_labels},
+                                         {"train_codes_image", setup_.train_codes_image},
+                                         {"train_codes_text", setup_.train_codes_text},
+                                         {"crafted", setup_.crafted}};
+  if (capabilities().joint) {
+    given["images"] = setup_.images;
+    given["text"] = setup_.text;
+  } else {
+    given["inputs"] = setup_.inputs;
+  }
+  std::map<std::string, Tensor> copies;
+  for (const auto& [name, tensor] : given) copies[name] = tensor.clone();
+  const auto trained = train();
+  ASSERT_TRUE(trained) << trained.error().message;
+  expect_model_as_before();
+  for (const auto& [name, tensor] : given) EXPECT_TRUE(torch::equal(tensor, copies.at(name))) << name;
+}
+
+TEST_P(DefenseConformance, TrainsToTheSameWeightsAgain) {
+  if (!capabilities().trains) return;
+  const auto trained = train();
+  ASSERT_TRUE(trained) << trained.error().message;
+  ASSERT_EQ(trained->weights.size(), parts_.weights.size());
+  for (const auto& [name, tensor] : trained->weights) {
+    EXPECT_TRUE(torch::equal(tensor, parts_.weights.at(name))) << name;
   }
 }
 
+TEST_P(DefenseConformance, OneTrainingServesBothSidesIfAndOnlyIfItSaysSo) {
+  if (!capabilities().trains || !capabilities().image || !capabilities().text) return;
+  PipelineParts parts = parts_;
+  parts.modality = other(GetParam().modality);
+  const auto made = GetParam().entry->make(settings_of(*GetParam().entry), parts);
+  if (!capabilities().joint) {
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, ErrorCode::kCorrupt);
+    return;
+  }
+  ASSERT_TRUE(made) << made.error().message;
+  const Tensor input = is_image() ? torch::rand({2, 10}) : torch::rand({2, 3, 12, 12});
+  EXPECT_EQ((*made)->encode_query(parts.modality, input).sizes(),
+            (torch::IntArrayRef{2, kTinyShape.code_bits}));
+}
+
+TEST_P(DefenseConformance, SaysWhichLossDivergedWhenAndAtWhichRate) {
+  if (!capabilities().trains) return;
+  setup_.train_codes_image = setup_.train_codes_image * std::numeric_limits<float>::quiet_NaN();
+  setup_.train_codes_text = setup_.train_codes_text * std::numeric_limits<float>::quiet_NaN();
+  const auto trained = train();
+  ASSERT_FALSE(trained);
+  EXPECT_EQ(trained.error().code, ErrorCode::kDiverged);
+  EXPECT_THAT(trained.error().message,
+              ::testing::AllOf(HasSubstr(std::string(GetParam().entry->about.name)), HasSubstr("loss '"),
+                               HasSubstr("became nan in epoch 1"), HasSubstr("lr may help (it is 0.0")));
+  expect_model_as_before();
+}
+
+TEST_P(DefenseConformance, RefusesImageFeaturesOrLeavesThemAlone) {
+  setup_.shape.image_px = parts_.shape.image_px = 0;
+  setup_.shape.feature_dim = parts_.shape.feature_dim = 16;
+  const bool needs_pictures = capabilities().joint || (is_image() && GetParam().entry->about.name != "none");
+  const auto made = GetParam().entry->make(settings_of(*GetParam().entry), parts_);
+  if (!needs_pictures) {
+    EXPECT_TRUE(made) << made.error().message;
+    return;
+  }
+  std::string message = made ? "" : made.error().message;
+  if (capabilities().trains) {
+    const auto trained = train();
+    ASSERT_FALSE(trained);
+    EXPECT_EQ(trained.error().code, ErrorCode::kInvalid);
+    message = trained.error().message;
+  } else {
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, ErrorCode::kInvalid);
+  }
+  EXPECT_THAT(message, ::testing::AllOf(HasSubstr(std::string(GetParam().entry->about.name)),
+                                        HasSubstr("image features"), HasSubstr("pictures")));
+}
+
+TEST_P(DefenseConformance, WorksOnOneSideAloneOrSaysThatItNeedsBoth) {
+  models::ModelShape shape = kTinyShape;
+  if (is_image()) {
+    shape.text_dim = 0;
+  } else {
+    shape.image_px = 0;
+  }
+  setup_.shape = parts_.shape = shape;
+  if (!capabilities().trains) {
+    EXPECT_TRUE(GetParam().entry->make(settings_of(*GetParam().entry), parts_));
+    return;
+  }
+  const auto trained = train();
+  if (!capabilities().joint) {
+    EXPECT_TRUE(trained) << trained.error().message;
+    return;
+  }
+  ASSERT_FALSE(trained);
+  EXPECT_EQ(trained.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(trained.error().message,
+              ::testing::AllOf(HasSubstr(std::string(GetParam().entry->about.name)),
+                               HasSubstr(is_image() ? "holds no texts" : "holds no images")));
+}
+
 TEST_P(DefenseConformance, EncodesTheRetrievalSetWithTheBareModelUnlessItReplacesIt) {
-  if (GetParam().entry->about.capabilities.replaces_model) return;
   for (const auto& [modality, input] : {std::pair{Modality::kImage, torch::rand({3, 3, 12, 12})},
                                         std::pair{Modality::kText, torch::rand({3, 10})}}) {
-    EXPECT_TRUE(
-        torch::equal(pipeline_->encode_retrieval(modality, input), setup_.model->encode(modality, input)));
+    const Tensor codes = pipeline_->encode_retrieval(modality, input);
+    EXPECT_EQ(codes.sizes(), (torch::IntArrayRef{3, kTinyShape.code_bits}));
+    EXPECT_EQ(torch::equal(codes, setup_.model->encode(modality, input)), !capabilities().replaces_model);
+    for (std::int64_t row = 0; row < input.size(0); ++row) {
+      const Tensor alone = pipeline_->encode_retrieval(modality, input.narrow(0, row, 1));
+      EXPECT_TRUE(torch::allclose(alone, codes.narrow(0, row, 1), 1e-4, 1e-5)) << "row " << row;
+    }
   }
+}
+
+TEST_P(DefenseConformance, AnswersWhileGradientsAreOff) {
+  const auto codes = query(inputs_);
+  const torch::NoGradGuard no_grad;
+  EXPECT_TRUE(torch::equal(query(inputs_), codes));
 }
 
 TEST_P(DefenseConformance, PurifiesToInputsOfTheSameKind) {
@@ -215,6 +346,22 @@ TEST(RoundText, RoundsAndPassesTheGradientStraightThrough) {
   EXPECT_TRUE(torch::equal(rounded, torch::tensor({{0.F, 0.F, 0.F, 0.F, 1.F, 1.F, 1.F, 1.F, 0.F, 1.F}})));
   (rounded * torch::arange(10)).sum().backward();
   EXPECT_TRUE(torch::equal(text.grad(), torch::arange(10).to(torch::kFloat).view({1, 10})));
+}
+
+TEST(DefenseRegistry, RefusesTheSideThatAnEntryDoesNotWorkOn) {
+  const auto solo = collective::make_solo_communicator();
+  for (const DefenseEntry* entry : defense_registry().entries()) {
+    for (const Modality modality : {Modality::kImage, Modality::kText}) {
+      const Capabilities& can = entry->about.capabilities;
+      if (modality == Modality::kImage ? can.image : can.text) continue;
+      const auto model = tiny_training(modality, 1, solo.get()).model;
+      const auto made = entry->make(Json::object(), {model, kTinyShape, modality, {}});
+      ASSERT_FALSE(made) << entry->about.name;
+      EXPECT_EQ(made.error().code, ErrorCode::kInvalid);
+      EXPECT_THAT(made.error().message, ::testing::AllOf(HasSubstr(std::string(entry->about.name)),
+                                                         HasSubstr(std::string(name_of(modality)))));
+    }
+  }
 }
 
 TEST(Purifiers, RefuseTheSideTheyAreNotFor) {

@@ -32,4 +32,13 @@ class Purifier : public Pipeline {
               defense, name_of(only), name_of(asked), name_of(only));
 }
 
+/// Errors (kInvalid): images are features, which a defense of pictures cannot take.
+[[nodiscard]] inline Status require_pictures(std::string_view defense, const models::ModelShape& shape) {
+  if (shape.image_px > 0) return {};
+  return fail(ErrorCode::kInvalid,
+              "{} purifies pictures, and this data set holds image features ({} each); allowed: a data set "
+              "with pictures",
+              defense, shape.feature_dim);
+}
+
 }  // namespace gauntlet::defenses
