@@ -78,30 +78,59 @@ Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, co
   return torch::cat(codes);
 }
 
-/// What the defense costs a query beyond the bare model, in milliseconds: queries one by one, the median of
-/// each.
-double added_latency_ms(const EncodePlan& plan, const data::PreparedSet& set, const Source& source,
-                        defenses::Pipeline& pipeline, models::HashingModel& model) {
+/// Seconds that one call takes.
+template <typename Call>
+double seconds_of(const Call& call) {
+  const auto started = std::chrono::steady_clock::now();
+  call();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+}
+
+double median_of(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+/// What the defense costs a query beyond the bare model, in milliseconds: queries one by one, each through
+/// both in turn, so that a busy machine slows both alike; the median of the differences. The first query
+/// warms both up and does not count unless it is the only one. Below 0 only by noise.
+double added_latency_ms(const EncodePlan& plan, const torch::Tensor& queries, defenses::Pipeline& pipeline,
+                        models::HashingModel& model) {
   const torch::NoGradGuard no_grad;
+  std::vector<double> added;
+  for (std::int64_t at = 0; at < queries.size(0); ++at) {
+    const torch::Tensor query = queries.slice(0, at, at + 1);
+    const double bare = seconds_of([&] { static_cast<void>(model.encode(plan.modality, query)); });
+    const double defended =
+        seconds_of([&] { static_cast<void>(pipeline.encode_query(plan.modality, query)); });
+    added.push_back(1000 * (defended - bare));
+  }
+  if (added.size() > 1) added.erase(added.begin());
+  return median_of(std::move(added));
+}
+
+/// What a defense costs beside its training job's rows, measured where queries go through it; one that does
+/// not train says here that it has no parameters and takes no training.
+Result<std::vector<spec::ResultRow>> costs_of(const JobRun& run, const EncodePlan& plan,
+                                              const data::PreparedSet& set, const Source& source,
+                                              defenses::Pipeline& pipeline, models::HashingModel& model) {
+  const std::string& defense = run.attempt.job.entry;
+  if (plan.part != data::Part::kQuery || defense == "none" || source.rows.empty())
+    return std::vector<spec::ResultRow>{};
   const auto n = std::min<std::size_t>(kLatencyQueries, source.rows.size());
-  const torch::Tensor inputs = plan.crafted
-                                   ? source.crafted.slice(0, 0, static_cast<std::int64_t>(n))
-                                   : train::inputs_of(set, plan.modality, std::span(source.rows).first(n));
-  const auto median_ms = [&](const auto& encode) {
-    std::vector<double> times;
-    for (std::int64_t at = 0; at < inputs.size(0); ++at) {
-      const auto started = std::chrono::steady_clock::now();
-      static_cast<void>(encode(inputs.slice(0, at, at + 1)));
-      const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - started;
-      times.push_back(elapsed.count());
-    }
-    std::ranges::nth_element(times, times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2));
-    return times[times.size() / 2];
-  };
-  const double bare =
-      median_ms([&](const torch::Tensor& input) { return model.encode(plan.modality, input); });
-  return median_ms([&](const torch::Tensor& input) { return pipeline.encode_query(plan.modality, input); }) -
-         bare;
+  const torch::Tensor queries = plan.crafted
+                                    ? source.crafted.slice(0, 0, static_cast<std::int64_t>(n))
+                                    : train::inputs_of(set, plan.modality, std::span(source.rows).first(n));
+  std::vector<spec::ResultRow> rows = {reading("added_latency",
+                                               added_latency_ms(plan, queries, pipeline, model), "ms", false,
+                                               static_cast<std::int64_t>(n))};
+  GAUNTLET_TRY(const defenses::DefenseEntry* entry, defenses::defense_registry().find(defense));
+  if (entry->train == nullptr) {
+    rows.push_back(reading("training_time", 0, "s", false));
+    rows.push_back(reading("parameters", 0, "count", false));
+  }
+  return rows;
 }
 
 }  // namespace
@@ -141,11 +170,9 @@ Result<worker::AttemptResult> run_encode(const JobRun& run) {
       .rows = {reading("encoding_rate", static_cast<double>(n) / std::max(seconds, 1e-9), "rows/s", true, n)},
       .curves = {},
       .manifest_hash = artifact.manifest_hash};
-  if (plan.part == data::Part::kQuery && run.attempt.job.entry != "none" && n > 0) {
-    result.rows.push_back(reading("added_latency",
-                                  added_latency_ms(plan, set, source, *pipeline, *target.model), "ms", false,
-                                  std::min<std::int64_t>(kLatencyQueries, n)));
-  }
+  GAUNTLET_TRY(const std::vector<spec::ResultRow> costs,
+               costs_of(run, plan, set, source, *pipeline, *target.model));
+  result.rows.insert(result.rows.end(), costs.begin(), costs.end());
   return result;
 }
 

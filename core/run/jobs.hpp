@@ -33,7 +33,8 @@ inline constexpr std::int64_t kInputsPerBatch = 64;
 [[nodiscard]] Result<worker::AttemptResult> run_train_defense(const JobRun& run);
 
 /// Codes of a part of the set, or of a crafted set, through a pipeline. Artifact: codes.npy, rows.npy. Rows:
-/// encoding_rate, added_latency.
+/// encoding_rate; of queries through a defense also added_latency, and parameters and training_time, both 0,
+/// when that defense does not train.
 [[nodiscard]] Result<worker::AttemptResult> run_encode(const JobRun& run);
 
 }  // namespace gauntlet::run
