@@ -21,6 +21,9 @@ torch::Tensor SyncBatchNormImpl::forward(const torch::Tensor& input) {
     return torch::batch_norm(input, weight, bias, running_mean, running_var, is_training(), kMomentum, kEps,
                              /*cudnn_enabled=*/true);
   }
+  if (input.scalar_type() != weight.scalar_type()) {  // bfloat16 maps: sums and counts would be rounded
+    return forward(input.to(weight.scalar_type())).to(input.scalar_type());
+  }
   const bool spatial = input.dim() == 4;
   const std::vector<std::int64_t> reduced =
       spatial ? std::vector<std::int64_t>{0, 2, 3} : std::vector<std::int64_t>{0};

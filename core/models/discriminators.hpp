@@ -12,7 +12,8 @@ namespace gauntlet::models {
 /// singular value: one power step per forward in train mode, v ← norm(Wᵀu), u ← norm(Wv), without gradient;
 /// in eval mode only if `power_step_in_eval` (the released TA-DCH and EQB2A). σ = uᵀWv carries a gradient to
 /// W: that of its own u and v or, with `power_step_in_eval`, of those in the buffers when backward runs,
-/// which differ after several forwards (as released). Parameters are the raw `weight` and `bias`.
+/// which differ after several forwards (as released). Parameters are the raw `weight` and `bias`. W/σ is
+/// computed in the weights' own precision under any PrecisionScope; the convolution follows the scope.
 class SpectralConv2dImpl : public torch::nn::Module {
  public:
   SpectralConv2dImpl(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
@@ -22,6 +23,7 @@ class SpectralConv2dImpl : public torch::nn::Module {
 
  private:
   void power_step();
+  torch::Tensor normalised_weight();
   std::int64_t stride_, padding_;
   bool power_step_in_eval_;
 };
