@@ -4,9 +4,11 @@
 // and what is chosen here.
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <span>
 
 #include "core/base/check.hpp"
+#include "core/defenses/detail/drfgd_pairs.hpp"
 #include "core/defenses/detail/drfgd_trainer.hpp"
 #include "core/defenses/detail/purifier.hpp"
 #include "core/models/epochs.hpp"
@@ -16,8 +18,8 @@ namespace {
 
 using torch::Tensor;
 
-/// Valid range of a text value, by the network's last function.
-double text_low(const DrfgdConfig& config) { return config.text_output == "tanh" ? -1.0 : 0.0; }
+/// Where a checkpoint keeps the discriminator of the gate; the generator's tensors have no prefix.
+constexpr std::string_view kGatePrefix = "gate.";
 
 Result<DrfgdConfig> read(const Json& config) {
   GAUNTLET_TRY(DrfgdConfig read, read_config<DrfgdConfig>(config, "drfgd"));
@@ -27,6 +29,12 @@ Result<DrfgdConfig> read(const Json& config) {
     return fail(ErrorCode::kInvalid,
                 "drfgd: use_ali, use_rec and use_dis are all off (or weigh 0), so nothing trains the "
                 "decoder; allowed: at least one of them on");
+  }
+  if (read.gate && !read.use_dis) {
+    return fail(
+        ErrorCode::kInvalid,
+        "drfgd: gate is on and use_dis is off, so there is no discriminator to decide; allowed: gate off, "
+        "or use_dis on");
   }
   return read;
 }
@@ -42,20 +50,25 @@ Result<std::shared_ptr<Generator>> make_generator(const DrfgdConfig& config, con
                     shape.feature_dim);
       }
       GAUNTLET_TRY(const ImageLayout layout, image_layout(shape.image_px));
-      return make_image_generator(layout, config.width, shape.n_labels, config.skips, communicator);
+      return make_image_generator({.layout = layout,
+                                   .width = config.width,
+                                   .n_labels = shape.n_labels,
+                                   .skips = config.skips,
+                                   .has_avf = config.has_avf()},
+                                  communicator);
     }
-    case Modality::kText: {
-      const TextLayout layout{.text_dim = shape.text_dim,
-                              .hidden = config.text_hidden,
-                              .bottleneck = config.text_bottleneck,
-                              .branch = config.text_branch,
-                              .output = config.text_output == "tanh" ? TextOutput::kTanh : TextOutput::kRelu,
-                              .residual_init = config.text_residual_init == "identity"
-                                                   ? ResidualInit::kIdentity
-                                                   : ResidualInit::kDefault,
-                              .skips = config.skips};
-      return make_text_generator(layout, shape.n_labels);
-    }
+    case Modality::kText:
+      return make_text_generator(
+          {.text_dim = shape.text_dim,
+           .n_labels = shape.n_labels,
+           .hidden = config.text_hidden,
+           .bottleneck = config.text_bottleneck,
+           .branch = config.text_branch,
+           .output = config.text_output == "tanh" ? TextOutput::kTanh : TextOutput::kRelu,
+           .residual_init =
+               config.text_residual_init == "identity" ? ResidualInit::kIdentity : ResidualInit::kDefault,
+           .skips = config.skips,
+           .has_avf = config.has_avf()});
   }
   GAUNTLET_CHECK(false);
 }
@@ -73,43 +86,51 @@ std::shared_ptr<models::Discriminator> make_discriminator(const DrfgdConfig& con
 }
 
 /// Convolutions run 1.4 to 1.6 times faster on one CPU thread in this memory order.
-Tensor channels_last(const Tensor& maps) {
-  return maps.dim() == 4 ? maps.contiguous(torch::MemoryFormat::ChannelsLast) : maps;
-}
 void to_channels_last(torch::nn::Module& module) {
-  for (auto& parameter : module.parameters()) parameter.set_data(channels_last(parameter.detach()));
-}
-
-/// [0,1] as every input crosses interfaces ↔ the generator's domain: [-1,1] for pictures, unchanged for
-/// texts.
-Tensor to_domain(Modality modality, const Tensor& input) {
-  return modality == Modality::kImage ? channels_last(input * 2 - 1) : input;
-}
-Tensor from_domain(Modality modality, const Tensor& output) {
-  return modality == Modality::kImage ? (output + 1) * 0.5 : output;
+  for (auto& parameter : module.parameters()) {
+    if (parameter.dim() != 4) continue;
+    parameter.set_data(parameter.detach().contiguous(torch::MemoryFormat::ChannelsLast));
+  }
 }
 
 class Drfgd final : public Purifier {
  public:
-  Drfgd(std::shared_ptr<models::HashingModel> model, Modality modality, std::shared_ptr<Generator> generator,
-        std::unique_ptr<collective::Communicator> communicator)
+  struct Parts {
+    std::shared_ptr<Generator> generator;
+    std::shared_ptr<models::Discriminator> gate;  ///< null without
+    /// Batch normalisation of the generator points to it.
+    std::unique_ptr<collective::Communicator> communicator;
+  };
+
+  Drfgd(std::shared_ptr<models::HashingModel> model, Modality modality, const DrfgdConfig& config,
+        Parts parts)
       : Purifier(std::move(model)),
         modality_(modality),
-        communicator_(std::move(communicator)),
-        generator_(std::move(generator)) {}
+        precision_(config.precision.value()),
+        game_(config.game()),
+        parts_(std::move(parts)) {}
 
-  /// Regenerated pictures in [0,1]; regenerated texts >= 0 (relu) or in (-1,1) (tanh).
+  /// Regenerated pictures in [0,1]; regenerated texts >= 0 (relu) or in (-1,1) (tanh). With a gate, inputs
+  /// that look real are what they were. The decision has no gradient: an input gets that of the way it went.
   Tensor purified(Modality modality, const Tensor& input) override {
     GAUNTLET_CHECK(modality == modality_);
-    const Generated made = generator_->forward(to_domain(modality, input), Branches::kRobustOnly);
-    return from_domain(modality, made.output);
+    const Tensor own = to_domain(modality, input);
+    if (parts_.gate == nullptr) return regenerated(own);
+    const Tensor flagged =
+        looks_generated(judge(*parts_.gate, own.detach(), precision_), game_).nonzero().flatten();
+    if (flagged.numel() == 0) return input;
+    return input.index_copy(0, flagged, regenerated(own.index_select(0, flagged)));
   }
 
  private:
+  Tensor regenerated(const Tensor& own) {
+    return from_domain(modality_, generate(*parts_.generator, own, Pass::kRegenerate, precision_).output);
+  }
+
   Modality modality_;
-  std::unique_ptr<collective::Communicator>
-      communicator_;  // batch normalisation of the generator points to it
-  std::shared_ptr<Generator> generator_;
+  models::Precision precision_;
+  AdversarialGame game_;
+  Parts parts_;
 };
 
 torch::Device device_of(const torch::nn::Module& module) {
@@ -117,43 +138,34 @@ torch::Device device_of(const torch::nn::Module& module) {
   return parameters.empty() ? torch::Device(torch::kCPU) : parameters.front().device();
 }
 
-Result<std::unique_ptr<Pipeline>> make(const Json& config, PipelineParts parts) {
-  GAUNTLET_TRY(const DrfgdConfig settings, read(config));
-  auto communicator = collective::make_solo_communicator();
-  GAUNTLET_TRY(auto generator, make_generator(settings, parts.shape, parts.modality, communicator.get()));
-  if (!parts.weights.empty()) generator->to(parts.weights.begin()->second.scalar_type());
-  GAUNTLET_CHECK_OK(models::restore(*generator, parts.weights, "drfgd"));
-  generator->to(device_of(*parts.model));
-  to_channels_last(*generator);
-  generator->eval();
-  for (auto& parameter : generator->parameters()) parameter.set_requires_grad(false);
-  return std::make_unique<Drfgd>(std::move(parts.model), parts.modality, std::move(generator),
-                                 std::move(communicator));
+/// Puts checkpoint tensors into a network and the network beside the target model, for inference.
+Status load(torch::nn::Module& network, const Weights& weights, std::string_view owner,
+            torch::Device device) {
+  if (!weights.empty()) network.to(weights.begin()->second.scalar_type());
+  GAUNTLET_CHECK_OK(models::restore(network, weights, owner));
+  network.to(device);
+  to_channels_last(network);
+  network.eval();
+  for (auto& parameter : network.parameters()) parameter.set_requires_grad(false);
+  return {};
 }
 
-/// The stored training set as batches in the generator's domain.
-class TrainingPairs {
- public:
-  TrainingPairs(const DefenseTraining& setup, const DrfgdConfig& config, const torch::TensorOptions& options)
-      : setup_(setup), low_(setup.modality == Modality::kText ? text_low(config) : 0.0), options_(options) {}
-
-  DrfgdBatch batch(std::span<const std::int64_t> rows, std::int64_t global_size) const {
-    const auto clean = models::rows_as_inputs(setup_.inputs, rows, options_);
-    const auto index = torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end()), torch::kLong);
-    const auto perturbation = setup_.crafted.index_select(0, index).to(options_) * setup_.crafted_scale;
-    // Stored steps are rounded, so a sum may leave the valid range by half a step.
-    const auto adversarial = (clean + perturbation).clamp(low_, 1);
-    return {.clean = to_domain(setup_.modality, clean),
-            .adversarial = to_domain(setup_.modality, adversarial),
-            .labels = setup_.labels.index_select(0, index).to(options_),
-            .global_size = global_size};
+Result<std::unique_ptr<Pipeline>> make(const Json& config, PipelineParts parts) {
+  GAUNTLET_TRY(const DrfgdConfig settings, read(config));
+  Weights of_generator = parts.weights;
+  if (settings.gate)
+    std::erase_if(of_generator, [](const auto& one) { return one.first.starts_with(kGatePrefix); });
+  Drfgd::Parts own{
+      .generator = nullptr, .gate = nullptr, .communicator = collective::make_solo_communicator()};
+  GAUNTLET_TRY(own.generator, make_generator(settings, parts.shape, parts.modality, own.communicator.get()));
+  GAUNTLET_CHECK_OK(load(*own.generator, of_generator, "drfgd", device_of(*parts.model)));
+  if (settings.gate) {
+    own.gate = make_discriminator(settings, parts.shape, parts.modality);
+    GAUNTLET_CHECK_OK(load(*own.gate, models::with_prefix(parts.weights, kGatePrefix), "drfgd gate's",
+                           device_of(*parts.model)));
   }
-
- private:
-  const DefenseTraining& setup_;
-  double low_;
-  torch::TensorOptions options_;
-};
+  return std::make_unique<Drfgd>(std::move(parts.model), parts.modality, settings, std::move(own));
+}
 
 Status check(const DefenseTraining& setup, const DrfgdConfig& config) {
   const std::int64_t n = setup.inputs.size(0);
@@ -177,7 +189,8 @@ Status check(const DefenseTraining& setup, const DrfgdConfig& config) {
   return {};
 }
 
-constexpr std::uint64_t kOrder = 0x64726667642d6f72;  // "drfgd-or"
+constexpr std::uint64_t kOrder = 0x64726667642d6f72;             // "drfgd-or"
+constexpr std::uint64_t kAutoencoderOrder = 0x64726667642d6175;  // "drfgd-au"
 
 void prepare(torch::nn::Module& module, const torch::TensorOptions& options,
              collective::Communicator& communicator) {
@@ -187,21 +200,83 @@ void prepare(torch::nn::Module& module, const torch::TensorOptions& options,
   module.train();
 }
 
-Result<models::Losses> run_epoch(DrfgdTrainer& trainer, const TrainingPairs& pairs,
-                                 const DefenseTraining& setup, const DrfgdConfig& config,
-                                 std::int64_t n_pairs, std::int64_t epoch) {
+/// Epochs of one kind of step.
+struct Part {
+  std::uint64_t order = 0;  ///< purpose of the shuffling
+  std::int64_t n_epochs = 0;
+  std::int64_t n_before = 0;  ///< epochs of earlier parts, for progress
+  std::int64_t n_in_all = 0;
+  std::function<std::map<std::string, Tensor>(const DrfgdBatch&)> step;
+  std::function<Status(std::int64_t epoch)> before_epoch = nullptr;
+};
+
+Result<models::Losses> run_epoch(const Part& part, const TrainingPairs& pairs, const DefenseTraining& setup,
+                                 const DrfgdConfig& config, std::int64_t epoch) {
   const models::RankShare share = models::share_of_rank(config.batch, *setup.communicator);
-  const std::vector<std::int64_t> order = models::shuffled_rows(n_pairs, setup.seed, kOrder, epoch);
+  const std::vector<std::int64_t> order = models::shuffled_rows(pairs.size(), setup.seed, part.order, epoch);
   models::EpochLosses sums;
-  for (std::int64_t first = 0; first + config.batch <= n_pairs; first += config.batch) {
+  for (std::int64_t first = 0; first + config.batch <= pairs.size(); first += config.batch) {
     const auto rows = std::span(order).subspan(static_cast<std::size_t>(first + share.first),
                                                static_cast<std::size_t>(share.last - share.first));
-    sums.add(trainer.step(pairs.batch(rows, config.batch)));
+    sums.add(part.step(pairs.batch(rows, config.batch)));
   }
   models::Losses means = sums.means(*setup.communicator);
   GAUNTLET_CHECK_OK(models::check_finite(means, fmt::format("drfgd, {} network", name_of(setup.modality)),
-                                         epoch, config.lr));
+                                         part.n_before + epoch, config.lr));
   return means;
+}
+
+Status run_part(const Part& part, const TrainingPairs& pairs, const DefenseTraining& setup,
+                const DrfgdConfig& config, TrainedDefense& trained) {
+  for (std::int64_t epoch = 1; epoch <= part.n_epochs; ++epoch) {
+    const auto start = std::chrono::steady_clock::now();
+    if (part.before_epoch) GAUNTLET_CHECK_OK(part.before_epoch(epoch));
+    GAUNTLET_TRY(const models::Losses losses, run_epoch(part, pairs, setup, config, epoch));
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    models::add_to_curves(trained.curves, losses);
+    const auto n_seen = static_cast<double>(pairs.size() / config.batch * config.batch);
+    if (setup.on_epoch)
+      setup.on_epoch(part.n_before + epoch, part.n_in_all, losses, n_seen / elapsed.count());
+  }
+  return {};
+}
+
+/// The first part of a run with frozen_generator.
+Status learn_autoencoder(const std::shared_ptr<Generator>& generator, std::int64_t n_epochs,
+                         std::int64_t n_in_all, const TrainingPairs& pairs, const DefenseTraining& setup,
+                         const DrfgdConfig& config, TrainedDefense& trained) {
+  AutoencoderTrainer trainer(config, generator, setup.communicator);
+  const Part part{.order = kAutoencoderOrder,
+                  .n_epochs = n_epochs,
+                  .n_in_all = n_in_all,
+                  .step = [&trainer](const DrfgdBatch& batch) { return trainer.step(batch); }};
+  GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, trained));
+  freeze_autoencoder(*generator);
+  return {};
+}
+
+DrfgdPlayers players_of(const DefenseTraining& setup, const torch::TensorOptions& options,
+                        std::shared_ptr<Generator> generator,
+                        std::shared_ptr<models::Discriminator> discriminator) {
+  return {.generator = std::move(generator),
+          .discriminator = std::move(discriminator),
+          .encode =
+              [&setup](const Tensor& output) {
+                return setup.model->encode(setup.modality, from_domain(setup.modality, output));
+              },
+          .code_sum = (setup.train_codes_image + setup.train_codes_text).to(options),
+          .train_labels = setup.train_labels.to(options),
+          .communicator = setup.communicator};
+}
+
+/// What a deployment runs: the generator and, with a gate, the discriminator.
+void keep(const Generator& generator, const models::Discriminator& discriminator, const DrfgdConfig& config,
+          TrainedDefense& trained) {
+  trained.weights = models::weights_of(generator);
+  trained.n_parameters = models::n_parameters(generator);
+  if (!config.gate) return;
+  models::add_with_prefix(trained.weights, kGatePrefix, models::weights_of(discriminator));
+  trained.n_parameters += models::n_parameters(discriminator);
 }
 
 Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
@@ -216,31 +291,28 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   prepare(*discriminator, options, *setup.communicator);
 
   const models::FrozenModule frozen(*setup.model);
-  DrfgdTrainer trainer(config, {.generator = generator,
-                                .discriminator = discriminator,
-                                .encode =
-                                    [&setup](const Tensor& output) {
-                                      return setup.model->encode(setup.modality,
-                                                                 from_domain(setup.modality, output));
-                                    },
-                                .code_sum = (setup.train_codes_image + setup.train_codes_text).to(options),
-                                .train_labels = setup.train_labels.to(options),
-                                .communicator = setup.communicator});
-  const TrainingPairs pairs(setup, config, options);
-  const std::int64_t n = setup.inputs.size(0);
-  const std::int64_t n_pairs = config.n_train > 0 ? std::min(n, config.n_train) : n;
-  const std::int64_t epochs = setup.modality == Modality::kImage ? config.epochs_image : config.epochs_text;
+  TrainingPairs pairs(setup, config, options);
   TrainedDefense trained;
-  for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) {
-    const auto start = std::chrono::steady_clock::now();
-    GAUNTLET_TRY(const models::Losses losses, run_epoch(trainer, pairs, setup, config, n_pairs, epoch));
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    models::add_to_curves(trained.curves, losses);
-    const auto n_seen = static_cast<double>(n_pairs / config.batch * config.batch);
-    if (setup.on_epoch) setup.on_epoch(epoch, epochs, losses, n_seen / elapsed.count());
+  const std::int64_t n_epochs = setup.modality == Modality::kImage ? config.epochs_image : config.epochs_text;
+  std::int64_t n_before = 0;
+  if (config.frozen_generator) {
+    n_before = config.autoencoder_epochs > 0 ? config.autoencoder_epochs : n_epochs;
+    GAUNTLET_CHECK_OK(
+        learn_autoencoder(generator, n_before, n_before + n_epochs, pairs, setup, config, trained));
   }
-  trained.weights = models::weights_of(*generator);
-  trained.n_parameters = models::n_parameters(*generator);
+  DrfgdTrainer trainer(config, players_of(setup, options, generator, discriminator));
+  const auto refresh = [&](std::int64_t epoch) -> Status {
+    if (config.ae_refresh == 0 || epoch == 1 || (epoch - 1) % config.ae_refresh != 0) return {};
+    return pairs.refresh((epoch - 1) / config.ae_refresh);
+  };
+  const Part part{.order = kOrder,
+                  .n_epochs = n_epochs,
+                  .n_before = n_before,
+                  .n_in_all = n_before + n_epochs,
+                  .step = [&trainer](const DrfgdBatch& batch) { return trainer.step(batch); },
+                  .before_epoch = refresh};
+  GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, trained));
+  keep(*generator, *discriminator, config, trained);
   return trained;
 }
 
@@ -262,7 +334,7 @@ constinit const DefenseEntry drfgd_entry{
               .version = 1,
               .summary = "Regenerates every query from its bottleneck and its adversarially robust feature.",
               .reference = "DRFGD (AAAI 2026), Eqs. 1 to 13; networks and open choices: docs/drfgd.md",
-              .capabilities = {.image = true, .text = true, .trains = true, .crafts_with = "pgd"},
+              .capabilities = {.image = true, .text = true, .trains = true, .crafts_with = kDrfgdCrafter},
               .fields = &describe_fields<DrfgdConfig>,
               .dataset_defaults = kDatasetDefaults},
     .make = &make,

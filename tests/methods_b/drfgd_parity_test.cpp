@@ -5,7 +5,7 @@
 #include "core/defenses/detail/drfgd_losses.hpp"
 #include "core/models/discriminators.hpp"
 #include "core/models/losses.hpp"
-#include "tests/methods_b/support.hpp"
+#include "tests/methods_b/recorded_nets.hpp"
 
 namespace gauntlet::defenses {
 namespace {
@@ -30,15 +30,18 @@ Tensor alignment(const Case& recorded, const Tensor& u, double tau, bool attack 
 TEST_P(DrfgdParity, GoldenToy) {
   const Case toy("golden_toy", GetParam());
   const double tolerance = is_double() ? 1e-9 : 1e-5;
-  for (const auto& [name, attack, tau] :
-       {std::tuple{"attack_t05", true, 0.5}, std::tuple{"attack_t005", true, 0.05},
-        std::tuple{"align_t05", false, 0.5}, std::tuple{"align_t005", false, 0.05}}) {
-    const auto u = toy.leaf("in.u");
-    const auto loss = alignment(toy, u, tau, attack).mean();
-    toy.expect(std::string("loss.") + name, loss, tolerance);
-    if (tau != 0.5) continue;
-    loss.backward();
-    toy.expect(std::string("grad.") + name, u.grad(), tolerance);
+  for (const std::string kind : {"attack", "align"}) {
+    const auto recorded = toy.names("loss." + kind + "_");
+    EXPECT_FALSE(recorded.empty());
+    for (const auto& temperature : recorded) {
+      const std::string name = kind + "_" + temperature;
+      const auto u = toy.leaf("in.u");
+      const auto loss = alignment(toy, u, testing::temperature_in(name), kind == "attack").mean();
+      toy.expect("loss." + name, loss, tolerance);
+      if (!toy.has("grad." + name)) continue;
+      loss.backward();
+      toy.expect("grad." + name, u.grad(), tolerance);
+    }
   }
   toy.expect("loss.symkl", symmetric_kl(toy["in.kl_a"], toy["in.kl_b"]), tolerance);
   const auto logits = toy["in.ce_logits"], labels = toy["in.labels"];
@@ -59,9 +62,9 @@ struct LossInputs {
   std::map<std::string, Tensor> leaves;
 };
 
-Tensor divergence_loss(const LossInputs& in, Divergence form) {
-  return 0.5 * (divergence(in["z_arf"], in["z_avf"], form, 1) +
-                divergence(in["z_arf_adv"], in["z_avf_adv"], form, 1))
+Tensor divergence_loss(const LossInputs& in, Divergence form, double margin) {
+  return 0.5 * (divergence(in["z_arf"], in["z_avf"], form, margin) +
+                divergence(in["z_arf_adv"], in["z_avf_adv"], form, margin))
                    .mean();
 }
 
@@ -92,11 +95,11 @@ void expect_loss(const Case& recorded, const std::string& name, double tolerance
   for (const auto& leaf : graded) recorded.expect("grad." + name + "." + leaf, in[leaf].grad(), tolerance);
 }
 
-Tensor reconstruction(const Case& recorded, const LossInputs& in, int pairs) {
+Tensor reconstruction(const Case& recorded, const LossInputs& in, std::int64_t pairs) {
   const auto x = recorded["in.x"];
   auto sum = squared_error(in["x_bar"], x) + squared_error(in["x_tilde"], x);
   if (pairs == 3) sum = sum + squared_error(in["x_bar"], in["x_tilde"]);
-  return (sum / pairs).mean();
+  return (sum / static_cast<double>(pairs)).mean();
 }
 Tensor discriminator_loss(const LossInputs& in, AdversarialGame game) {
   return (discriminator_real(in["d_real"], game) +
@@ -110,15 +113,16 @@ Tensor deception_loss(const LossInputs& in, AdversarialGame game) {
 TEST_P(DrfgdParity, EveryLossAndItsGradients) {
   const Case recorded("drfgd_losses", GetParam());
   const double tolerance = is_double() ? 1e-9 : 1e-4;
+  const double margin = recorded.number("margin_m");
   const auto ali = [&](double tau) {
     return [&recorded, tau](const LossInputs& in) {
       return 0.5 * (alignment(recorded, in["u_bar"], tau) + alignment(recorded, in["u_tilde"], tau)).mean();
     };
   };
   expect_loss(recorded, "div_literal", tolerance,
-              [](const auto& in) { return divergence_loss(in, Divergence::kLiteral); });
+              [&](const auto& in) { return divergence_loss(in, Divergence::kLiteral, margin); });
   expect_loss(recorded, "div_separate", tolerance,
-              [](const auto& in) { return divergence_loss(in, Divergence::kSeparate); });
+              [&](const auto& in) { return divergence_loss(in, Divergence::kSeparate, margin); });
   for (const bool normalized : {true, false}) {
     const std::string name = normalized ? "cls_norm" : "cls_literal";
     expect_loss(recorded, name, tolerance,
@@ -127,10 +131,14 @@ TEST_P(DrfgdParity, EveryLossAndItsGradients) {
       recorded.expect("loss." + name + "." + part, value, tolerance);
     }
   }
-  expect_loss(recorded, "ali_t005", tolerance, ali(0.05));
-  expect_loss(recorded, "ali_t05", tolerance, ali(0.5));
-  expect_loss(recorded, "rec2", tolerance, [&](const auto& in) { return reconstruction(recorded, in, 2); });
-  expect_loss(recorded, "rec3", tolerance, [&](const auto& in) { return reconstruction(recorded, in, 3); });
+  const auto temperatures = recorded.names("loss.ali_"), pairs = recorded.names("loss.rec");
+  EXPECT_FALSE(temperatures.empty() || pairs.empty());
+  for (const auto& temperature : temperatures)
+    expect_loss(recorded, "ali_" + temperature, tolerance, ali(testing::temperature_in(temperature)));
+  for (const auto& number : pairs) {
+    expect_loss(recorded, "rec" + number, tolerance,
+                [&](const auto& in) { return reconstruction(recorded, in, std::stoll(number)); });
+  }
   for (const auto& [suffix, game] :
        {std::pair{"", AdversarialGame::kBce}, std::pair{"_lsgan", AdversarialGame::kLeastSquares}}) {
     expect_loss(recorded, std::string("D") + suffix, tolerance,
@@ -139,9 +147,11 @@ TEST_P(DrfgdParity, EveryLossAndItsGradients) {
                 [g = game](const auto& in) { return deception_loss(in, g); });
   }
   expect_loss(recorded, "total", tolerance, [&](const auto& in) {
-    return divergence_loss(in, Divergence::kLiteral) + classifier_loss(classifier_parts(recorded, in, true)) +
-           deception_loss(in, AdversarialGame::kBce) + 10 * ali(0.05)(in) +
-           1000 * reconstruction(recorded, in, 2);
+    return recorded.number("lam") * (divergence_loss(in, Divergence::kLiteral, margin) +
+                                     classifier_loss(classifier_parts(recorded, in, true))) +
+           deception_loss(in, AdversarialGame::kBce) +
+           recorded.number("alpha") * ali(recorded.number("tau"))(in) +
+           recorded.number("beta") * reconstruction(recorded, in, 2);
   });
 }
 
@@ -151,9 +161,11 @@ TEST_P(DrfgdParity, DivergencePerSample) {
   recorded.expect("out.symkl", symmetric_kl(recorded["in.z_arf"], recorded["in.z_avf"]), tolerance);
   recorded.expect("out.symkl_adv", symmetric_kl(recorded["in.z_arf_adv"], recorded["in.z_avf_adv"]),
                   tolerance);
+  recorded.expect("out.symkl_near", symmetric_kl(recorded["in.near.z_arf"], recorded["in.near.z_avf"]),
+                  tolerance);
   const auto near = [&](const char* a, const char* b) {
     return divergence(recorded[std::string("in.near.") + a], recorded[std::string("in.near.") + b],
-                      Divergence::kSeparate, 1);
+                      Divergence::kSeparate, recorded.number("margin_m"));
   };
   recorded.expect("loss.div_separate_near",
                   0.5 * (near("z_arf", "z_avf") + near("z_arf_adv", "z_avf_adv")).mean(), tolerance);
@@ -176,14 +188,9 @@ TEST_P(DrfgdTextParity, GeneratorOutputsAndGradients) {
     SCOPED_TRACE(name);
     const Case recorded(name, GetParam());
     const auto t = recorded["in.t"];
-    const auto net = make_text_generator({.text_dim = t.size(1),
-                                          .hidden = recorded["param.enc.fc1.weight"].size(0),
-                                          .bottleneck = recorded["param.enc.fc2.weight"].size(0),
-                                          .branch = recorded["param.arf.fc.weight"].size(0),
-                                          .output = output},
-                                         recorded["param.cls.fc.weight"].size(0));
+    const auto net = text_generator_of(recorded, "", output);
     recorded.load(*net, "");
-    const Generated made = net->forward(t, Branches::kBoth);
+    const Generated made = net->forward(t, Pass::kEverything);
     for (const auto& [part, value] : std::map<std::string, Tensor>{{"f", made.f},
                                                                    {"z_arf", made.z_arf},
                                                                    {"z_avf", made.z_avf},
@@ -197,7 +204,7 @@ TEST_P(DrfgdTextParity, GeneratorOutputsAndGradients) {
     (made.output.mean() + made.logits_arf.mean() + made.logits_avf.mean()).backward();
     for (const auto& item : net->named_parameters())
       recorded.expect("grad." + item.key(), item.value().grad(), tolerance);
-    EXPECT_TRUE(torch::equal(net->forward(t, Branches::kRobustOnly).output, made.output));
+    EXPECT_TRUE(torch::equal(net->forward(t, Pass::kRegenerate).output, made.output));
   }
 }
 
@@ -206,7 +213,7 @@ TEST_P(DrfgdTextParity, Discriminator) {
   const double tolerance = is_double() ? 1e-6 : 1e-4;
   for (const auto& [name, form] : {std::pair{"default", models::TextDiscriminator::kLeaky},
                                    std::pair{"linear", models::TextDiscriminator::kLinear}}) {
-    const auto net = models::make_text_discriminator(20, 10, 6, form);
+    const auto net = text_discriminator_of(recorded, "", form);
     recorded.load(*net, "");
     const auto t = recorded["in.t"], fake = t.flip({0});
     recorded.expect(std::string("out.logit_") + name, net->forward(t), tolerance);
@@ -227,7 +234,7 @@ INSTANTIATE_TEST_SUITE_P(Types, DrfgdImageParity, ::testing::Values(torch::kDoub
 TEST_P(DrfgdImageParity, DiscriminatorAndItsPowerSteps) {
   const Case recorded("drfgd_disc_image", GetParam());
   const double tolerance = is_double() ? 1e-6 : 1e-4;
-  const auto net = models::make_image_discriminator({.n_stages = 5, .width = 4, .head_kernel = 2});
+  const auto net = image_discriminator_of(recorded, "");
   recorded.load(*net, "");
   const auto expect_buffers = [&](const std::string& moment) {
     const auto state = models::state_of(*net);
@@ -256,43 +263,38 @@ TEST_P(DrfgdImageParity, DiscriminatorAndItsPowerSteps) {
   expect_buffers("after.3.");
 }
 
-Tensor upscaled(const Tensor& coarse) { return coarse.repeat_interleave(16, 2).repeat_interleave(16, 3); }
-
-void expect_stage(const Case& recorded, const std::string& name, const Tensor& map, std::int64_t step,
+/// A stage's map: whole, or every few pixels (metadata sub_<stage>) with means and mean squares per channel.
+void expect_stage(const Case& recorded, const std::string& mode, const std::string& stage, const Tensor& map,
                   double tolerance) {
-  if (!recorded.names(name + ".sub").empty()) {
-    using torch::indexing::Slice;
-    const Slice every(0, torch::indexing::None, step);
-    recorded.expect(name + ".sub", map.index({Slice(), Slice(), every, every}), tolerance);
-    recorded.expect(name + ".stat", torch::stack({map.mean({2, 3}), map.square().mean({2, 3})}), tolerance);
-  } else {
+  const std::string name = mode + stage;
+  if (!recorded.has(name + ".sub")) {
     recorded.expect(name, map, tolerance);
+    return;
   }
+  using torch::indexing::Slice;
+  const Slice every(0, torch::indexing::None, recorded.integer("sub_" + stage));
+  recorded.expect(name + ".sub", map.index({Slice(), Slice(), every, every}), tolerance);
+  recorded.expect(name + ".stat", torch::stack({map.mean({2, 3}), map.square().mean({2, 3})}), tolerance);
 }
 
 TEST_P(DrfgdImageParity, GeneratorStagesInBothModes) {
   const Case recorded("drfgd_image_net", GetParam());
   const double tolerance = is_double() ? 1e-6 : 1e-4;
   const auto solo = collective::make_solo_communicator();
-  const auto layout = image_layout(224);
-  ASSERT_TRUE(layout);
-  const auto net = make_image_generator(*layout, 1, 5, true, solo.get());
+  const auto net = image_generator_of(recorded, "", solo.get());
   recorded.load(*net, "");
-  const auto n =
-      (upscaled(recorded["in.coarse"]) + recorded["in.tile"].repeat({1, 1, 14, 14})).requires_grad_(true);
+  const auto n = picture_of(recorded).requires_grad_(true);
   for (const std::string mode : {"eval", "train"}) {
     SCOPED_TRACE(mode);
     net->train(mode == "train");
-    const Generated made = net->forward(n, Branches::kBoth);
+    const Generated made = net->forward(n, Pass::kEverything);
     const std::string out = "out." + mode + ".";
-    for (std::size_t stage = 1; stage <= 7; ++stage) {
-      const std::string e = "e" + std::to_string(stage), d = "d" + std::to_string(stage);
-      const auto step = [&](const std::string& name) {
-        return stage < 4 || name[0] == 'd' ? std::stoll(recorded.text("sub_" + name)) : 1;
-      };
-      if (stage < 7)
-        expect_stage(recorded, out + e, made.encoder[stage - 1], stage < 4 ? step(e) : 1, tolerance);
-      expect_stage(recorded, out + d, made.decoder[stage - 1], stage > 3 ? step(d) : 1, tolerance);
+    const std::size_t n_stages = made.encoder.size();  // the last one is f
+    ASSERT_EQ(made.decoder.size(), n_stages);
+    for (std::size_t stage = 1; stage <= n_stages; ++stage) {
+      const std::string number = std::to_string(stage);
+      if (stage < n_stages) expect_stage(recorded, out, "e" + number, made.encoder[stage - 1], tolerance);
+      expect_stage(recorded, out, "d" + number, made.decoder[stage - 1], tolerance);
     }
     for (const auto& [part, value] : std::map<std::string, Tensor>{{"f", made.f},
                                                                    {"z_arf", made.z_arf},
@@ -302,15 +304,16 @@ TEST_P(DrfgdImageParity, GeneratorStagesInBothModes) {
                                                                    {"logit_avf", made.logits_avf}}) {
       recorded.expect(out + part, value, tolerance);
     }
-    expect_stage(recorded, out + "x", made.output, std::stoll(recorded.text("sub_x")), tolerance);
+    expect_stage(recorded, out, "x", made.output, tolerance);
     if (mode == "train") continue;
     const auto gradient = torch::autograd::grad({made.output.square().mean()}, {n}).front();
     recorded.expect("grad.eval.n.abs_sum", gradient.abs().sum(), tolerance);
-    recorded.expect("grad.eval.n.sub", torch::max_pool2d(gradient, 1, 16), tolerance);
+    recorded.expect("grad.eval.n.sub", torch::max_pool2d(gradient, 1, recorded.integer("sub_x")), tolerance);
   }
   const auto state = models::state_of(*net);
-  for (const auto& name : recorded.names("after.1."))
-    recorded.expect("after.1." + name, state.at(name), tolerance);
+  const auto moved = recorded.names("after.1.");
+  EXPECT_FALSE(moved.empty());
+  for (const auto& name : moved) recorded.expect("after.1." + name, state.at(name), tolerance);
 }
 
 TEST(DrfgdLayout, HalvesUntilThreeOrFourPixelsRemain) {
@@ -345,13 +348,13 @@ TEST(DrfgdLayout, HasThePilotsSize) {
     for (const auto& parameter : module.parameters()) n += parameter.numel();
     return n;
   };
-  EXPECT_NEAR(static_cast<double>(count(*make_image_generator(*image_layout(48), 12, 26, true, solo.get()))),
-              1.44e6, 5e3);
+  const ImageNet image{.layout = *image_layout(48), .width = 12, .n_labels = 26};
+  EXPECT_NEAR(static_cast<double>(count(*make_image_generator(image, solo.get()))), 1.44e6, 5e3);
   EXPECT_NEAR(static_cast<double>(
                   count(*models::make_image_discriminator(models::image_discriminator_layout(48, 12)))),
               0.10e6, 5e3);
-  const TextLayout text{.text_dim = 985, .hidden = 128, .bottleneck = 256, .branch = 512};
-  EXPECT_NEAR(static_cast<double>(count(*make_text_generator(text, 26))), 2.70e6, 5e3);
+  const TextNet text{.text_dim = 985, .n_labels = 26, .hidden = 128, .bottleneck = 256, .branch = 512};
+  EXPECT_NEAR(static_cast<double>(count(*make_text_generator(text))), 2.70e6, 5e3);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -117,6 +118,44 @@ inline Json tiny_drfgd() {
           {"epochs_image", 1},
           {"epochs_text", 1},
           {"batch", 6}};
+}
+
+inline const DefenseEntry& drfgd() { return **defense_registry().find("drfgd"); }
+
+inline Json with(Json options, const Json& changes) {
+  options.update(changes);
+  return options;
+}
+
+inline constexpr Modality kModalities[] = {Modality::kImage, Modality::kText};
+
+inline bool equal(const Weights& a, const Weights& b) {
+  return std::ranges::equal(a, b, [](const auto& left, const auto& right) {
+    return left.first == right.first && torch::equal(left.second, right.second);
+  });
+}
+
+/// drfgd, small, with these options changed, trained on twelve pairs of noise.
+inline TrainedDefense trained_with(const Json& change, Modality modality) {
+  const auto solo = collective::make_solo_communicator();
+  auto trained = drfgd().train(with(tiny_drfgd(), change), tiny_training(modality, 12, solo.get()));
+  EXPECT_TRUE(trained) << (trained ? "" : trained.error().message);
+  return trained ? std::move(*trained) : TrainedDefense{};
+}
+
+inline std::unique_ptr<Pipeline> pipeline_of(const Json& change, Modality modality, const Weights& weights) {
+  const auto solo = collective::make_solo_communicator();
+  auto made = drfgd().make(with(tiny_drfgd(), change), {.model = tiny_training(modality, 1, solo.get()).model,
+                                                        .shape = kTinyShape,
+                                                        .modality = modality,
+                                                        .weights = weights});
+  EXPECT_TRUE(made) << (made ? "" : made.error().message);
+  return made ? std::move(*made) : nullptr;
+}
+
+inline torch::Tensor some_inputs(Modality modality, std::int64_t n) {
+  torch::manual_seed(23);
+  return modality == Modality::kImage ? torch::rand({n, 3, 12, 12}) : torch::rand({n, 10}).round();
 }
 
 }  // namespace gauntlet::defenses

@@ -5,12 +5,18 @@
 #include <string>
 
 #include "core/base/fields.hpp"
+#include "core/defenses/detail/drfgd_losses.hpp"
+#include "core/models/precision.hpp"
 
 namespace gauntlet::defenses {
 
 struct DrfgdConfig {
   std::int64_t width = 32;
   bool skips = true;
+  std::string branches = "both";
+  bool frozen_generator = false;
+  std::int64_t autoencoder_epochs = 0;
+  bool gate = false;
   std::int64_t text_hidden = 1024, text_bottleneck = 4096, text_branch = 8192;
   std::string text_output = "relu";
   std::string text_residual_init = "default";
@@ -36,6 +42,16 @@ struct DrfgdConfig {
   double craft_epsilon_image = 4.0 / 255, craft_step_image = 0;
   double craft_epsilon_text = 0.05, craft_step_text = 0.006;
   double craft_tau = 0.05;
+  std::int64_t ae_refresh = 0;
+  models::PrecisionConfig precision;
+
+  [[nodiscard]] bool has_avf() const { return branches == "both"; }
+  /// A term with weight 0 is the same as a term that is switched off, and cheaper.
+  [[nodiscard]] bool has_divergence() const { return use_div && lambda > 0 && has_avf(); }
+  [[nodiscard]] bool has_classifier() const { return use_cls && lambda > 0; }
+  [[nodiscard]] AdversarialGame game() const {
+    return gan == "bce" ? AdversarialGame::kBce : AdversarialGame::kLeastSquares;
+  }
 
   static void fields(auto& self, auto& visit) {
     networks(self, visit);
@@ -51,6 +67,26 @@ struct DrfgdConfig {
            .max = 256});
     visit("skips", self.skips,
           {.doc = "Ways around the bottleneck: U-Net skips, input before the last layer."});
+    visit("branches", self.branches,
+          {.doc = "Ablation: both, or arf: no AVF branch. Then L_Div is absent and L_Cls the mean over the "
+                  "two ARF "
+                  "terms.",
+           .choices = {"both", "arf"}});
+    visit("frozen_generator", self.frozen_generator,
+          {.doc = "Ablation: encoder and decoder first learn, with the ARF branch between them, to reproduce "
+                  "clean "
+                  "inputs (L_Rec alone); then they stay as they are, and only the branches, the classifier "
+                  "and the "
+                  "projection train."});
+    visit("autoencoder_epochs", self.autoencoder_epochs,
+          {.doc =
+               "frozen_generator: epochs of that first part; 0 means as many as epochs_image or epochs_text.",
+           .min = 0,
+           .max = 10000});
+    visit("gate", self.gate,
+          {.doc =
+               "Regenerate only queries that the discriminator takes for adversarial or generated ones (more "
+               "likely than not); others reach the target unchanged. Not in the paper, so off."});
     visit("text_hidden", self.text_hidden,
           {.doc = "Width of the text network's outer layers.", .min = 1, .max = 65536});
     visit("text_bottleneck", self.text_bottleneck,
@@ -127,6 +163,15 @@ struct DrfgdConfig {
     visit("craft_step_text", self.craft_step_text, {.doc = "Their step on texts.", .min = 0, .max = 1});
     visit("craft_tau", self.craft_tau,
           {.doc = "Temperature of the loss they follow.", .min = 1e-3, .max = 100});
+    visit(
+        "ae_refresh", self.ae_refresh,
+        {.doc =
+             "Epochs after which the adversarial twins are made again from fresh random starts; 0: once. The "
+             "target is frozen, so new ones differ by their start only, and making them costs most of an "
+             "epoch.",
+         .min = 0,
+         .max = 10000});
+    models::PrecisionConfig::fields(self.precision, visit);
   }
 };
 

@@ -1,5 +1,6 @@
 #include "core/defenses/detail/drfgd_generator.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "core/base/check.hpp"
@@ -97,44 +98,46 @@ Layer nested(torch::nn::Module& parent, const char* block, const char* layer_nam
 
 class ImageGenerator final : public Generator {
  public:
-  ImageGenerator(const ImageLayout& layout, std::int64_t width, std::int64_t n_labels, bool skips,
-                 collective::Communicator* communicator)
-      : skips_(skips) {
-    const std::size_t n = layout.encoder.size();
-    GAUNTLET_CHECK(n >= 2 && layout.decoder.size() == n);
-    const auto channels = [width](std::size_t stage) { return width << (stage - 1); };  // of e_stage, from 1
+  ImageGenerator(const ImageNet& net, collective::Communicator* communicator) : skips_(net.skips) {
+    const std::size_t n = net.layout.encoder.size();
+    GAUNTLET_CHECK(n >= 2 && net.layout.decoder.size() == n);
+    const auto channels = [&net](std::size_t stage) {
+      return net.width << (stage - 1);
+    };  // of e_stage, from 1
     for (std::size_t i = 1; i <= n; ++i) {
-      down_.push_back(register_module(
-          "e" + std::to_string(i), std::make_shared<DownBlock>(i == 1 ? 3 : channels(i - 1), channels(i),
-                                                               layout.encoder[i - 1], i == n, communicator)));
+      down_.push_back(
+          register_module("e" + std::to_string(i),
+                          std::make_shared<DownBlock>(i == 1 ? 3 : channels(i - 1), channels(i),
+                                                      net.layout.encoder[i - 1], i == n, communicator)));
     }
     const std::int64_t bottleneck = channels(n), branch = 2 * bottleneck;
     arf_ = register_module("arf", std::make_shared<BranchBlock>(bottleneck, branch));
-    avf_ = register_module("avf", std::make_shared<BranchBlock>(bottleneck, branch));
-    classifier_ = nested(*this, "cls", "fc", torch::nn::Linear(branch, n_labels));
+    if (net.has_avf) avf_ = register_module("avf", std::make_shared<BranchBlock>(bottleneck, branch));
+    classifier_ = nested(*this, "cls", "fc", torch::nn::Linear(branch, net.n_labels));
     projection_ = nested(*this, "proj", "deconv", deconv(branch, bottleneck, {1, 1, 0}, /*bias=*/true));
-    first_up_ = register_module("d1", std::make_shared<FirstUpBlock>(2 * bottleneck, channels(n - 1),
-                                                                     layout.decoder.front(), communicator));
+    first_up_ =
+        register_module("d1", std::make_shared<FirstUpBlock>(2 * bottleneck, channels(n - 1),
+                                                             net.layout.decoder.front(), communicator));
     for (std::size_t i = 2; i <= n; ++i) {
       const std::int64_t here = channels(n + 1 - i);
       up_.push_back(
           register_module("d" + std::to_string(i),
-                          std::make_shared<UpBlock>(skips ? 2 * here : here, here, i == n ? 3 : here / 2,
-                                                    layout.decoder[i - 1], i == n, communicator)));
+                          std::make_shared<UpBlock>(skips_ ? 2 * here : here, here, i == n ? 3 : here / 2,
+                                                    net.layout.decoder[i - 1], i == n, communicator)));
     }
-    residual_ = nested(*this, "residual", "conv", conv(skips ? 6 : 3, 3, {3, 1, 1}));
+    residual_ = nested(*this, "residual", "conv", conv(skips_ ? 6 : 3, 3, {3, 1, 1}));
   }
 
-  Generated forward(const Tensor& input, Branches branches) override {
+  Generated forward(const Tensor& input, Pass pass) override {
     Generated made;
     Tensor x = input;
     for (auto& block : down_) made.encoder.push_back(x = block->forward(x));
     made.f = x;
     made.z_arf = arf_->forward(made.f);
-    if (branches == Branches::kBoth) {
-      made.z_avf = avf_->forward(made.f);
+    if (pass == Pass::kEverything) {
+      if (avf_) made.z_avf = avf_->forward(made.f);
       made.logits_arf = classifier_->forward(made.z_arf);
-      made.logits_avf = classifier_->forward(made.z_avf);
+      if (avf_) made.logits_avf = classifier_->forward(made.z_avf);
     }
     made.p = torch::relu(torch::linear(made.z_arf, projection_->weight.flatten(1).t(), projection_->bias))
                  .view_as(made.f);
@@ -168,17 +171,16 @@ struct TwoLayers : torch::nn::Module {
 
 class TextGenerator final : public Generator {
  public:
-  TextGenerator(const TextLayout& layout, std::int64_t n_labels)
-      : output_(layout.output), skips_(layout.skips) {
-    const std::int64_t d = layout.text_dim;
-    encoder_ = register_module("enc", std::make_shared<TwoLayers>(d, layout.hidden, layout.bottleneck));
-    arf_ = nested(*this, "arf", "fc", torch::nn::Linear(layout.bottleneck, layout.branch));
-    avf_ = nested(*this, "avf", "fc", torch::nn::Linear(layout.bottleneck, layout.branch));
-    classifier_ = nested(*this, "cls", "fc", torch::nn::Linear(layout.branch, n_labels));
-    projection_ = nested(*this, "proj", "fc", torch::nn::Linear(layout.branch, layout.bottleneck));
-    decoder_ = register_module("dec", std::make_shared<TwoLayers>(2 * layout.bottleneck, layout.hidden, d));
+  explicit TextGenerator(const TextNet& net) : output_(net.output), skips_(net.skips) {
+    const std::int64_t d = net.text_dim;
+    encoder_ = register_module("enc", std::make_shared<TwoLayers>(d, net.hidden, net.bottleneck));
+    arf_ = nested(*this, "arf", "fc", torch::nn::Linear(net.bottleneck, net.branch));
+    if (net.has_avf) avf_ = nested(*this, "avf", "fc", torch::nn::Linear(net.bottleneck, net.branch));
+    classifier_ = nested(*this, "cls", "fc", torch::nn::Linear(net.branch, net.n_labels));
+    projection_ = nested(*this, "proj", "fc", torch::nn::Linear(net.branch, net.bottleneck));
+    decoder_ = register_module("dec", std::make_shared<TwoLayers>(2 * net.bottleneck, net.hidden, d));
     residual_ = nested(*this, "residual", "fc", torch::nn::Linear(skips_ ? 2 * d : d, d));
-    if (layout.residual_init == ResidualInit::kIdentity && skips_) {
+    if (net.residual_init == ResidualInit::kIdentity && skips_) {
       const torch::NoGradGuard no_grad;
       residual_->weight.mul_(0.1);
       residual_->bias.mul_(0.1);
@@ -186,14 +188,14 @@ class TextGenerator final : public Generator {
     }
   }
 
-  Generated forward(const Tensor& input, Branches branches) override {
+  Generated forward(const Tensor& input, Pass pass) override {
     Generated made;
     made.f = encoder_->forward(input);
     made.z_arf = torch::relu(arf_->forward(made.f));
-    if (branches == Branches::kBoth) {
-      made.z_avf = torch::relu(avf_->forward(made.f));
+    if (pass == Pass::kEverything) {
+      if (avf_) made.z_avf = torch::relu(avf_->forward(made.f));
       made.logits_arf = classifier_->forward(made.z_arf);
-      made.logits_avf = classifier_->forward(made.z_avf);
+      if (avf_) made.logits_avf = classifier_->forward(made.z_avf);
     }
     made.p = torch::relu(projection_->forward(made.z_arf));
     const auto regenerated = decoder_->forward(torch::cat({made.f, made.p}, 1));
@@ -243,14 +245,18 @@ Result<ImageLayout> image_layout(std::int64_t image_px) {
   return layout;
 }
 
-std::shared_ptr<Generator> make_image_generator(const ImageLayout& layout, std::int64_t width,
-                                                std::int64_t n_labels, bool skips,
-                                                collective::Communicator* communicator) {
-  return std::make_shared<ImageGenerator>(layout, width, n_labels, skips, communicator);
+std::shared_ptr<Generator> make_image_generator(const ImageNet& net, collective::Communicator* communicator) {
+  return std::make_shared<ImageGenerator>(net, communicator);
 }
 
-std::shared_ptr<Generator> make_text_generator(const TextLayout& layout, std::int64_t n_labels) {
-  return std::make_shared<TextGenerator>(layout, n_labels);
+std::shared_ptr<Generator> make_text_generator(const TextNet& net) {
+  return std::make_shared<TextGenerator>(net);
+}
+
+bool is_autoencoder(std::string_view name) {
+  static constexpr std::string_view kBetween[] = {"arf", "avf", "cls", "proj"};
+  const std::string_view block = name.substr(0, name.find('.'));
+  return std::ranges::find(kBetween, block) == std::end(kBetween);
 }
 
 }  // namespace gauntlet::defenses

@@ -49,4 +49,14 @@ Tensor discriminator_fake(const Tensor& logits, AdversarialGame game) {
   GAUNTLET_CHECK(false);
 }
 
+Tensor looks_generated(const Tensor& logits, AdversarialGame game) {
+  switch (game) {
+    case AdversarialGame::kBce:
+      return logits < 0;
+    case AdversarialGame::kLeastSquares:
+      return logits > 0;
+  }
+  GAUNTLET_CHECK(false);
+}
+
 }  // namespace gauntlet::defenses

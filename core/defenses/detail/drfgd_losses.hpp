@@ -37,4 +37,7 @@ enum class AdversarialGame : std::uint8_t { kBce, kLeastSquares };
   return discriminator_real(logits, game);
 }
 
+/// What D's verdict means: bool [B], true where an input is more likely generated than real.
+[[nodiscard]] torch::Tensor looks_generated(const torch::Tensor& logits, AdversarialGame game);
+
 }  // namespace gauntlet::defenses

@@ -13,9 +13,11 @@ std::unique_ptr<torch::optim::Adam> adam(const std::vector<Tensor>& parameters, 
   return std::make_unique<torch::optim::Adam>(parameters, options);
 }
 
-/// A term with weight 0 is the same as a term that is switched off, and cheaper.
-bool has_divergence(const DrfgdConfig& config) { return config.use_div && config.lambda > 0; }
-bool has_classifier(const DrfgdConfig& config) { return config.use_cls && config.lambda > 0; }
+/// Turns a sum over this rank's rows into its share of a mean over the global batch, times the number of
+/// ranks.
+double share_of(const collective::Communicator& communicator, const DrfgdBatch& batch) {
+  return static_cast<double>(communicator.world_size()) / static_cast<double>(batch.global_size);
+}
 
 }  // namespace
 
@@ -41,8 +43,9 @@ std::vector<Tensor> trained_parameters(const Generator& generator, const DrfgdCo
   for (const auto& parameter : generator.named_parameters()) {
     const bool is_classifier = parameter.key().starts_with("cls.");
     const bool is_avf = parameter.key().starts_with("avf.");
-    if (is_classifier && !has_classifier(config)) continue;
-    if (is_avf && !has_classifier(config) && !has_divergence(config)) continue;
+    if (is_classifier && !config.has_classifier()) continue;
+    if (is_avf && !config.has_classifier() && !config.has_divergence()) continue;
+    if (config.frozen_generator && is_autoencoder(parameter.key())) continue;
     trained.push_back(parameter.value());
   }
   return trained;
@@ -51,9 +54,10 @@ std::vector<Tensor> trained_parameters(const Generator& generator, const DrfgdCo
 DrfgdTrainer::DrfgdTrainer(const DrfgdConfig& config, DrfgdPlayers players)
     : config_(config),
       players_(std::move(players)),
-      branches_(has_classifier(config) || has_divergence(config) ? Branches::kBoth : Branches::kRobustOnly),
+      pass_(config.has_classifier() || config.has_divergence() ? Pass::kEverything : Pass::kRegenerate),
       divergence_(config.div_mode == "literal" ? Divergence::kLiteral : Divergence::kSeparate),
-      game_(config.gan == "bce" ? AdversarialGame::kBce : AdversarialGame::kLeastSquares) {
+      game_(config.game()),
+      precision_(config.precision.value()) {
   auto trained = trained_parameters(*players_.generator, config_);
   generator_optimizer_ = adam(trained, config_);
   generator_reducer_ = players_.communicator->make_reducer(std::move(trained));
@@ -66,16 +70,16 @@ DrfgdTrainer::DrfgdTrainer(const DrfgdConfig& config, DrfgdPlayers players)
 
 std::map<std::string, Tensor> DrfgdTrainer::step(const DrfgdBatch& batch) {
   Objective objective;
-  objective.share =
-      static_cast<double>(players_.communicator->world_size()) / static_cast<double>(batch.global_size);
+  objective.share = share_of(*players_.communicator, batch);
   // One pass over clean and adversarial inputs, so that batch normalisation sees both.
-  const Generated made = players_.generator->forward(torch::cat({batch.clean, batch.adversarial}), branches_);
+  const Generated made =
+      generate(*players_.generator, torch::cat({batch.clean, batch.adversarial}), pass_, precision_);
   if (config_.use_dis && n_steps_ % config_.d_every == 0) {
     const auto outputs = made.output.detach().chunk(2);
     step_discriminator(objective, batch.clean, outputs[0], outputs[1]);
   }
   ++n_steps_;
-  if (branches_ == Branches::kBoth) add_feature_losses(objective, made, batch.labels);
+  if (pass_ == Pass::kEverything) add_feature_losses(objective, made, batch.labels);
   std::unique_ptr<models::FrozenModule> frozen;
   if (config_.use_dis)
     frozen = std::make_unique<models::FrozenModule>(*players_.discriminator, /*eval=*/false);
@@ -87,13 +91,16 @@ std::map<std::string, Tensor> DrfgdTrainer::step(const DrfgdBatch& batch) {
   return std::move(objective.losses);
 }
 
+Tensor DrfgdTrainer::judged(const Tensor& input) const {
+  return judge(*players_.discriminator, input, precision_);
+}
+
 void DrfgdTrainer::step_discriminator(Objective& objective, const Tensor& clean,
                                       const Tensor& regenerated_clean,
                                       const Tensor& regenerated_adversarial) {
-  auto& discriminator = *players_.discriminator;
-  const auto real = discriminator_real(discriminator.forward(clean), game_);
-  const auto fake_clean = discriminator_fake(discriminator.forward(regenerated_clean), game_);
-  const auto fake_adversarial = discriminator_fake(discriminator.forward(regenerated_adversarial), game_);
+  const auto real = discriminator_real(judged(clean), game_);
+  const auto fake_clean = discriminator_fake(judged(regenerated_clean), game_);
+  const auto fake_adversarial = discriminator_fake(judged(regenerated_adversarial), game_);
   discriminator_optimizer_->zero_grad();
   discriminator_reducer_->backward(objective.record("d", real + 0.5 * (fake_clean + fake_adversarial)));
   discriminator_optimizer_->step();
@@ -101,24 +108,27 @@ void DrfgdTrainer::step_discriminator(Objective& objective, const Tensor& clean,
 
 void DrfgdTrainer::add_feature_losses(Objective& objective, const Generated& made,
                                       const Tensor& labels) const {
-  if (has_divergence(config_)) {
+  if (config_.has_divergence()) {
     const auto rows = divergence(made.z_arf, made.z_avf, divergence_, config_.div_margin);
     objective.add("div", config_.lambda, 0.5 * rows);
   }
-  if (has_classifier(config_)) {
-    const auto arf = multi_label_cross_entropy(made.logits_arf, labels.repeat({2, 1}), config_.cls_norm);
-    const auto targets = torch::cat({labels, 1 - labels});  // the adversarial AVF must not know the labels
-    const auto avf = multi_label_cross_entropy(made.logits_avf, targets, config_.cls_norm).chunk(2);
-    objective.add("cls", config_.lambda, torch::cat({arf / 3, avf[0] / 3, avf[1]}));
+  if (!config_.has_classifier()) return;
+  const auto arf = multi_label_cross_entropy(made.logits_arf, labels.repeat({2, 1}), config_.cls_norm);
+  if (!config_.has_avf()) {
+    objective.add("cls", config_.lambda, arf / 2);
+    return;
   }
+  const auto targets = torch::cat({labels, 1 - labels});  // the adversarial AVF must not know the labels
+  const auto avf = multi_label_cross_entropy(made.logits_avf, targets, config_.cls_norm).chunk(2);
+  objective.add("cls", config_.lambda, torch::cat({arf / 3, avf[0] / 3, avf[1]}));
 }
 
 void DrfgdTrainer::add_output_losses(Objective& objective, const DrfgdBatch& batch,
                                      const Tensor& output) const {
   const auto outputs = output.chunk(2);
   if (config_.use_dis) {
-    const auto clean = generator_fake(players_.discriminator->forward(outputs[0]), game_);
-    const auto adversarial = generator_fake(players_.discriminator->forward(outputs[1]), game_);
+    const auto clean = generator_fake(judged(outputs[0]), game_);
+    const auto adversarial = generator_fake(judged(outputs[1]), game_);
     objective.add("dis", 1, 0.5 * (clean + adversarial));
   }
   if (config_.use_ali && config_.alpha > 0) {
@@ -132,6 +142,44 @@ void DrfgdTrainer::add_output_losses(Objective& objective, const DrfgdBatch& bat
     auto rows = squared_error(outputs[0], batch.clean) + squared_error(outputs[1], batch.clean);
     if (config_.rec_pairs == 3) rows = rows + squared_error(outputs[0], outputs[1]);
     objective.add("rec", config_.beta, rows / static_cast<double>(config_.rec_pairs));
+  }
+}
+
+namespace {
+
+/// What reproducing an input takes: all but the AVF branch and the classifier.
+std::vector<Tensor> reproducing_parameters(const Generator& generator) {
+  std::vector<Tensor> trained;
+  for (const auto& parameter : generator.named_parameters()) {
+    if (parameter.key().starts_with("avf.") || parameter.key().starts_with("cls.")) continue;
+    trained.push_back(parameter.value());
+  }
+  return trained;
+}
+
+}  // namespace
+
+AutoencoderTrainer::AutoencoderTrainer(const DrfgdConfig& config, std::shared_ptr<Generator> generator,
+                                       collective::Communicator* communicator)
+    : generator_(std::move(generator)), communicator_(communicator), precision_(config.precision.value()) {
+  auto trained = reproducing_parameters(*generator_);
+  optimizer_ = adam(trained, config);
+  reducer_ = communicator_->make_reducer(std::move(trained));
+}
+
+std::map<std::string, Tensor> AutoencoderTrainer::step(const DrfgdBatch& batch) {
+  const Generated made = generate(*generator_, batch.clean, Pass::kRegenerate, precision_);
+  const Tensor loss = squared_error(made.output, batch.clean).sum() * share_of(*communicator_, batch);
+  optimizer_->zero_grad();
+  reducer_->backward(loss);
+  optimizer_->step();
+  return {{"autoencoder", loss.detach()}};
+}
+
+void freeze_autoencoder(Generator& generator) {
+  generator.eval();  // branches, classifier and projection have no mode
+  for (auto& parameter : generator.named_parameters()) {
+    if (is_autoencoder(parameter.key())) parameter.value().set_requires_grad(false);
   }
 }
 

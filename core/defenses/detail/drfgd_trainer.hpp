@@ -13,14 +13,15 @@
 
 #include "core/collective/communicator.hpp"
 #include "core/defenses/detail/drfgd_config.hpp"
-#include "core/defenses/detail/drfgd_generator.hpp"
 #include "core/defenses/detail/drfgd_losses.hpp"
+#include "core/defenses/detail/drfgd_passes.hpp"
 #include "core/models/discriminators.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::defenses {
 
-/// What a trainer plays with; networks in train mode, on one device, of one type.
+/// What a trainer plays with; networks in train mode (the generator in eval mode when its autoencoder is
+/// frozen), on one device, of one type.
 struct DrfgdPlayers {
   std::shared_ptr<Generator> generator;
   std::shared_ptr<models::Discriminator> discriminator;  ///< not used without use_dis
@@ -50,6 +51,7 @@ class DrfgdTrainer {
 
  private:
   struct Objective;
+  [[nodiscard]] torch::Tensor judged(const torch::Tensor& input) const;
   void step_discriminator(Objective& objective, const torch::Tensor& clean,
                           const torch::Tensor& regenerated_clean,
                           const torch::Tensor& regenerated_adversarial);
@@ -58,17 +60,41 @@ class DrfgdTrainer {
 
   DrfgdConfig config_;
   DrfgdPlayers players_;
-  Branches branches_;
+  Pass pass_;
   Divergence divergence_;
   AdversarialGame game_;
+  models::Precision precision_;
   std::unique_ptr<torch::optim::Adam> generator_optimizer_, discriminator_optimizer_;
   std::unique_ptr<collective::GradientReducer> generator_reducer_, discriminator_reducer_;
   std::int64_t n_steps_ = 0;
 };
 
 /// Generator parameters that the config's losses reach: without L_Cls the classifier gets no gradient,
-/// without L_Cls and L_Div neither does the AVF branch.
+/// without L_Cls and L_Div neither does the AVF branch; a frozen autoencoder gets none.
 [[nodiscard]] std::vector<torch::Tensor> trained_parameters(const Generator& generator,
                                                             const DrfgdConfig& config);
+
+/// The first part of a run with `frozen_generator`: encoder, ARF branch, projection and decoder learn to
+/// reproduce clean inputs.
+class AutoencoderTrainer {
+ public:
+  AutoencoderTrainer(const DrfgdConfig& config, std::shared_ptr<Generator> generator,
+                     collective::Communicator* communicator);
+
+  /// This rank's share of the loss "autoencoder", the mean squared error over elements, as DrfgdTrainer gives
+  /// its losses.
+  std::map<std::string, torch::Tensor> step(const DrfgdBatch& batch);
+
+ private:
+  std::shared_ptr<Generator> generator_;
+  collective::Communicator* communicator_;
+  models::Precision precision_;
+  std::unique_ptr<torch::optim::Adam> optimizer_;
+  std::unique_ptr<collective::GradientReducer> reducer_;
+};
+
+/// Encoder and decoder stay as they are from here on: no weight gradients, and the running statistics of
+/// their batch normalisation in use instead of a batch's.
+void freeze_autoencoder(Generator& generator);
 
 }  // namespace gauntlet::defenses
