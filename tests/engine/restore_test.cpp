@@ -65,7 +65,7 @@ TEST(Restore, KeepsPausedSweepsFailuresAndCulprits) {
 TEST(Restore, RepairsStatesThatTheNeedsContradict) {
   World world;
   world.submit(1, {{}, {.needs = {1}}});
-  RestoredRows rows = world.rows();
+  RestoredRows rows = world.books.rows();
   rows.rows.jobs[0].state = JobStateTag::kDone;
   const auto restored = restore({}, rows, world.now());
   ASSERT_TRUE(restored);
@@ -75,7 +75,7 @@ TEST(Restore, RepairsStatesThatTheNeedsContradict) {
 
 TEST(Restore, RefusesLeasesOfUnknownJobs) {
   World world;
-  RestoredRows rows = world.rows();
+  RestoredRows rows = world.books.rows();
   rows.leases.push_back({JobId{4}, LeaseId{1}, AttemptNo{1}, WorkerId{1}, 0, 0});
   const auto refused = restore({}, rows, world.now());
   ASSERT_FALSE(refused);
