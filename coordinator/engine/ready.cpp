@@ -12,11 +12,12 @@ void State::add_sweep(const SweepRow& row) {
     sweeps_.emplace_back().row = row;
     return;
   }
-  Sweep& known = sweeps_[at->second];  // handed in again: its facts may be newer, but only set_paused pauses
-  const bool paused = known.row.paused;
-  known.row = row;
-  known.row.paused = paused;
-  if (row.paused != paused) set_paused(at->second, row.paused);
+  // Handed in again: its facts are newer, apart from a pause, which was decided here and may not be written
+  // yet.
+  SweepRow& known = sweeps_[at->second].row;
+  const bool paused = known.paused;
+  known = row;
+  known.paused = paused;
 }
 
 std::uint32_t State::find_sweep(SweepId id) const {

@@ -177,7 +177,7 @@ class State {
   [[nodiscard]] Status add_rows(const JobRows& rows);
 
   // Sweeps.
-  /// Adds the sweep, or takes its newer row.
+  /// Adds the sweep, or takes its newer row; a known sweep stays paused or not.
   void add_sweep(const SweepRow& row);
   [[nodiscard]] std::uint32_t find_sweep(SweepId id) const;  ///< kNone when unknown
   [[nodiscard]] std::vector<Sweep>& sweeps() { return sweeps_; }

@@ -368,6 +368,16 @@ TEST(Pause, ResumingOneSweepBringsTheJobsItSharesWithAPausedOne) {
   EXPECT_THAT(world.jobs_of(worker), ElementsAre(2U));
 }
 
+TEST(Pause, OutlivesASubmissionThatWasWrittenBeforeIt) {
+  World world;
+  world.submit(1, {{}});
+  const SubmitOutcome written = world.books.submit(1, 0, {{}}, {});  // the store read "not paused"
+  world.keep(on_pause(world.state, world.now(), SweepId{1}, true));
+  world.keep(on_submit(world.state, world.now(), written));
+  EXPECT_TRUE(world.state.sweeps().front().row.paused);
+  EXPECT_THAT(world.jobs_of(world.join(World::offer("a", 4))), IsEmpty());
+}
+
 TEST(Pause, OfAnUnknownSweepIsNotFound) {
   World world;
   const auto refused = on_pause(world.state, world.now(), SweepId{9}, true);
