@@ -73,12 +73,20 @@ void block_dependants(State& state, const Now& now, JobId blocker, JobId culprit
   }
 }
 
+/// A need of it may have had to run again, and failed: then what waits for the job is blocked with it.
+void settle_with_dependants(State& state, const Now& now, JobId id, std::vector<Transition>& transitions,
+                            SteadyTime queued_from = {}) {
+  settle_job(state, now, id, transitions, queued_from);
+  const auto* blocked = std::get_if<Blocked>(&state.job(id).state);
+  if (blocked != nullptr) block_dependants(state, now, id, blocked->culprit, transitions);
+}
+
 void reopen_job(State& state, const Now& now, JobId id, std::vector<Transition>& transitions) {
-  settle_job(state, now, id, transitions);
+  settle_with_dependants(state, now, id, transitions);
   for (const JobId dependant : state.dependants(id)) {
     const JobStateTag tag = tag_of(state.job(dependant).state);
     if (tag == JobStateTag::kWaiting || tag == JobStateTag::kQueued)
-      settle_job(state, now, dependant, transitions);
+      settle_with_dependants(state, now, dependant, transitions);
   }
 }
 
@@ -125,10 +133,7 @@ void end_attempt(State& state, const Now& now, JobId id, AttemptEnd end,
     fail_job(state, now, id, end.code, transitions);
     return;
   }
-  settle_job(state, now, id, transitions, verdict.not_before);
-  // A need may have had to run again, and failed, while the attempt went on.
-  const auto* blocked = std::get_if<Blocked>(&state.job(id).state);
-  if (blocked != nullptr) block_dependants(state, now, id, blocked->culprit, transitions);
+  settle_with_dependants(state, now, id, transitions, verdict.not_before);
 }
 
 void place_into(State& state, const Now& now, Decision& decision) {

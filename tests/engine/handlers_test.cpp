@@ -260,6 +260,23 @@ TEST(Blocking, ASecondCulpritKeepsTheJobBlockedAfterTheFirstIsRetried) {
   EXPECT_EQ(std::get<Blocked>(world.state.job(JobId{3}).state).culprit, JobId{2});
 }
 
+TEST(Blocking, ReachesAllTheWayDownFromAResultThatCannotBeMadeAgain) {
+  World world;
+  world.submit(1,
+               {{}, {.needs = {1}}, {.needs = {2}}, {}, {.needs = {2, 4}}, {.needs = {5}}, {.needs = {1}}});
+  const WorkerId worker = world.join(World::offer("a", 8));
+  world.report(worker, world.take(worker, 1));
+  world.report(worker, world.take(worker, 2));
+  world.report(worker, world.take(worker, 7), ErrorCode::kCorrupt, {JobId{1}});
+  world.report(worker, world.take(worker, 1), ErrorCode::kInvalid);
+  ASSERT_EQ(world.tag(2), JobStateTag::kDone);
+  world.report(worker, world.take(worker, 3), ErrorCode::kCorrupt, {JobId{2}});
+  for (const std::uint64_t id : {2U, 3U, 5U, 6U, 7U}) {
+    ASSERT_EQ(world.tag(id), JobStateTag::kBlocked) << "job " << id;
+    EXPECT_EQ(std::get<Blocked>(world.state.job(JobId{id}).state).culprit, JobId{1});
+  }
+}
+
 TEST(Retry, OfABlockedJobRetriesItsCulprit) {
   World world;
   world.submit(1, {{}, {.needs = {1}}});
