@@ -217,7 +217,9 @@ class Round {
     from.heap.pop_back();
     from.overtaken = 0;
     from.reserved = {};
-    std::erase_if(reservations_, [&](const Reservation& kept) { return kept.shape == from.shape; });
+    if (std::erase_if(reservations_, [&](const Reservation& kept) { return kept.shape == from.shape; }) > 0) {
+      look_again();
+    }
     const spec::Resources& asked = state_.shape(from.shape).job.resources;
     Leased lease{.lease = state_.next_lease(),
                  .worker = worker.id,
@@ -230,6 +232,13 @@ class Round {
     state_.set_state(id, lease);
     transitions_.push_back({now_.wall_ms, JobLeased{id, lease.lease, attempt, worker.id, lease.gpus}});
     list_grant(worker.id, {id, lease.lease, attempt, lease.gpus});
+  }
+
+  /// A worker is not kept any more: what did not fit because of that may fit now.
+  void look_again() {
+    stuck_shapes_.clear();
+    stuck_queues_.clear();
+    number_ = state_.next_round();
   }
 
   void list_grant(WorkerId worker, const LeaseGrant& given) {

@@ -187,6 +187,19 @@ TEST(Placement, AReservationLetsPassWhatItDoesNotNeed) {
   EXPECT_EQ(world.tag(43), JobStateTag::kLeased) << "jobs without cpus are not held back by a wait for cpus";
 }
 
+TEST(Placement, AWorkerThatNeedNotBeKeptAnyMoreIsGivenWorkAtOnce) {
+  World world({.max_overtakes = 1});
+  const WorkerId wide = world.join(World::offer("wide", 8, 64, 1));
+  const WorkerId plain = world.join(World::offer("plain", 4));
+  world.submit(1, {{.resources = ask(4)}, {.resources = ask(8)}});  // ids 1 and 2 fill both
+  world.submit(3, {{.resources = ask(4)}});                         // id 3 waits
+  world.submit(1, {{.resources = ask(0)}});                         // and is passed, so that a worker is kept
+  world.submit(2, {{.resources = ask(6, 1)}});                      // id 5, for which only one worker will do
+  world.keep(on_cancel(world.state, world.now(), {JobId{1}, JobId{2}}, {}, ""));
+  EXPECT_THAT(world.jobs_of(plain), testing::Contains(3U));
+  EXPECT_THAT(world.jobs_of(wide), testing::Contains(5U)) << "kept for a job that went elsewhere";
+}
+
 TEST(Placement, EntriesMustMatchByNameAndVersion) {
   World world;
   world.submit(1, {{.kind = spec::JobKind::kCraft, .entry = "pgd", .version = 2}});
