@@ -38,6 +38,7 @@ class Books {
   std::map<std::uint64_t, int> n_reopened;  ///< results given up again because their artifact was damaged
   std::map<std::uint64_t, double>
       accepted;  ///< lease → value of the first row of its accepted result, 0 without
+  std::map<std::uint64_t, std::pair<std::uint64_t, double>> results;  ///< attempt and first value, by job
   std::map<std::uint64_t, WorkerRow> workers;
   std::uint64_t last_job = 0;
   std::uint64_t last_lease = 0;
@@ -178,6 +179,7 @@ class Books {
     const double value = change.outcome.rows.empty() ? 0 : change.outcome.rows.front().value;
     expect(accepted.emplace(change.lease.value, value).second, "lease {} is counted twice",
            change.lease.value);
+    results[change.job.value] = {change.attempt.value, value};
   }
   void take(const AttemptFailed& change) {
     end(change.job, change.lease, change.attempt, change.worker);
