@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <variant>
 
@@ -16,12 +17,16 @@ int outcome_number(ErrorCode code) {
 
 class Applier {
  public:
-  explicit Applier(StoreState& state) : state_(state), connection_(state.connection) {}
+  explicit Applier(StoreState& state)
+      : state_(state), connection_(state.connection), shape_reader_(connection_) {}
 
   Status apply(const engine::Transition& transition) {
     at_ms_ = transition.at_ms;
     return std::visit([&](const auto& change) { return on(change); }, transition.change);
   }
+
+  /// What is written once for all of them.
+  Status finish() { return last_lease_ > 0 ? raise_counter("last_lease", last_lease_) : Status{}; }
 
   std::vector<engine::JobPayload> payloads;
 
@@ -75,7 +80,7 @@ class Applier {
                                     "worker_id, gpus, started_ms) VALUES (?, ?, ?, ?, ?, ?)"));
     GAUNTLET_CHECK_OK(
         attempt->run_with(change.job, change.attempt, change.lease, change.worker, change.gpus, at_ms_));
-    GAUNTLET_CHECK_OK(raise_counter("last_lease", change.lease.value));
+    last_lease_ = std::max(last_lease_, change.lease.value);
     return add_payload(change.job);
   }
 
@@ -183,31 +188,36 @@ class Applier {
   Status add_payload(JobId job) {
     GAUNTLET_TRY(
         db::Statement * read,
-        connection_.cached("SELECT j.key, sp.canonical, sp.title, sp.locations, sh.cpus, sh.gpus, sh.ranks, "
-                           "sh.memory_mb, sh.time_s FROM jobs j JOIN job_specs sp ON sp.job_id = j.job_id "
-                           "JOIN job_shapes sh ON sh.shape_id = j.shape_id WHERE j.job_id = ?"));
+        connection_.cached("SELECT j.key, j.shape_id, sp.canonical, sp.title, sp.locations FROM jobs j JOIN "
+                           "job_specs sp ON sp.job_id = j.job_id WHERE j.job_id = ?"));
     GAUNTLET_CHECK_OK(read->bind_all(job));
     GAUNTLET_TRY(const bool row, read->step());
     if (!row) return fail(ErrorCode::kInternal, "job {} is leased, but not in the database", job.value);
     engine::JobPayload payload;
     payload.job = job;
     payload.key = read->key(0);
-    payload.canonical = read->text(1);
-    payload.title = read->text(2);
-    payload.locations = read->text(3);
-    payload.resources = {.cpus = read->integer(4),
-                         .gpus = read->integer(5),
-                         .ranks = read->integer(6),
-                         .memory_mb = read->integer(7),
-                         .time_s = read->integer(8)};
+    payload.canonical = read->text(2);
+    payload.title = read->text(3);
+    payload.locations = read->text(4);
+    const std::int64_t shape_id = read->integer(1);
     read->reset();
+    GAUNTLET_TRY(payload.resources, resources_of(shape_id));
     payloads.push_back(std::move(payload));
     return {};
   }
 
+  // A batch's jobs have few shapes.
+  Result<spec::Resources> resources_of(std::int64_t shape_id) {
+    GAUNTLET_TRY(const std::uint32_t index, shape_reader_.index_of(shape_id, shapes_));
+    return shapes_[index].resources;
+  }
+
   StoreState& state_;
   db::Connection& connection_;
+  ShapeReader shape_reader_;
+  std::vector<engine::JobShape> shapes_;
   std::int64_t at_ms_ = 0;
+  std::uint64_t last_lease_ = 0;
 };
 
 }  // namespace
@@ -216,6 +226,7 @@ Result<std::vector<engine::JobPayload>> apply_all(StoreState& state,
                                                   std::span<const engine::Transition> transitions) {
   Applier applier(state);
   for (const engine::Transition& transition : transitions) GAUNTLET_CHECK_OK(applier.apply(transition));
+  GAUNTLET_CHECK_OK(applier.finish());
   return std::move(applier.payloads);
 }
 
