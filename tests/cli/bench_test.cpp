@@ -1,0 +1,26 @@
+// gauntlet bench coordinator: its document, not its speed.
+#include "tests/cli/cli_test_base.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+class BenchCoordinator : public CliTest {};
+
+TEST_F(BenchCoordinator, EveryFigureIsMeasuredAndNothingStaysBehind) {
+  const testing_support::Finished bench = gauntlet(
+      {"bench", "coordinator", "--quick", "--jobs", "1000", "--workdir", workdir().string(), "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const Json document = Json::parse(bench.out);
+  EXPECT_EQ(document["format"], 1);
+  EXPECT_EQ(document["bench"], "coordinator");
+  EXPECT_EQ(document["figures"]["jobs"], 1000);
+  for (const char* figure : {"submit_s", "rss_mib", "cpu_us_per_job", "noop_jobs_per_s", "recover_s",
+                             "closed_loop_p50_us", "closed_loop_p99_us", "noop_jobs_per_s_1000_agents"}) {
+    EXPECT_GT(document["figures"].value(figure, 0.0), 0) << figure;
+  }
+  EXPECT_LE(document["figures"]["closed_loop_p50_us"], document["figures"]["closed_loop_p99_us"]);
+  EXPECT_TRUE(std::filesystem::is_empty(workdir())) << "the scratch folder goes";
+}
+
+}  // namespace
+}  // namespace gauntlet::cli
