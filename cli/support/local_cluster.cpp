@@ -1,12 +1,9 @@
 #include "cli/support/local_cluster.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <csignal>
 
 #include "cli/support/interrupt.hpp"
+#include "coordinator/net/workdir.hpp"
 #include "core/base/text.hpp"
 
 namespace gauntlet::cli {
@@ -29,15 +26,6 @@ ErrorCode code_of_exit(int exit_code) {
   if (exit_code == exit_code_of(ErrorCode::kNotFound)) return ErrorCode::kNotFound;
   if (exit_code == exit_code_of(ErrorCode::kUnreachable)) return ErrorCode::kUnreachable;
   return ErrorCode::kIo;
-}
-
-/// Whether some coordinator holds the work folder's lock.
-bool is_served(const std::filesystem::path& workdir) {
-  const int file = open((workdir / "coordinator.lock").c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  const bool held = flock(file, LOCK_SH | LOCK_NB) != 0;
-  close(file);
-  return held;
 }
 
 }  // namespace
@@ -112,7 +100,8 @@ Result<client::Client> LocalCluster::connect() {
     if (!tended) {
       // The lock may be held by a coordinator that is just starting or ending: look again before giving up.
       const bool look_again = tended.error().code == ErrorCode::kRefused &&
-                              coordinator_.n_quick_ends < kMaxRefusals && is_served(options_.workdir);
+                              coordinator_.n_quick_ends < kMaxRefusals &&
+                              coordinator::holder_of_workdir(options_.workdir).has_value();
       if (!look_again)
         return fail(client.error().code == ErrorCode::kRefused ? client.error() : tended.error());
       coordinator_.not_before = kClock.now() + kRefusalPause;

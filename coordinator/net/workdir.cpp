@@ -8,6 +8,8 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "core/base/files.hpp"
@@ -17,6 +19,8 @@ namespace gauntlet::coordinator {
 namespace {
 
 constexpr std::size_t kTokenBytes = 32;
+constexpr int kLooks = 5;
+constexpr std::chrono::milliseconds kLookPause{10};
 
 /// A descriptor closed at the end of its scope.
 class File {
@@ -68,20 +72,36 @@ Result<std::string> read_own(const std::filesystem::path& path, int file) {
   return token;
 }
 
+std::string holder_of(const std::filesystem::path& lock) {
+  const Result<std::string> holder = read_file(lock, 256);
+  return holder && !holder->empty() ? fmt::format("process {}", *holder) : std::string("an unknown process");
+}
+
 }  // namespace
 
-Result<WorkdirLock> WorkdirLock::take(const std::filesystem::path& workdir) {
+std::optional<std::string> holder_of_workdir(const std::filesystem::path& workdir) {
+  const std::filesystem::path path = workdir / "coordinator.lock";
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0 || ::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;
+  return holder_of(path);
+}
+
+Result<WorkdirLock> WorkdirLock::take(const std::filesystem::path& workdir, std::string_view purpose) {
   const std::filesystem::path path = workdir / "coordinator.lock";
   File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (file.get() < 0) return fail(system_error(errno, "open", path));
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+  int locked = ::flock(file.get(), LOCK_EX | LOCK_NB);
+  // Somebody who only looks whether the folder is served holds the lock for an instant.
+  for (int look = 0; look < kLooks && locked != 0 && errno == EWOULDBLOCK; ++look) {
+    std::this_thread::sleep_for(kLookPause);
+    locked = ::flock(file.get(), LOCK_EX | LOCK_NB);
+  }
+  if (locked != 0) {
     if (errno != EWOULDBLOCK) return fail(system_error(errno, "lock", path));
-    const Result<std::string> holder = read_file(path, 64);
-    return fail(ErrorCode::kRefused, "{} is served by another coordinator already (process {})",
-                workdir.string(), holder && !holder->empty() ? *holder : std::string("unknown"));
+    return fail(ErrorCode::kRefused, "{} is in use already ({})", workdir.string(), holder_of(path));
   }
   if (::ftruncate(file.get(), 0) != 0) return fail(system_error(errno, "write", path));
-  GAUNTLET_CHECK_OK(write_all(file.get(), std::to_string(::getpid()), path));
+  GAUNTLET_CHECK_OK(write_all(file.get(), fmt::format("{}, {}", ::getpid(), purpose), path));
   return WorkdirLock(file.release());
 }
 

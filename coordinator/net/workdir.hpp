@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/base/result.hpp"
 
@@ -14,8 +16,10 @@ namespace gauntlet::coordinator {
 /// Move-only.
 class WorkdirLock {
  public:
-  /// Errors: kRefused when another process holds it (names its pid), kIo, kNoSpace.
-  [[nodiscard]] static Result<WorkdirLock> take(const std::filesystem::path& workdir);
+  /// `purpose`: who takes it, for those who are refused meanwhile. Errors: kRefused when another process
+  /// holds it (names its pid and purpose), kIo, kNoSpace.
+  [[nodiscard]] static Result<WorkdirLock> take(const std::filesystem::path& workdir,
+                                                std::string_view purpose = "a coordinator");
   WorkdirLock(WorkdirLock&& other) noexcept;
   WorkdirLock& operator=(WorkdirLock&& other) noexcept;
   WorkdirLock(const WorkdirLock&) = delete;
@@ -26,6 +30,10 @@ class WorkdirLock {
   explicit WorkdirLock(int file) : file_(file) {}
   int file_ = -1;
 };
+
+/// Who holds the lock of a work folder ("process 1234, a coordinator"); nothing when nobody does. Changes
+/// nothing.
+[[nodiscard]] std::optional<std::string> holder_of_workdir(const std::filesystem::path& workdir);
 
 /// Reads <workdir>/token, or creates it (64 random hexadecimal digits, readable by its owner only).
 /// Errors: kRefused when others may read it, kIo.

@@ -141,7 +141,7 @@ void remember_files(const Artifact& artifact, const std::vector<ManifestFile>& f
   }
 }
 
-Status check_file(const fs::path& path, const ManifestFile& file) {
+Status check_file(const fs::path& path, const ManifestFile& file, bool hashes) {
   const Result<FileState> state = state_of(path);
   if (!state) {
     if (state.error().code != ErrorCode::kNotFound) return fail(state.error());
@@ -150,6 +150,7 @@ Status check_file(const fs::path& path, const ManifestFile& file) {
   if (state->size != file.bytes) {
     return fail(ErrorCode::kCorrupt, "{} has {} bytes instead of {}", file.name, state->size, file.bytes);
   }
+  if (!hashes) return {};
   GAUNTLET_TRY(const std::string hash, hash_cache().hash(path, *state));
   if (hash != file.sha256)
     return fail(ErrorCode::kCorrupt, "the content of {} does not match its hash", file.name);
@@ -226,7 +227,15 @@ Result<Artifact> ArtifactStore::open(spec::JobKind kind, const JobKey& key) cons
   return checked;
 }
 
-Result<Artifact> ArtifactStore::check(spec::JobKind kind, const JobKey& key, const fs::path& folder) const {
+Result<Artifact> ArtifactStore::look(spec::JobKind kind, const JobKey& key, bool hashes) const {
+  const fs::path folder = folder_of(kind, key);
+  std::error_code error;
+  if (!fs::exists(folder, error) && !error) return fail(ErrorCode::kNotFound, "it is missing");
+  return check(kind, key, folder, hashes);
+}
+
+Result<Artifact> ArtifactStore::check(spec::JobKind kind, const JobKey& key, const fs::path& folder,
+                                      bool hashes) const {
   const Result<std::string> text = read_file(folder / kManifestName, kMaxManifestBytes);
   if (!text) {
     if (text.error().code != ErrorCode::kNotFound) return fail(text.error());
@@ -237,7 +246,9 @@ Result<Artifact> ArtifactStore::check(spec::JobKind kind, const JobKey& key, con
     return fail(ErrorCode::kCorrupt, "{} is that of the {} artifact {}", kManifestName,
                 spec::name_of(manifest.job.kind), manifest.key.brief());
   }
-  for (const ManifestFile& file : manifest.files) GAUNTLET_CHECK_OK(check_file(folder / file.name, file));
+  for (const ManifestFile& file : manifest.files) {
+    GAUNTLET_CHECK_OK(check_file(folder / file.name, file, hashes));
+  }
   return Artifact{folder, std::move(manifest.job), std::move(manifest.about), to_hex(sha256(*text))};
 }
 
@@ -255,14 +266,34 @@ Error ArtifactStore::set_aside(spec::JobKind kind, const JobKey& key, const fs::
                       folder.string(), found.message, reason)};
 }
 
-void ArtifactStore::remove_stale_drafts() const {
+Status ArtifactStore::remove(spec::JobKind kind, const JobKey& key) const {
+  GAUNTLET_CHECK_OK(make_directories(root_ / ".tmp"));
+  const fs::path folder = folder_of(kind, key);
+  const fs::path place = root_ / ".tmp" / draft_name(key);
+  if (::rename(folder.c_str(), place.c_str()) != 0) {
+    if (errno == ENOENT) return {};
+    return fail(system_error(errno, "remove", folder));
+  }
+  std::error_code error;
+  fs::remove_all(place, error);  // whatever stays is a draft of nobody from now on
+  if (error) return fail(system_error(error.value(), "remove", place));
+  fs::remove(folder.parent_path(), error);  // the folder of the key's first digits, once it is empty
+  return {};
+}
+
+std::vector<fs::path> ArtifactStore::stale_drafts() const {
   std::error_code error;
   std::vector<fs::path> stale;
   for (auto it = fs::directory_iterator(root_ / ".tmp", error); !error && it != fs::directory_iterator();
        it.increment(error)) {
     if (is_stale(it->path())) stale.push_back(it->path());
   }
-  for (const fs::path& draft : stale) fs::remove_all(draft, error);
+  return stale;
+}
+
+void ArtifactStore::remove_stale_drafts() const {
+  std::error_code ignored;
+  for (const fs::path& draft : stale_drafts()) fs::remove_all(draft, ignored);
 }
 
 }  // namespace gauntlet::artifacts

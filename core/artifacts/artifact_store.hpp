@@ -72,13 +72,24 @@ class ArtifactStore {
   /// is not hashed again. Errors: kNotFound (no such artifact), kCorrupt (set aside, named).
   [[nodiscard]] Result<Artifact> open(spec::JobKind kind, const JobKey& key) const;
 
-  /// Removes leftovers in .tmp: those of processes of this machine that are gone, and others not touched for
-  /// seven days.
+  /// The same without moving anything; without `hashes`, only names and sizes are compared. Errors:
+  /// kNotFound, kCorrupt (says what is wrong, without the path).
+  [[nodiscard]] Result<Artifact> look(spec::JobKind kind, const JobKey& key, bool hashes = true) const;
+
+  /// Takes it away: renamed first, so that nobody opens a part of it. No such artifact is no error. Errors:
+  /// kIo.
+  [[nodiscard]] Status remove(spec::JobKind kind, const JobKey& key) const;
+
+  /// Leftovers in .tmp: those of processes of this machine that are gone, and others not touched for seven
+  /// days.
+  [[nodiscard]] std::vector<std::filesystem::path> stale_drafts() const;
   void remove_stale_drafts() const;
+
+  [[nodiscard]] const std::filesystem::path& root() const { return root_; }
 
  private:
   [[nodiscard]] Result<Artifact> check(spec::JobKind kind, const JobKey& key,
-                                       const std::filesystem::path& folder) const;
+                                       const std::filesystem::path& folder, bool hashes = true) const;
   /// Moves a damaged artifact away, so that it is made again; the error to return.
   [[nodiscard]] Error set_aside(spec::JobKind kind, const JobKey& key, const std::filesystem::path& folder,
                                 const Error& found) const;

@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <numeric>
@@ -79,6 +81,77 @@ std::string human_duration(double seconds) {
   if (whole < 60) return fmt::format("{}s", whole);
   if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
   return fmt::format("{}h {}m", whole / 3600, whole / 60 % 60);
+}
+
+std::string human_bytes(std::uint64_t bytes) {
+  constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB"};
+  if (bytes < 1024) return count_of(bytes, "byte");
+  double amount = static_cast<double>(bytes);
+  const char* unit = "";
+  for (const char* larger : kUnits) {
+    if (amount < 1024) break;
+    amount /= 1024;
+    unit = larger;
+  }
+  return fmt::format("{:.1f} {}", amount, unit);
+}
+
+namespace {
+
+/// "1.5 GiB" → 1.5 and "gib".
+std::optional<std::pair<double, std::string>> amount_and_unit(std::string_view text) {
+  double amount = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), amount);
+  if (error != std::errc{} || !std::isfinite(amount) || amount < 0) return std::nullopt;
+  std::string unit;
+  for (const char* at = end; at != text.data() + text.size(); ++at) {
+    if (*at != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*at)));
+  }
+  return std::pair(amount, unit);
+}
+
+}  // namespace
+
+Result<std::uint64_t> parse_bytes(std::string_view text) {
+  const auto read = amount_and_unit(text);
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  constexpr std::array kUnits = {Unit{"", 1},
+                                 Unit{"b", 1},
+                                 Unit{"k", 1024.0},
+                                 Unit{"kb", 1e3},
+                                 Unit{"kib", 1024.0},
+                                 Unit{"m", 1048576.0},
+                                 Unit{"mb", 1e6},
+                                 Unit{"mib", 1048576.0},
+                                 Unit{"g", 1073741824.0},
+                                 Unit{"gb", 1e9},
+                                 Unit{"gib", 1073741824.0},
+                                 Unit{"t", 1099511627776.0},
+                                 Unit{"tb", 1e12},
+                                 Unit{"tib", 1099511627776.0}};
+  for (const Unit& unit : kUnits) {
+    if (!read || read->second != unit.name) continue;
+    const double bytes = read->first * unit.bytes;
+    if (bytes < 1e18) return static_cast<std::uint64_t>(bytes);
+  }
+  return fail(ErrorCode::kInvalid, "'{}' is not a size; write it as 500MB, 20GB or 1.5TiB", text);
+}
+
+Result<double> parse_age(std::string_view text) {
+  const auto read = amount_and_unit(text);
+  struct Unit {
+    std::string_view name;
+    double seconds;
+  };
+  constexpr std::array kUnits = {Unit{"s", 1}, Unit{"m", 60}, Unit{"h", 3600}, Unit{"d", 86400},
+                                 Unit{"w", 604800}};
+  for (const Unit& unit : kUnits) {
+    if (read && read->second == unit.name) return read->first * unit.seconds;
+  }
+  return fail(ErrorCode::kInvalid, "'{}' is not an age; write it as 36h, 30d or 8w", text);
 }
 
 }  // namespace gauntlet

@@ -1,6 +1,7 @@
 // Small text helpers shared by every message a person reads.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,5 +28,12 @@ namespace gauntlet {
 
 /// "4m 10s", "0.3s", "2h 5m"
 [[nodiscard]] std::string human_duration(double seconds);
+
+/// "812 bytes", "1.2 MiB", "3.4 GiB"
+[[nodiscard]] std::string human_bytes(std::uint64_t bytes);
+/// Reads "500", "512MB", "1.5 GiB", "20g". Errors (kInvalid) show the text.
+[[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);
+/// Reads "90s", "15m", "36h", "30d", "8w" as seconds. Errors (kInvalid) show the text.
+[[nodiscard]] Result<double> parse_age(std::string_view text);
 
 }  // namespace gauntlet
