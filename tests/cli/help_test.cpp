@@ -21,16 +21,17 @@ TEST_F(Help, OverviewStartsWithExamplesAndListsEveryVerbOnce) {
        {"run",       "plan",         "submit",       "status",      "watch",      "wait",        "explain",
         "logs",      "cancel",       "retry",        "pause",       "resume",     "coordinator", "worker",
         "data list", "data inspect", "data prepare", "data verify", "data stats", "eval",        "query",
-        "table",     "doctor",       "catalog",      "completion"}) {
+        "table",     "verify",       "gc",           "doctor",      "catalog",    "completion"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + std::string(verb) + " ")) << verb;
   }
   EXPECT_THAT(help.out, Not(HasSubstr("executor"))) << "a verb between our own processes";
 }
 
 TEST_F(Help, EveryVerbShowsExamplesBeforeOptions) {
-  for (const char* verb : {"run",  "plan",   "submit", "status", "watch",   "wait",        "explain",
-                           "logs", "cancel", "retry",  "pause",  "resume",  "coordinator", "worker",
-                           "eval", "query",  "table",  "doctor", "catalog", "completion"}) {
+  for (const char* verb :
+       {"run",    "plan",   "submit", "status", "watch",       "wait",      "explain", "logs",
+        "cancel", "retry",  "pause",  "resume", "coordinator", "worker",    "eval",    "query",
+        "table",  "verify", "gc",     "doctor", "catalog",     "completion"}) {
     const Finished help = gauntlet({verb, "--help"});
     EXPECT_EQ(help.exit_code, 0) << verb;
     const std::size_t examples = help.out.find("Examples:\n  ");
