@@ -125,6 +125,10 @@ Result<Connection> Connection::open_read_only(const fs::path& path, int busy_tim
                      SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, busy_timeout_ms);
 }
 
+Result<Connection> Connection::open_file(const fs::path& path) {
+  return open(path.string(), path.string(), SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, kBusyTimeoutMs);
+}
+
 Result<Connection> Connection::open_in_memory() {
   GAUNTLET_TRY(Connection connection,
                open(":memory:", ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, kBusyTimeoutMs));

@@ -31,6 +31,8 @@ class Connection {
   /// when no writer has the file open. Errors: kNotFound (no such file), else as above.
   [[nodiscard]] static Result<Connection> open_read_only(const std::filesystem::path& path,
                                                          int busy_timeout_ms = kBusyTimeoutMs);
+  /// Opens or creates a file for reading and writing as it is: no log, no setting changed. For copies.
+  [[nodiscard]] static Result<Connection> open_file(const std::filesystem::path& path);
   /// A private database that lives as long as the connection; path() is ":memory:".
   [[nodiscard]] static Result<Connection> open_in_memory();
 

@@ -18,10 +18,11 @@ TEST_F(Help, OverviewStartsWithExamplesAndListsEveryVerbOnce) {
   EXPECT_EQ(help.err, "");
   EXPECT_THAT(help.out, StartsWith("Examples:\n  gauntlet run sweeps/quickstart.yaml"));
   for (const char* verb :
-       {"run",       "plan",         "submit",       "status",      "watch",      "wait",        "explain",
-        "logs",      "cancel",       "retry",        "pause",       "resume",     "coordinator", "worker",
-        "data list", "data inspect", "data prepare", "data verify", "data stats", "eval",        "query",
-        "table",     "verify",       "gc",           "doctor",      "catalog",    "completion"}) {
+       {"run",         "plan",   "submit",    "status",       "watch",        "wait",
+        "explain",     "logs",   "cancel",    "retry",        "pause",        "resume",
+        "coordinator", "worker", "data list", "data inspect", "data prepare", "data verify",
+        "data stats",  "eval",   "query",     "table",        "export",       "export",
+        "verify",      "gc",     "doctor",    "catalog",      "completion"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + std::string(verb) + " ")) << verb;
   }
   EXPECT_THAT(help.out, Not(HasSubstr("executor"))) << "a verb between our own processes";
