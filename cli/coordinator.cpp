@@ -1,4 +1,6 @@
 // gauntlet coordinator: serves a work folder until it is stopped.
+#include <charconv>
+
 #include "cli/support/logging.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
@@ -13,6 +15,7 @@ struct Options {
   FolderOptions folder;
   coordinator::ServeOptions serve;
   std::string log_level = "info";
+  std::string http;
   bool stop = false;
 };
 
@@ -24,10 +27,28 @@ Result<int> stop_running(const Options& options) {
   return 0;
 }
 
+/// "9100", "127.0.0.1:9100", "[::1]:9100"; a port alone is for this machine only.
+Status read_http(const std::string& text, coordinator::ServeOptions& serve) {
+  const std::size_t colon = text.rfind(':');
+  const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), serve.http_port);
+  if (error != std::errc{} || end != port.data() + port.size()) {
+    return fail(ErrorCode::kInvalid, "--http: '{}' is not an address; write PORT, HOST:PORT or [V6]:PORT",
+                text);
+  }
+  serve.http_address = colon == std::string::npos ? "127.0.0.1" : text.substr(0, colon);
+  if (serve.http_address.starts_with('[') && serve.http_address.ends_with(']')) {
+    serve.http_address = serve.http_address.substr(1, serve.http_address.size() - 2);
+  }
+  if (serve.http_address == "localhost") serve.http_address = "127.0.0.1";
+  return {};
+}
+
 Result<int> run(Options& options) {
   if (options.stop) return stop_running(options);
   GAUNTLET_CHECK_OK(start_logging(options.log_level));
   GAUNTLET_CHECK_OK(make_directories(options.folder.workdir));
+  if (!options.http.empty()) GAUNTLET_CHECK_OK(read_http(options.http, options.serve));
   options.serve.workdir = options.folder.workdir;
   options.serve.database = options.folder.database;
   return coordinator::serve(options.serve);
@@ -45,6 +66,10 @@ Action declare(CLI::App& app) {
   app.add_option("--grace-ms", options->serve.grace_ms,
                  "Time a worker has to come back after its connection closed")
       ->check(number_between(0, 3'600'000));
+  app.add_option("--http", options->http,
+                 "Serve /metrics and /healthz there, read-only and without a token; a port alone is for this "
+                 "machine only (default: off)")
+      ->type_name("[HOST:]PORT");
   app.add_flag("--exit-when-unused", options->serve.exit_when_unused,
                "End once no client is connected any more");
   app.add_option("--log-level", options->log_level, "debug, info, warn, error or off");
@@ -60,6 +85,7 @@ constinit const Verb coordinator_verb{
     .summary = "Serve a work folder: keep its jobs and numbers, give work to workers",
     .examples =
         "  gauntlet coordinator --workdir /data/runs --address 0.0.0.0 --port 7000\n"
+        "  gauntlet coordinator --workdir /data/runs --http 9100\n"
         "  gauntlet coordinator --workdir /data/runs --stop\n",
     .declare = &declare,
 };

@@ -239,6 +239,7 @@ struct JobPayload {
   std::string title;
   std::string locations;
   spec::Resources resources;
+  std::int64_t waited_ms = 0;  ///< from its last change of state, to queued, to the lease
 };
 
 }  // namespace gauntlet::engine

@@ -64,6 +64,7 @@ void CommitQueue::push(Entry entry) {
     entries_.push_back(std::move(entry));
   }
   ++n_unanswered_;
+  pushed_.push_back(std::chrono::steady_clock::now());
   wake_.notify_one();
 }
 
@@ -92,7 +93,7 @@ void CommitQueue::run_writer() {
         n_transitions = 0;
         if (ok)
           asio::post(io_, [this, then = std::get<Task>(batch.front()).run(store_)] {
-            --n_unanswered_;
+            answered(false);
             then();
           });
       }
@@ -114,21 +115,43 @@ bool CommitQueue::write(std::vector<Commit> group) {
     n_leases.push_back(count_leases(commit.transitions));
     std::move(commit.transitions.begin(), commit.transitions.end(), std::back_inserter(transitions));
   }
+  const SteadyTime begun = std::chrono::steady_clock::now();
   auto payloads = store_.apply(transitions);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
   if (!payloads) {
     report_failure(payloads.error());
     return false;
   }
-  asio::post(
-      io_, [this, group = std::move(group), n_leases = std::move(n_leases), payloads = std::move(*payloads)] {
-        std::span<const engine::JobPayload> rest(payloads);
-        for (std::size_t at = 0; at < group.size(); ++at) {
-          --n_unanswered_;
-          group[at].then(rest.first(n_leases[at]));
-          rest = rest.subspan(n_leases[at]);
-        }
-      });
+  asio::post(io_,
+             [this, group = std::move(group), n_leases = std::move(n_leases), payloads = std::move(*payloads),
+              took, n_transitions = transitions.size(), commit_s = store_.last_commit_s()] {
+               if (n_transitions > 0) {
+                 stats_.n_transitions += n_transitions;
+                 stats_.transaction.observe(took.count());
+                 stats_.commit.observe(commit_s);
+               }
+               std::span<const engine::JobPayload> rest(payloads);
+               for (std::size_t at = 0; at < group.size(); ++at) {
+                 answered(true);
+                 group[at].then(rest.first(n_leases[at]));
+                 rest = rest.subspan(n_leases[at]);
+               }
+             });
   return true;
+}
+
+void CommitQueue::answered(bool is_commit) {
+  --n_unanswered_;
+  if (is_commit) {
+    stats_.latency.observe(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - pushed_.front()).count());
+  }
+  pushed_.pop_front();
+}
+
+Milliseconds CommitQueue::longest_wait() const {
+  if (pushed_.empty()) return Milliseconds(0);
+  return std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - pushed_.front());
 }
 
 void CommitQueue::report_failure(const Error& error) {

@@ -20,10 +20,20 @@
 #include <vector>
 
 #include "coordinator/engine/transitions.hpp"
+#include "coordinator/net/metrics.hpp"
 #include "coordinator/store/job_store.hpp"
+#include "core/base/clock.hpp"
 #include "core/base/result.hpp"
 
 namespace gauntlet::coordinator {
+
+/// How long commits take.
+struct CommitStats {
+  Histogram latency = disk_histogram();      ///< from commit() to the callback
+  Histogram transaction = disk_histogram();  ///< of the writer
+  Histogram commit = disk_histogram();       ///< its COMMIT alone
+  std::uint64_t n_transitions = 0;
+};
 
 class CommitQueue {
  public:
@@ -68,6 +78,9 @@ class CommitQueue {
   /// Ends when the transitions are durable.
   [[nodiscard]] boost::asio::awaitable<void> committed(std::vector<engine::Transition> transitions);
 
+  [[nodiscard]] const CommitStats& stats() const { return stats_; }
+  /// Of whatever waits for its callback now; 0 when nothing does.
+  [[nodiscard]] Milliseconds longest_wait() const;
   [[nodiscard]] bool is_idle() const { return n_unanswered_ == 0; }
   /// From any thread: drops what has not reached the store yet, as a crash would.
   void abandon();
@@ -87,11 +100,15 @@ class CommitQueue {
   /// Commits entries [begin, end) of the batch, all commits, in one transaction.
   [[nodiscard]] bool write(std::vector<Commit> group);
   void report_failure(const Error& error);
+  /// To be called on the io_context's thread before each callback.
+  void answered(bool is_commit);
 
   boost::asio::io_context& io_;
   Failed on_failure_;
-  std::size_t n_unanswered_ = 0;  ///< entries whose callback has not run; io_context's thread only
-  store::JobStore store_;         ///< writer thread only
+  std::size_t n_unanswered_ = 0;   ///< entries whose callback has not run; io_context's thread only
+  std::deque<SteadyTime> pushed_;  ///< when each of them was pushed; io_context's thread only
+  CommitStats stats_;              ///< io_context's thread only
+  store::JobStore store_;          ///< writer thread only
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Entry> entries_;  ///< guarded by mutex_

@@ -67,11 +67,13 @@ Hub::Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::Sta
       state_(std::move(state)),
       log_(std::move(log)),
       on_fatal_(std::move(on_fatal)),
-      on_shutdown_(std::move(on_shutdown)) {}
+      on_shutdown_(std::move(on_shutdown)),
+      started_ms_(clock.wall_ms()) {}
 
 // ---------------------------------------------------------------- connections
 
 Result<proto::Welcome> Hub::greet(Session& session, const proto::Hello& hello) {
+  ++net_.refused;  // until it is known better
   if (hello.protocol() != proto::kProtocolVersion) {
     return fail(ErrorCode::kRefused, "the peer speaks protocol {}; this coordinator ({}) speaks {}",
                 hello.protocol(), gauntlet::version(), proto::kProtocolVersion);
@@ -82,6 +84,7 @@ Result<proto::Welcome> Hub::greet(Session& session, const proto::Hello& hello) {
   if (hello.role() != "client" && hello.role() != "worker") {
     return fail(ErrorCode::kInvalid, "role '{}' is unknown; allowed are client, worker", hello.role());
   }
+  --net_.refused;
   sessions_.emplace(&session, session.weak_from_this());
   if (hello.role() == "client") {
     ++n_clients_;
@@ -124,6 +127,7 @@ void Hub::settle(engine::Decision decision) { settle(std::move(decision), nullpt
 
 void Hub::settle(engine::Decision decision, const SessionPtr& asker, std::uint64_t request) {
   if (decision.transitions.empty() && decision.messages.empty()) return;
+  count(decision);
   // The connection a message is meant for is the one of this moment: a later one starts with its own welcome.
   std::vector<std::pair<SessionPtr, engine::Outgoing>> addressed;
   for (engine::Outgoing& message : decision.messages) {
@@ -159,6 +163,7 @@ void Hub::deliver(const engine::GiveLeases& leases, Session& session,
   std::size_t n_bytes = 0;
   for (const engine::LeaseGrant& grant : leases.grants) {
     const engine::JobPayload& payload = *by_job.at(grant.job);
+    work_.queue_wait.observe(static_cast<double>(payload.waited_ms) / 1000);
     add_lease(grant, payload, *frame.mutable_lease_batch()->add_leases());
     n_bytes += payload.canonical.size() + payload.locations.size() + payload.title.size() + 100;
     if (n_bytes > kLeaseFrameBytes) {

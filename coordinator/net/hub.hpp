@@ -6,12 +6,14 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "coordinator/engine/handlers.hpp"
 #include "coordinator/net/commit_queue.hpp"
+#include "coordinator/net/metrics.hpp"
 #include "coordinator/net/session.hpp"
 #include "core/base/clock.hpp"
 
@@ -32,6 +34,7 @@ class Hub final : public FrameHandler {
                                                     proto::Frame frame) override;
   [[nodiscard]] Result<proto::Welcome> greet(Session& session, const proto::Hello& hello) override;
   void closed(Session& session) override;
+  [[nodiscard]] NetCounters& net() override { return net_; }
 
   /// Deadlines and placement; to be called a few times a second.
   void tick();
@@ -39,6 +42,11 @@ class Hub final : public FrameHandler {
   void settle(engine::Decision decision);
   /// Every session ends when what it is owed has been sent.
   void close_all();
+
+  /// Everything countable, in Prometheus' text format (hub_metrics.cpp).
+  [[nodiscard]] std::string metrics() const;
+  /// Why it should not be relied on now; nothing when it is well.
+  [[nodiscard]] std::optional<std::string> illness() const;
 
   [[nodiscard]] std::size_t n_clients() const { return n_clients_; }
   [[nodiscard]] bool had_clients() const { return had_clients_; }
@@ -51,6 +59,7 @@ class Hub final : public FrameHandler {
   [[nodiscard]] engine::Now now() const { return {clock_.now(), clock_.wall_ms()}; }
 
   // Decisions.
+  void count(const engine::Decision& decision);
   void settle(engine::Decision decision, const SessionPtr& asker, std::uint64_t request);
   void deliver(const engine::GiveLeases& leases, Session& session,
                std::span<const engine::JobPayload> payloads);
@@ -92,6 +101,9 @@ class Hub final : public FrameHandler {
   std::unordered_map<WorkerId, SessionPtr> workers_;
   std::size_t n_clients_ = 0;
   bool had_clients_ = false;
+  std::int64_t started_ms_;
+  WorkCounters work_;
+  NetCounters net_;
 };
 
 }  // namespace gauntlet::coordinator

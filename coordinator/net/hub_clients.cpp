@@ -164,6 +164,7 @@ asio::awaitable<Status> Hub::on_submit_commit(SessionPtr session, Ask ask) {
     on_fatal_(decision.error());
     co_return fail(std::move(decision.error()));
   }
+  ++work_.submissions;
   log_->info("sweep {} '{}': {} new jobs, {} reused, {} done before", outcome->sweep.id.value,
              outcome->sweep.name, outcome->new_jobs, outcome->reused_jobs, outcome->done_jobs);
   settle(std::move(*decision));

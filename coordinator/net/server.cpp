@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "coordinator/net/commit_queue.hpp"
+#include "coordinator/net/http_server.hpp"
 #include "coordinator/net/hub.hpp"
 #include "coordinator/net/session.hpp"
 #include "coordinator/net/workdir.hpp"
@@ -79,6 +80,11 @@ Status listen_on(tcp::acceptor& acceptor, const ServeOptions& options) {
               error.message());
 }
 
+/// An IPv6 address as it stands before a port.
+std::string bracketed(const std::string& address) {
+  return address.find(':') == std::string::npos ? address : "[" + address + "]";
+}
+
 class ServerImpl final : public Server {
  public:
   ServerImpl(ServeOptions options, WorkdirLock lock, std::string token, std::shared_ptr<spdlog::logger> log,
@@ -106,13 +112,19 @@ class ServerImpl final : public Server {
         HubOptions{token_, options_.database.string()}, clock_, *queue_, std::move(restored.state), log_,
         [this](const Error& error) { end_with(error); }, [this] { begin_stop("asked by a client"); });
     hub_->settle({std::move(restored.transitions), {}, 0});
+    GAUNTLET_CHECK_OK(serve_http());
     log_->info("listening on {} port {}; {} jobs, {} leases restored", options_.address, port(),
                rows.rows.jobs.size(), rows.leases.size());
     const bool any = acceptor_.local_endpoint().address().is_unspecified();
-    return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port());
+    const std::string http =
+        http_ == nullptr ? "" : fmt::format("{}:{}", bracketed(options_.http_address), http_->port());
+    if (!http.empty()) log_->info("http: /metrics and /healthz at {}", http);
+    return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port(), http);
   }
 
   std::uint16_t port() const override { return acceptor_.local_endpoint().port(); }
+
+  std::uint16_t http_port() const override { return http_ == nullptr ? std::uint16_t{0} : http_->port(); }
 
   Status run() override {
     spawn(accept_connections(), "accepting");
@@ -144,6 +156,23 @@ class ServerImpl final : public Server {
   }
 
  private:
+  Status serve_http() {
+    if (options_.http_address.empty()) return {};
+    std::vector<HttpPage> pages;
+    pages.push_back({"/metrics", "numbers for Prometheus", [this] {
+                       return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8", hub_->metrics()};
+                     }});
+    pages.push_back({"/healthz", "200 while commits reach the disk, 503 and the reason otherwise", [this] {
+                       const std::optional<std::string> illness =
+                           stopping_ ? std::optional<std::string>("stopping") : hub_->illness();
+                       return HttpReply{illness ? 503U : 200U, "text/plain; charset=utf-8",
+                                        illness.value_or("ok") + "\n"};
+                     }});
+    GAUNTLET_TRY(http_,
+                 HttpServer::open(io_, options_.http_address, options_.http_port, std::move(pages), log_));
+    return {};
+  }
+
   void spawn(asio::awaitable<void> coroutine, std::string_view what) {
     asio::co_spawn(io_, std::move(coroutine), [this, what](std::exception_ptr thrown) {
       if (!thrown) return;
@@ -159,6 +188,7 @@ class ServerImpl final : public Server {
     while (acceptor_.is_open()) {
       auto [error, socket] = co_await acceptor_.async_accept(kTuple);
       if (!error) {
+        ++hub_->net().connections;
         std::make_shared<Session>(std::move(socket), session_limits(options_), *hub_, log_)->start();
         continue;
       }
@@ -199,6 +229,7 @@ class ServerImpl final : public Server {
     log_->info("stopping: {}", why);
     boost::system::error_code ignored;
     acceptor_.close(ignored);
+    if (http_ != nullptr) http_->stop();
     signals_.cancel(ignored);
     ticker_.cancel();
     queue_->commit({}, [this](std::span<const engine::JobPayload>) { hub_->close_all(); });
@@ -240,6 +271,7 @@ class ServerImpl final : public Server {
   std::optional<store::JobStore> store_;  ///< until the writer thread owns it
   std::unique_ptr<CommitQueue> queue_;
   std::unique_ptr<Hub> hub_;
+  std::unique_ptr<HttpServer> http_;  ///< reads the hub
   std::optional<Error> fatal_;
   std::atomic<bool> abandoned_ = false;
   bool stopping_ = false;

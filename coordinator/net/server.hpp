@@ -25,6 +25,9 @@ struct ServeOptions {
   std::uint32_t hello_ms = 10000;                          ///< time a new connection has to say Hello
   std::uint32_t frame_ms = 30000;                          ///< time the rest of a begun frame has to arrive
   std::size_t max_outbound_bytes = std::size_t{96} << 20;  ///< unsent; a peer that does not read is dropped
+  /// Where /metrics and /healthz are served, to whoever can reach it: no token is asked. "" = nowhere.
+  std::string http_address;
+  std::uint16_t http_port = 0;      ///< 0 = any free one; coordinator.json says which
   std::uint32_t backoff_ms = 1000;  ///< wait before a job's second attempt; doubles with each failure
 };
 
@@ -41,6 +44,8 @@ class Server {
   virtual ~Server() = default;
 
   [[nodiscard]] virtual std::uint16_t port() const = 0;
+  /// 0 when no HTTP is served.
+  [[nodiscard]] virtual std::uint16_t http_port() const = 0;
   /// Blocks until stopped. Errors: the commit that failed (nothing acknowledged is lost; a restart goes on).
   [[nodiscard]] virtual Status run() = 0;
   /// Thread safe. Sessions are drained and closed, then `run` returns.

@@ -75,6 +75,7 @@ asio::awaitable<void> Session::read_frames() {
       close(error == asio::error::eof ? "peer closed" : error.message());
       co_return;
     }
+    handler_.net().bytes_in += n_bytes;
     reader_.feed(std::string_view(buffer).substr(0, n_bytes));
     read_deadline_ = SteadyTime::max();  // handling a frame is not the peer's time
     for (;;) {
@@ -86,6 +87,7 @@ asio::awaitable<void> Session::read_frames() {
         co_return;
       }
       if (!*next) break;
+      ++handler_.net().frames_in;
       const Status taken = co_await take(std::move(**next));
       if (!taken) {
         log_->warn("{}: refused: {}", peer_, taken.error().message);
@@ -166,6 +168,7 @@ asio::awaitable<void> Session::write_frames() {
     rearm();
     const auto [error, n_bytes] = co_await asio::async_write(socket_, asio::buffer(bytes), kTuple);
     write_deadline_ = SteadyTime::max();
+    handler_.net().bytes_out += n_bytes;
     outbound_bytes_ -= std::min(outbound_bytes_, bytes.size());
     if (error) {
       close(error.message());

@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "coordinator/engine/handlers.hpp"
+#include "coordinator/net/metrics.hpp"
 #include "coordinator/store/job_store.hpp"
 #include "core/base/clock.hpp"
 #include "core/proto/frame.hpp"
@@ -36,6 +37,7 @@ class FrameHandler {
   /// Checks the Hello; an Error is sent back and ends the session.
   [[nodiscard]] virtual Result<proto::Welcome> greet(Session& session, const proto::Hello& hello) = 0;
   virtual void closed(Session& session) = 0;
+  [[nodiscard]] virtual NetCounters& net() = 0;
 };
 
 struct SessionLimits {

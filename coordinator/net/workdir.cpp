@@ -130,8 +130,10 @@ Result<std::string> own_token(const std::filesystem::path& workdir) {
   return token;
 }
 
-Status write_address(const std::filesystem::path& workdir, const std::string& host, std::uint16_t port) {
-  const Json address = {{"host", host}, {"port", port}, {"pid", ::getpid()}};
+Status write_address(const std::filesystem::path& workdir, const std::string& host, std::uint16_t port,
+                     const std::string& http) {
+  Json address = {{"host", host}, {"port", port}, {"pid", ::getpid()}};
+  if (!http.empty()) address["http"] = http;
   return write_file_atomic(workdir / "coordinator.json", address.dump() + "\n");
 }
 

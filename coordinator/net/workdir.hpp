@@ -39,9 +39,10 @@ class WorkdirLock {
 /// Errors: kRefused when others may read it, kIo.
 [[nodiscard]] Result<std::string> own_token(const std::filesystem::path& workdir);
 
-/// Says in coordinator.json where this process listens.
+/// Says in coordinator.json where this process listens, and where it serves HTTP ("127.0.0.1:9100"; "" =
+/// nowhere).
 [[nodiscard]] Status write_address(const std::filesystem::path& workdir, const std::string& host,
-                                   std::uint16_t port);
+                                   std::uint16_t port, const std::string& http = "");
 /// Removes coordinator.json, so that nobody tries a port where nobody listens.
 void remove_address(const std::filesystem::path& workdir);
 

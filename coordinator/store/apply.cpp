@@ -66,6 +66,7 @@ class Applier {
   }
 
   Status on(const engine::JobLeased& change) {
+    GAUNTLET_CHECK_OK(add_payload(change.job));  // while its row tells how long it has waited
     GAUNTLET_TRY(db::Statement * job,
                  connection_.cached("UPDATE jobs SET state = 2, attempt = ?, blocked_by = NULL, "
                                     "changed_ms = ? WHERE job_id = ?"));
@@ -81,7 +82,7 @@ class Applier {
     GAUNTLET_CHECK_OK(
         attempt->run_with(change.job, change.attempt, change.lease, change.worker, change.gpus, at_ms_));
     last_lease_ = std::max(last_lease_, change.lease.value);
-    return add_payload(change.job);
+    return {};
   }
 
   Status on(const engine::AttemptDone& change) {
@@ -188,8 +189,9 @@ class Applier {
   Status add_payload(JobId job) {
     GAUNTLET_TRY(
         db::Statement * read,
-        connection_.cached("SELECT j.key, j.shape_id, sp.canonical, sp.title, sp.locations FROM jobs j JOIN "
-                           "job_specs sp ON sp.job_id = j.job_id WHERE j.job_id = ?"));
+        connection_.cached(
+            "SELECT j.key, j.shape_id, sp.canonical, sp.title, sp.locations, j.changed_ms FROM jobs j JOIN "
+            "job_specs sp ON sp.job_id = j.job_id WHERE j.job_id = ?"));
     GAUNTLET_CHECK_OK(read->bind_all(job));
     GAUNTLET_TRY(const bool row, read->step());
     if (!row) return fail(ErrorCode::kInternal, "job {} is leased, but not in the database", job.value);
@@ -199,6 +201,7 @@ class Applier {
     payload.canonical = read->text(2);
     payload.title = read->text(3);
     payload.locations = read->text(4);
+    payload.waited_ms = std::max<std::int64_t>(0, at_ms_ - read->integer(5));
     const std::int64_t shape_id = read->integer(1);
     read->reset();
     GAUNTLET_TRY(payload.resources, resources_of(shape_id));

@@ -1,5 +1,7 @@
 #include "coordinator/store/job_store.hpp"
 
+#include <chrono>
+
 #include "coordinator/store/state.hpp"
 #include "core/db/migrate.hpp"
 
@@ -32,7 +34,9 @@ auto in_transaction(State& state, Work work) -> decltype(work()) {
   auto attempt = [&]() -> decltype(work()) {
     GAUNTLET_TRY(db::Transaction transaction, db::Transaction::begin(state.connection));
     GAUNTLET_TRY(auto answer, work());
+    const auto begun = std::chrono::steady_clock::now();
     GAUNTLET_CHECK_OK(transaction.commit());
+    state.commit_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
     return answer;
   };
   auto answer = attempt();
@@ -58,6 +62,8 @@ Result<std::vector<JobId>> JobStore::select(const Selection& selection) {
 Result<std::vector<JobDetail>> JobStore::details(std::span<const JobId> jobs) {
   return job_details(state_->connection, jobs);
 }
+
+double JobStore::last_commit_s() const { return state_->commit_s; }
 
 db::Connection& JobStore::connection() { return state_->connection; }
 

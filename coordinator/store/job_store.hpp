@@ -111,6 +111,9 @@ class JobStore {
   /// In the order asked for; unknown ids are left out.
   [[nodiscard]] Result<std::vector<JobDetail>> details(std::span<const JobId> jobs);
 
+  /// Seconds that the COMMIT of the last transaction took: writing the log and syncing it.
+  [[nodiscard]] double last_commit_s() const;
+
   /// For tests and read-only extras on the store's own thread.
   [[nodiscard]] db::Connection& connection();
 

@@ -28,6 +28,7 @@ struct StoreState {
   std::map<std::string, std::int64_t> roles;
   std::map<std::vector<std::string>, std::int64_t> metric_sets;
   std::map<std::string, std::int64_t> shapes;  ///< by all their columns, joined
+  double commit_s = 0;                         ///< of the last transaction
 };
 
 /// Parts of JobStore, one per file; each runs inside the caller's transaction.

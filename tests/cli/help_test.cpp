@@ -21,8 +21,8 @@ TEST_F(Help, OverviewStartsWithExamplesAndListsEveryVerbOnce) {
        {"run",         "plan",   "submit",    "status",       "watch",        "wait",
         "explain",     "logs",   "cancel",    "retry",        "pause",        "resume",
         "coordinator", "worker", "data list", "data inspect", "data prepare", "data verify",
-        "data stats",  "eval",   "query",     "table",        "export",       "export",
-        "verify",      "gc",     "doctor",    "catalog",      "completion"}) {
+        "data stats",  "eval",   "query",     "table",        "export",       "verify",
+        "gc",          "doctor", "catalog",   "completion"}) {
     EXPECT_THAT(help.out, HasSubstr("\n  " + std::string(verb) + " ")) << verb;
   }
   EXPECT_THAT(help.out, Not(HasSubstr("executor"))) << "a verb between our own processes";
@@ -30,9 +30,9 @@ TEST_F(Help, OverviewStartsWithExamplesAndListsEveryVerbOnce) {
 
 TEST_F(Help, EveryVerbShowsExamplesBeforeOptions) {
   for (const char* verb :
-       {"run",    "plan",   "submit", "status", "watch",       "wait",      "explain", "logs",
-        "cancel", "retry",  "pause",  "resume", "coordinator", "worker",    "eval",    "query",
-        "table",  "verify", "gc",     "doctor", "catalog",     "completion"}) {
+       {"run",    "plan",   "submit", "status", "watch",       "wait",    "explain",   "logs",
+        "cancel", "retry",  "pause",  "resume", "coordinator", "worker",  "eval",      "query",
+        "table",  "export", "verify", "gc",     "doctor",      "catalog", "completion"}) {
     const Finished help = gauntlet({verb, "--help"});
     EXPECT_EQ(help.exit_code, 0) << verb;
     const std::size_t examples = help.out.find("Examples:\n  ");
@@ -79,6 +79,8 @@ TEST_F(Help, MistakesGetOneSentenceAndASuggestion) {
       {{"logs", "ab"}, "'ab' is too short; give at least 4 digits of the job's key"},
       {{"coordinator", "--log-level", "loud"},
        "'loud' is not a log level; allowed: debug, info, warn, error, off"},
+      {{"coordinator", "--http", "here"},
+       "--http: 'here' is not an address; write PORT, HOST:PORT or [V6]:PORT"},
       {{"run", "x.yaml", "--cpus", "0"}, "--cpus"},
   };
   for (const Mistake& mistake : mistakes) {
