@@ -146,17 +146,6 @@ TEST_F(Help, CompletionKnowsVerbsAndTheirOptions) {
   EXPECT_EQ(completed.out, "query\nprepare\n--retrieval-codes\n--threads\n") << completed.err;
 }
 
-TEST_F(Help, DoctorReportsEveryCheck) {
-  const Finished doctor = gauntlet({"doctor", "--workdir", workdir().string(), "--json"});
-  const Json report = Json::parse(doctor.out);
-  EXPECT_EQ(report["format"], 1);
-  EXPECT_EQ(doctor.exit_code, report["ok"] == true ? 0 : 1);
-  std::vector<std::string> names;
-  for (const Json& check : report["checks"]) names.push_back(check["name"]);
-  EXPECT_THAT(names, testing::IsSupersetOf({"processors", "file system", "work folder", "database",
-                                            "loopback port", "gauntlet-rank"}));
-}
-
 /// The libraries that the program itself asks the loader for.
 TEST_F(Help, TheProgramLinksNeitherTorchNorCuda) {
   const Finished dynamic = shell("ldd \"$GAUNTLET\"");
