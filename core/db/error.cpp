@@ -32,6 +32,7 @@ Error error_of(sqlite3* handle, int result_code, std::string_view path) {
       return {ErrorCode::kNoSpace, fmt::format("no space left for database {}: {}", path, words)};
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:  // BUSY while the shared index of the log is read
       return {ErrorCode::kRefused, fmt::format("database {} is locked by another program: {}", path, words)};
     case SQLITE_NOTADB:
       return {ErrorCode::kCorrupt, fmt::format("{} is not a Gauntlet database: {}", path, words)};

@@ -90,6 +90,17 @@ class StoreHistory {
   }
   [[nodiscard]] bool is_open() const { return store_.has_value(); }
 
+  /// Whether the last step was a submission that the store refused. A coordinator tells the client and goes
+  /// on: nothing of it may then be seen. Errors: the store's.
+  [[nodiscard]] Result<bool> goes_on_after_refusal() {
+    if (!is_open() || !std::exchange(was_submission_refused_, false)) return false;
+    GAUNTLET_TRY(const engine::RestoredRows rows, store_->load());
+    GAUNTLET_TRY(const std::string results, results_text());
+    if (text_of(rows) + results != text_of_books(acknowledged_))
+      static_cast<void>(blame("a refused submission is seen"));
+    return true;
+  }
+
   /// One random thing happens. Errors: the store's; the engine's state is then worth nothing and `close` is
   /// next, unless the error is a submission's.
   [[nodiscard]] Status step() {
@@ -143,7 +154,8 @@ class StoreHistory {
   std::uint64_t n_acknowledged = 0;   ///< transactions
   std::uint64_t n_in_doubt_kept = 0;  ///< transactions without an answer that were found afterwards
   std::uint64_t n_in_doubt_gone = 0;
-  int checkpoint_pages = 40;  ///< small, so that checkpoints happen often
+  int checkpoint_pages = 40;     ///< small, so that checkpoints happen often
+  std::uint64_t max_jobs = 150;  ///< about
   std::string extra_pragma;
 
  private:
@@ -177,6 +189,10 @@ class StoreHistory {
 
   Status compare(const engine::RestoredRows& rows) {
     GAUNTLET_TRY(const std::string integrity, store_->connection().text("PRAGMA integrity_check"));
+    if (integrity.find("unable to get the page") !=
+        std::string::npos) {  // the disk's word, not the database's
+      return fail(ErrorCode::kIo, "database {}: disk I/O error: {}", path_.string(), integrity);
+    }
     if (integrity != "ok") return blame("integrity check: " + integrity);
     GAUNTLET_TRY(const std::int64_t n_orphans,
                  store_->connection().integer("SELECT count(*) FROM pragma_foreign_key_check"));
@@ -185,16 +201,19 @@ class StoreHistory {
     const std::string found = text_of(rows) + results;
     const std::string acknowledged = text_of_books(acknowledged_);
     if (found == acknowledged) {
-      n_in_doubt_gone += in_doubt_ ? 1 : 0;
-    } else if (in_doubt_ && found == text_of_books(in_doubt_->books)) {
-      acknowledged_ = std::move(in_doubt_->books);
-      unsettled_ = unsettled_ || in_doubt_->is_submission;
-      ++n_in_doubt_kept;
-    } else {
-      return blame("acknowledged:\n" + acknowledged + "found:\n" + found);
+      n_in_doubt_gone += in_doubt_.empty() ? 0 : 1;
+      in_doubt_.clear();
+      return {};
     }
-    in_doubt_.reset();
-    return {};
+    for (InDoubt& doubt : in_doubt_) {
+      if (found != text_of_books(doubt.books)) continue;
+      acknowledged_ = std::move(doubt.books);
+      unsettled_ = unsettled_ || doubt.is_submission;
+      ++n_in_doubt_kept;
+      in_doubt_.clear();
+      return {};
+    }
+    return blame("acknowledged:\n" + acknowledged + "found:\n" + found);
   }
 
   // ---------------------------------------------------------------- committing
@@ -206,16 +225,19 @@ class StoreHistory {
     return flush();
   }
 
+  void acknowledge() {
+    acknowledged_ = std::move(in_doubt_.back().books);
+    in_doubt_.clear();
+    ++n_acknowledged;
+  }
+
   Status flush() {
     const std::vector<engine::Transition> transitions = std::exchange(decided_, {});
     const std::vector<engine::Outgoing> messages = std::exchange(messages_, {});
-    in_doubt_.emplace(acknowledged_);
-    in_doubt_->books.apply(transitions);
+    in_doubt_.emplace_back(acknowledged_).books.apply(transitions);
     GAUNTLET_CHECK_OK(store_->apply(transitions));
-    acknowledged_ = std::move(in_doubt_->books);
-    in_doubt_.reset();
+    acknowledge();
     unsettled_ = false;
-    ++n_acknowledged;
     if (!acknowledged_.problem.empty()) return blame(acknowledged_.problem);
     for (const engine::Outgoing& message : messages) {
       if (const auto* leases = std::get_if<engine::GiveLeases>(&message)) take(*leases);
@@ -255,7 +277,8 @@ class StoreHistory {
     }
     std::vector<engine::PlannedJob> plans;
     jobs_.resize(acknowledged_.last_job);  // of a submission that never happened
-    for (std::uint64_t n_jobs = acknowledged_.last_job < 150 ? random_.below(12) : 0; n_jobs > 0; --n_jobs) {
+    for (std::uint64_t n_jobs = acknowledged_.last_job < max_jobs ? random_.below(12) : 0; n_jobs > 0;
+         --n_jobs) {
       plans.push_back(plan_job());
       submission.jobs.push_back(jobs_.back());
     }
@@ -265,14 +288,15 @@ class StoreHistory {
       cell.jobs = {{job.key, "work"}};
       cell.metrics = {"first", "second"};
     }
-    in_doubt_.emplace(acknowledged_);
-    in_doubt_->is_submission = true;
-    const engine::SubmitOutcome expected = in_doubt_->books.submit(sweep, submission.priority, plans, also);
-    GAUNTLET_TRY(const engine::SubmitOutcome outcome, store_->submit(submission, wall_ms_));
-    acknowledged_ = std::move(in_doubt_->books);
-    in_doubt_.reset();
+    InDoubt& doubt = in_doubt_.emplace_back(acknowledged_);
+    doubt.is_submission = true;
+    const engine::SubmitOutcome expected = doubt.books.submit(sweep, submission.priority, plans, also);
+    auto submitted = store_->submit(submission, wall_ms_);
+    was_submission_refused_ = !submitted.has_value();
+    if (!submitted) return fail(std::move(submitted.error()));
+    const engine::SubmitOutcome outcome = std::move(*submitted);
+    acknowledge();
     unsettled_ = true;
-    ++n_acknowledged;
     if (outcome.new_jobs != expected.new_jobs || outcome.sweep.id != expected.sweep.id) {
       return blame("the store counted another submission");
     }
@@ -377,8 +401,9 @@ class StoreHistory {
   std::optional<JobStore> store_;
   std::optional<engine::State> state_;
   engine::Books acknowledged_;
-  std::optional<InDoubt> in_doubt_;  ///< acknowledged_ and the transaction that was begun
-  bool unsettled_ = false;           ///< a submission is in the database, the engine's word on it is not
+  std::vector<InDoubt> in_doubt_;  ///< acknowledged_ and a transaction that was begun, each
+  bool was_submission_refused_ = false;
+  bool unsettled_ = false;  ///< a submission is in the database, the engine's word on it is not
   std::vector<engine::Transition> decided_;
   std::vector<engine::Outgoing> messages_;
   std::vector<SubmittedJob> jobs_;  ///< by id, from 1
