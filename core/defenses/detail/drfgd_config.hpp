@@ -167,8 +167,8 @@ struct DrfgdConfig {
         "ae_refresh", self.ae_refresh,
         {.doc =
              "Epochs after which the adversarial twins are made again from fresh random starts; 0: once. The "
-             "target is frozen, so new ones differ by their start only, and making them costs most of an "
-             "epoch.",
+             "target is frozen, so new ones differ by their start only, and each time costs as much as the "
+             "craft job.",
          .min = 0,
          .max = 10000});
     models::PrecisionConfig::fields(self.precision, visit);
