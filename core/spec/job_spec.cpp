@@ -14,10 +14,22 @@ constexpr std::array<std::string_view, kJobKindCount> kKindNames = {
 
 constexpr std::string_view kDefaultPrecision = "fp32";
 
+/// The member of a config under which its job keeps the entry's own options; a job has one of them.
+constexpr std::array<std::string_view, 3> kOwnOptions = {"attack", "defense", "model"};
+
 std::string_view precision_of(const Json& config) {
-  const auto own = config.find("precision");
-  return own != config.end() && own->is_string() ? std::string_view(own->get_ref<const std::string&>())
-                                                 : kDefaultPrecision;
+  const auto stated_in = [](const Json& options) -> const std::string* {
+    if (!options.is_object()) return nullptr;
+    const auto stated = options.find("precision");
+    return stated != options.end() && stated->is_string() ? &stated->get_ref<const std::string&>() : nullptr;
+  };
+  if (const std::string* own = stated_in(config)) return *own;
+  for (const std::string_view member : kOwnOptions) {
+    const auto options = config.find(member);
+    const std::string* nested = options == config.end() ? nullptr : stated_in(*options);
+    if (nested != nullptr) return *nested;
+  }
+  return kDefaultPrecision;
 }
 
 /// Reads one non-negative integer member; absent keeps the default.

@@ -69,11 +69,12 @@ struct JobSpec {
   [[nodiscard]] const JobInput* find_input(std::string_view role) const;
 };
 
-/// The object whose canonical text is hashed: kind, entry, version, config, inputs by role, seed, precision
-/// "fp32" (unless config has its own "precision").
+/// The object whose canonical text is hashed: kind, entry, version, config, inputs by role, seed, precision:
+/// the config's own "precision", else that of the entry's options in it ("attack", "defense" or "model"),
+/// else "fp32".
 [[nodiscard]] Json canonical_form(const JobSpec& job);
 /// canonical_json(canonical_form(job)), for a config whose canonical text is at hand. `config_text` must be
-/// that text and `entry` plain ASCII; `precision` is the config's own, "fp32" otherwise.
+/// that text and `entry` plain ASCII; `precision` is what canonical_form finds in it.
 [[nodiscard]] std::string canonical_text(const JobSpec& job, std::string_view config_text,
                                          std::string_view precision);
 /// SHA-256 of canonical_json(canonical_form(job)). Errors: a number that is not finite, text that is not

@@ -312,6 +312,32 @@ TEST(Keys, ChangeWithWhatTheyDependOnAndWithNothingElse) {
   }
 }
 
+TEST(Keys, TellThePrecisionOfTheEntryThatWorks) {
+  Json document = *parse_json(*read_file(kGoldenFolder / "catalog.json"), "catalog.json");
+  ASSERT_EQ(document["defenses"][1]["name"], "drfgd");
+  document["defenses"][1]["fields"].push_back({{"name", "precision"},
+                                               {"type", "text"},
+                                               {"default", "fp32"},
+                                               {"doc", "Arithmetic."},
+                                               {"choices", {"fp32", "tf32", "bf16"}}});
+  const auto catalog = Catalog::from_json(document);
+  ASSERT_TRUE(catalog) << catalog.error().message;
+  const auto expansion_of = [&](std::string_view defense) {
+    const ParsedSweep sweep = parse_sweep(one_cell(defense, "pgd"), "test.yaml", *catalog);
+    EXPECT_THAT(texts(sweep.problems), IsEmpty());
+    return *expand(*sweep.spec, *catalog, &fake_content_id);
+  };
+  const Expansion full = expansion_of("drfgd"), low = expansion_of("{name: drfgd, precision: bf16}");
+  for (const CellJob& part : low.cells.at(0).jobs) {
+    const PlannedJob& planned = low.jobs[part.job];
+    const bool is_of_defense = part.role == "train_defense" || part.role == "encode_query";
+    EXPECT_EQ(canonical_form(planned.job).at("precision"), is_of_defense ? "bf16" : "fp32") << part.role;
+    EXPECT_EQ(planned.key, key_of(planned.job).value()) << part.role;
+    const bool is_after = is_of_defense || part.role == "evaluate";
+    EXPECT_EQ(planned.key != job_of(full, full.cells.at(0), part.role)->key, is_after) << part.role;
+  }
+}
+
 TEST(Keys, DependOnTheVersionsOfEntries) {
   const auto text = read_file(kGoldenFolder / "catalog.json");
   Json document = *parse_json(*text, "catalog.json");

@@ -71,10 +71,30 @@ TEST(JobKey, DependsOnEverythingElse) {
   EXPECT_TRUE(changed([](JobSpec& job) { job.version = 3; }));
   EXPECT_TRUE(changed([](JobSpec& job) { job.config["bits"] = 64; }));
   EXPECT_TRUE(changed([](JobSpec& job) { job.config["precision"] = "bf16"; }));
+  EXPECT_TRUE(changed([](JobSpec& job) { job.config["model"]["precision"] = "bf16"; }));
   EXPECT_TRUE(changed([](JobSpec& job) { job.inputs[0].role = "features"; }));
   EXPECT_TRUE(changed([](JobSpec& job) { job.inputs[0].key = JobKey{sha256("other")}; }));
   EXPECT_TRUE(changed([](JobSpec& job) { job.inputs.clear(); }));
   EXPECT_TRUE(changed([](JobSpec& job) { job.seed = 1; }));
+}
+
+TEST(CanonicalForm, HasThePrecisionOfTheConfigOrOfTheEntrysOptionsInIt) {
+  const auto precision = [](Json config) {
+    JobSpec job = some_job();
+    job.config = std::move(config);
+    return canonical_form(job).at("precision").get<std::string>();
+  };
+  EXPECT_EQ(precision(some_job().config), "fp32");
+  EXPECT_EQ(precision({{"precision", "bf16"}}), "bf16");
+  EXPECT_EQ(precision({{"precision", 16}}), "fp32");
+  for (const char* member : {"attack", "defense", "model"}) {
+    EXPECT_EQ(precision({{member, {{"lr", 1}, {"precision", "tf32"}}}, {"modality", "image"}}), "tf32")
+        << member;
+    EXPECT_EQ(precision({{member, nullptr}}), "fp32") << member;
+  }
+  // An adaptive craft job names the defense it goes through; the attack does the work.
+  const Json through = {{"name", "drfgd"}, {"version", 1}, {"config", {{"precision", "bf16"}}}};
+  EXPECT_EQ(precision({{"attack", {{"steps", 1}}}, {"defense", through}}), "fp32");
 }
 
 TEST(JobKey, RefusesNumbersThatAreNotFinite) {
