@@ -133,6 +133,27 @@ TEST_F(Smoke, PrintsTheTableAndRepeatsItWithoutWork) {
   EXPECT_EQ(count("SELECT count(*) FROM attempts"), attempts);
 }
 
+TEST_F(Smoke, EveryDefenseStoresItsCost) {
+  ASSERT_EQ(run_sweep().exit_code, 0);
+  const std::string defended = "SELECT count(*) FROM v_cells WHERE defense != 'none'";
+  ASSERT_GT(count(defended), 0);
+  // A cell's numbers include its target model's cost; the job's kind tells them apart.
+  for (const std::string metric : {"added_latency", "parameters", "training_time"}) {
+    EXPECT_EQ(
+        count(
+            "SELECT count(*) FROM (SELECT DISTINCT r.defense, r.attack, r.protocol, r.direction, r.variant, "
+            "r.seed FROM v_results r JOIN v_jobs j ON j.key = r.job_key WHERE r.defense != 'none' AND "
+            "j.kind IN ('train_defense', 'encode') AND r.metric = '" +
+            metric + "')"),
+        count(defended))
+        << metric;
+  }
+  EXPECT_EQ(count("SELECT count(*) FROM v_results r JOIN v_jobs j ON j.key = r.job_key WHERE r.defense IN "
+                  "('box_blur', 'round_text') AND j.kind = 'encode' AND r.metric IN ('parameters', "
+                  "'training_time') AND r.value != 0"),
+            0);
+}
+
 TEST_F(Smoke, AnAddedSeedRunsOnlyItsOwnCells) {
   const std::string full = spec_text_;
   write_spec(std::regex_replace(full, std::regex(R"(seed: \[1, 2\])"), "seed: [1]"));
