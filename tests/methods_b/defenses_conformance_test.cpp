@@ -44,7 +44,7 @@ class DefenseConformance : public ::testing::TestWithParam<Subject> {
     if (capabilities().joint) {
       // What a joint defense is given: both sides, and no side of its own.
       make_joint(setup_, kRows);
-      setup_.inputs = {};
+      setup_.inputs = Tensor();
     }
     for (const auto& [name, tensor] : models::state_of(*setup_.model)) before_[name] = tensor.clone();
     parts_ = {.model = setup_.model,
