@@ -63,7 +63,7 @@ class AtrdhMethod final : public RobustMethod {
     const Tensor& clean = batch.inputs(modality);
     training.remember(modality, batch,
                       training.ranks().gather_rows(training.codes_without_gradient(modality, clean)));
-    learner_.set_learning_rate(config_.atrdh_lr * training.rate_factor(batch.step));
+    learner_.set_learning_rate(config_.atrdh_lr * training.rate_factor(batch.progress));
     const Tensor targets =
         attacks::drawn_label_vectors(label_vectors_, batch.labels.size(0), seed_, batch.step);
     const auto prototype = learner_.step(
@@ -128,7 +128,7 @@ constexpr std::string_view kDatasetDefaults = R"({
 extern const DefenseEntry atrdh_entry;
 constinit const DefenseEntry atrdh_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Adversarial training against targeted attacks toward learned prototype codes.",
               .reference = "Wang et al., Targeted Attack and Defense for Deep Hashing, SIGIR 2021",
               .capabilities = {.trains = true, .joint = true, .replaces_model = true},

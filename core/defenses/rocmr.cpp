@@ -109,7 +109,7 @@ extern const DefenseEntry rocmr_entry;
 constinit const DefenseEntry rocmr_entry{
     .about =
         {.name = kName,
-         .version = 1,
+         .version = 2,
          .summary =
              "Contrastive training on clean and adversarial pairs of both modalities (a reconstruction).",
          .reference = "RoCMR, IJCNN 2022 (abstract only)",

@@ -95,7 +95,7 @@ constexpr std::string_view kDatasetDefaults = R"({
 extern const DefenseEntry saat_entry;
 constinit const DefenseEntry saat_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Adversarial training against attacks away from the mainstay code of the labels.",
               .reference = "SAAT, IEEE TIFS 2023; cross-modal release SAAT-Cross",
               .capabilities = {.trains = true, .joint = true, .replaces_model = true},

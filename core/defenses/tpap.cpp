@@ -175,7 +175,7 @@ constexpr std::string_view kDatasetDefaults = R"({
 extern const DefenseEntry tpap_entry;
 constinit const DefenseEntry tpap_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "A copy over-fitted to single-step attacks, and one such step on every query.",
               .reference = "TPAP, CVPR 2024, moved to hashing",
               .capabilities = {.trains = true, .joint = true, .replaces_model = true},

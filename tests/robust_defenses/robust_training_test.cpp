@@ -287,11 +287,30 @@ TEST_F(RobustTrainingTest, BuffersStartAsTheTargetsCodesAndKeepTheLastOnes) {
 
 TEST_F(RobustTrainingTest, RatesFallAtTheMilestones) {
   const auto training = open();
-  training->begin(40);
-  EXPECT_DOUBLE_EQ(training->rate_factor(19), 1);
-  EXPECT_DOUBLE_EQ(training->rate_factor(20), 0.1);
-  EXPECT_DOUBLE_EQ(training->rate_factor(29), 0.1);
-  EXPECT_NEAR(training->rate_factor(30), 0.01, 1e-15);
+  EXPECT_DOUBLE_EQ(training->rate_factor(0), 1);
+  EXPECT_DOUBLE_EQ(training->rate_factor(0.49), 1);
+  EXPECT_DOUBLE_EQ(training->rate_factor(0.5), 0.1);
+  EXPECT_DOUBLE_EQ(training->rate_factor(0.74), 0.1);
+  EXPECT_NEAR(training->rate_factor(0.75), 0.01, 1e-15);
+}
+
+/// Remembers the progress of every batch, by modality.
+class ProgressRecorder final : public RobustMethod {
+ public:
+  Result<LossTerms> losses(RobustTraining& training, const RobustBatch& batch, Modality modality) override {
+    seen[modality].push_back(batch.progress);
+    return LossTerms{{"total", training.encoded(modality, {batch.inputs(modality)})[0].square().mean()}};
+  }
+  std::map<Modality, std::vector<double>> seen;
+};
+
+TEST_F(RobustTrainingTest, ImagesAndTextsThatTakeTurnsMeetTheSameRates) {
+  config_.batch_size = 10;
+  const auto training = open();
+  ProgressRecorder method;
+  ASSERT_TRUE(train_robust(*training, method, "test", config_));
+  EXPECT_THAT(method.seen[Modality::kImage], ::testing::ElementsAre(0, 0.25, 0.5, 0.75));
+  EXPECT_THAT(method.seen[Modality::kText], ::testing::ElementsAre(0, 0.25, 0.5, 0.75));
 }
 
 TEST_F(RobustTrainingTest, TakesTheTargetsOwnObjectiveWhenAsked) {

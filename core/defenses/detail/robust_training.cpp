@@ -209,10 +209,9 @@ Result<Tensor> RobustTraining::benign(const RobustBatch& batch, const std::vecto
   return sum * (config_.ben_weight / static_cast<double>(clean_codes.size()));
 }
 
-double RobustTraining::rate_factor(std::int64_t step) const {
-  const double share = static_cast<double>(step) / static_cast<double>(n_steps_);
-  return (share >= config_.first_milestone ? kMilestoneFactor : 1) *
-         (share >= config_.second_milestone ? kMilestoneFactor : 1);
+double RobustTraining::rate_factor(double progress) const {
+  return (progress >= config_.first_milestone ? kMilestoneFactor : 1) *
+         (progress >= config_.second_milestone ? kMilestoneFactor : 1);
 }
 
 std::int64_t RobustTraining::n_batches() const {
@@ -243,7 +242,6 @@ RobustBatch RobustTraining::batch(std::span<const std::int64_t> order, std::int6
 }
 
 void RobustTraining::begin(std::int64_t n_steps) {
-  n_steps_ = n_steps;
   if (own_training_ != nullptr) own_training_->begin(n_steps);
 }
 
@@ -251,9 +249,9 @@ void RobustTraining::end_epoch() {
   if (own_training_ != nullptr) own_training_->end_epoch();
 }
 
-void RobustTraining::descend(const Tensor& loss, std::int64_t step) {
+void RobustTraining::descend(const Tensor& loss, double progress) {
   for (std::size_t group = 0; group < rates_.size(); ++group) {
-    optimiser_->param_groups()[group].options().set_lr(rates_[group] * rate_factor(step));
+    optimiser_->param_groups()[group].options().set_lr(rates_[group] * rate_factor(progress));
   }
   optimiser_->zero_grad();
   reducer_->backward(loss);
@@ -265,6 +263,7 @@ namespace {
 /// Where a run is, for messages.
 struct Place {
   std::string_view defense;
+  std::int64_t n_epochs = 0;
   std::int64_t epoch = 0, step = 0;  ///< from 1, from 0
   double learning_rate = 0;
 };
@@ -284,13 +283,16 @@ Status check_step(const LossTerms& losses, const std::string& total, const Place
 /// One pass over the pairs; sums get its losses under `prefix` + name, at.step counts on.
 Status run_pass(RobustTraining& training, RobustMethod& method, Modality modality, const std::string& prefix,
                 std::span<const std::int64_t> order, Place& at, models::EpochLosses& sums) {
-  for (std::int64_t index = 0; index < training.n_batches(); ++index, ++at.step) {
-    GAUNTLET_TRY(const LossTerms terms,
-                 method.losses(training, training.batch(order, index, at.step), modality));
+  const std::int64_t n_batches = training.n_batches();
+  for (std::int64_t index = 0; index < n_batches; ++index, ++at.step) {
+    RobustBatch batch = training.batch(order, index, at.step);
+    batch.progress = static_cast<double>((at.epoch - 1) * n_batches + index) /
+                     static_cast<double>(at.n_epochs * n_batches);
+    GAUNTLET_TRY(const LossTerms terms, method.losses(training, batch, modality));
     LossTerms named;
     for (const auto& [name, value] : terms) named[prefix + name] = value;
     GAUNTLET_CHECK_OK(check_step(named, prefix + "total", at));
-    training.descend(terms.at("total"), at.step);
+    training.descend(terms.at("total"), batch.progress);
     sums.add(named);
   }
   return {};
@@ -316,7 +318,7 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
   const std::int64_t n_passes = method.by_turns() ? 2 : 1;
   training.begin(config.at_epochs * n_passes * training.n_batches());
   TrainedDefense trained;
-  Place at{.defense = defense, .learning_rate = config.at_lr};
+  Place at{.defense = defense, .n_epochs = config.at_epochs, .learning_rate = config.at_lr};
   for (std::int64_t epoch = 1; epoch <= config.at_epochs; ++epoch) {
     at.epoch = epoch;
     const auto start = std::chrono::steady_clock::now();

@@ -26,7 +26,8 @@ struct RobustBatch {
   torch::Tensor labels;                ///< [B, C]
   torch::Tensor rows;                  ///< [B] int64: positions within the training set
   std::int64_t step = 0;               ///< of the whole run, from 0; the same on every rank
-  std::int64_t first_own = 0;          ///< where this rank's rows begin within the batch
+  double progress = 0;         ///< share of the passes over this modality's pairs that are done, in [0,1)
+  std::int64_t first_own = 0;  ///< where this rank's rows begin within the batch
 
   [[nodiscard]] const torch::Tensor& inputs(Modality modality) const {
     return modality == Modality::kImage ? own.images : own.text;
@@ -88,8 +89,9 @@ class RobustTraining {
   [[nodiscard]] Result<torch::Tensor> benign(const RobustBatch& batch,
                                              const std::vector<torch::Tensor>& clean_codes);
 
-  /// Factor of the learning rates at a step: 1, 0.1, 0.01 by milestones.
-  [[nodiscard]] double rate_factor(std::int64_t step) const;
+  /// Factor of the learning rates at a batch's progress: 1, 0.1, 0.01 by milestones. Each modality counts its
+  /// own passes, so that images and texts that take turns meet every rate equally often.
+  [[nodiscard]] double rate_factor(double progress) const;
 
   [[nodiscard]] const DefenseTraining& setup() const { return setup_; }
   [[nodiscard]] models::HashingModel& model() { return *model_; }
@@ -102,7 +104,7 @@ class RobustTraining {
   /// Stored clean inputs of the given positions as the model takes them.
   [[nodiscard]] torch::Tensor inputs(Modality modality, std::span<const std::int64_t> rows) const;
   /// One step of the optimiser on a loss of the global batch.
-  void descend(const torch::Tensor& loss, std::int64_t step);
+  void descend(const torch::Tensor& loss, double progress);
   void begin(std::int64_t n_steps);
   void end_epoch();
 
@@ -116,7 +118,7 @@ class RobustTraining {
   std::shared_ptr<models::HashingModel> model_;
   std::unique_ptr<models::ModelTraining> own_training_;  ///< ben_loss "target" only
   std::string defense_;
-  std::int64_t n_pairs_ = 0, n_steps_ = 0;
+  std::int64_t n_pairs_ = 0;
   torch::TensorOptions options_;
   torch::Tensor train_labels_, image_codes_, text_codes_, image_buffer_, text_buffer_;
   std::unique_ptr<torch::optim::Optimizer> optimiser_;
