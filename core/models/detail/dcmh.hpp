@@ -26,7 +26,7 @@ struct DcmhConfig {
                       .batch_size = 128,
                       .lr_image = 0.0316227766,
                       .lr_text = 0.0316227766,
-                      .schedule = "linear",
+                      .rate = {.schedule = "linear"},
                       .last_rate = 3.16227766e-5};
 
   static void fields(auto& self, auto& visit) {
