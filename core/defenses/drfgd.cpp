@@ -187,9 +187,8 @@ void prepare(torch::nn::Module& module, const torch::TensorOptions& options,
   module.train();
 }
 
-Result<models::Losses> run_epoch(DrfgdTrainer& trainer, const TrainingPairs& pairs,
-                                 const DefenseTraining& setup, const DrfgdConfig& config,
-                                 std::int64_t n_pairs, std::int64_t epoch) {
+models::EpochLosses run_epoch(DrfgdTrainer& trainer, const TrainingPairs& pairs, const DefenseTraining& setup,
+                              const DrfgdConfig& config, std::int64_t n_pairs, std::int64_t epoch) {
   const models::RankShare share = models::share_of_rank(config.batch, *setup.communicator);
   const std::vector<std::int64_t> order = models::shuffled_rows(n_pairs, setup.seed, kOrder, epoch);
   models::EpochLosses sums;
@@ -198,10 +197,7 @@ Result<models::Losses> run_epoch(DrfgdTrainer& trainer, const TrainingPairs& pai
                                                static_cast<std::size_t>(share.last - share.first));
     sums.add(trainer.step(pairs.batch(rows, config.batch)));
   }
-  models::Losses means = sums.means(*setup.communicator);
-  GAUNTLET_CHECK_OK(models::check_finite(means, fmt::format("drfgd, {} network", name_of(setup.modality)),
-                                         epoch, config.lr));
-  return means;
+  return sums;
 }
 
 Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
@@ -230,10 +226,16 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   const std::int64_t n = setup.inputs.size(0);
   const std::int64_t n_pairs = config.n_train > 0 ? std::min(n, config.n_train) : n;
   const std::int64_t epochs = setup.modality == Modality::kImage ? config.epochs_image : config.epochs_text;
+  models::TrainingWatch watch({.name = fmt::format("drfgd, {} network", name_of(setup.modality)),
+                               .weights = [&] { return models::state_of(*generator); },
+                               .keep = setup.keep_weights,
+                               .communicator = setup.communicator});
   TrainedDefense trained;
   for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
-    GAUNTLET_TRY(const models::Losses losses, run_epoch(trainer, pairs, setup, config, n_pairs, epoch));
+    GAUNTLET_TRY(const models::Losses losses,
+                 watch.end_epoch(run_epoch(trainer, pairs, setup, config, n_pairs, epoch),
+                                 {.epoch = epoch, .rates = {{"lr", config.lr}}}));
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     models::add_to_curves(trained.curves, losses);
     const auto n_seen = static_cast<double>(n_pairs / config.batch * config.batch);

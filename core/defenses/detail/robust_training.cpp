@@ -272,6 +272,10 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
   const DefenseTraining& setup = training.setup();
   const std::int64_t n_passes = method.by_turns() ? 2 : 1;
   training.begin(config.at_epochs * n_passes * training.n_batches());
+  models::TrainingWatch watch({.name = std::string(defense),
+                               .weights = [&] { return models::state_of(training.model()); },
+                               .keep = setup.keep_weights,
+                               .communicator = setup.communicator});
   TrainedDefense trained;
   std::int64_t step = 0;
   for (std::int64_t epoch = 1; epoch <= config.at_epochs; ++epoch) {
@@ -287,8 +291,10 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
       GAUNTLET_CHECK_OK(run_pass(training, method, Modality::kImage, "", order, step, sums));
     }
     training.end_epoch();
-    const models::Losses means = sums.means(*setup.communicator);
-    GAUNTLET_CHECK_OK(models::check_finite(means, defense, epoch, config.at_lr));
+    GAUNTLET_TRY(
+        const models::Losses means,
+        watch.end_epoch(
+            sums, {.epoch = epoch, .rates = {{"at_lr", config.at_lr * training.rate_factor(step - 1)}}}));
     models::add_to_curves(trained.curves, means);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     const auto n_seen = static_cast<double>(training.n_pairs());
