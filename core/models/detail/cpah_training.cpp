@@ -132,9 +132,7 @@ GeneratorLoss CpahTraining::generator_step(const CpahForward& pass) {
 }
 
 void CpahTraining::end_epoch() {
-  const torch::Tensor sum = relaxed_image + relaxed_text;
-  const torch::Tensor visited = relaxed_image.ne(0).any(1, true);
-  codes = torch::where(visited, signs(sum), codes);
+  codes = codes_of_visited(relaxed_image, relaxed_text, codes);
   ++clock_.epoch;
 }
 
