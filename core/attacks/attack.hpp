@@ -17,6 +17,7 @@
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/models/training_watch.hpp"
 #include "core/registry/registry.hpp"
 
 namespace gauntlet::attacks {
@@ -82,6 +83,7 @@ struct AttackTraining {
   /// Told after every epoch: number (from 1), of how many, mean losses, inputs per second.
   std::function<void(std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate)>
       on_epoch;
+  models::KeepWeights keep_weights = {};  ///< where the last good weights go when the run diverges
 };
 
 struct TrainedAttack {

@@ -183,19 +183,26 @@ class TrainingItems {
 /// Tells the run about its epochs, over both stages.
 class EpochReport {
  public:
-  EpochReport(const AttackTraining& setup, std::int64_t n_epochs, std::int64_t n_rows)
-      : setup_(setup), n_epochs_(n_epochs), n_rows_(static_cast<double>(n_rows)) {}
+  EpochReport(const AttackTraining& setup, std::int64_t n_epochs, std::int64_t n_rows,
+              std::function<models::NamedTensors()> weights)
+      : setup_(setup),
+        n_epochs_(n_epochs),
+        n_rows_(static_cast<double>(n_rows)),
+        watch_({.name = fmt::format("{}, {} query", kName, name_of(setup.surface.modality)),
+                .weights = std::move(weights),
+                .keep = setup.keep_weights,
+                .communicator = setup.communicator}) {}
 
   /// One epoch: mean losses of what `steps` adds, checked and kept as curves under `prefix` + name.
   Status run(const char* prefix, double lr, const std::function<void(models::EpochLosses&)>& steps) {
     const auto start = std::chrono::steady_clock::now();
     models::EpochLosses sums;
     steps(sums);
-    models::Losses means;
-    for (const auto& [name, mean] : sums.means(*setup_.communicator)) means[prefix + name] = mean;
     ++n_done_;
-    const auto run_name = fmt::format("{}, {} query", kName, name_of(setup_.surface.modality));
-    GAUNTLET_CHECK_OK(models::check_finite(means, run_name, n_done_, lr));
+    GAUNTLET_TRY(const models::Losses plain,
+                 watch_.end_epoch(sums, {.epoch = n_done_, .rates = {{fmt::format("{}lr", prefix), lr}}}));
+    models::Losses means;
+    for (const auto& [name, mean] : plain) means[prefix + name] = mean;
     models::add_to_curves(curves, means);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (setup_.on_epoch) setup_.on_epoch(n_done_, n_epochs_, means, n_rows_ / elapsed.count());
@@ -208,6 +215,7 @@ class EpochReport {
   const AttackTraining& setup_;
   std::int64_t n_epochs_;
   double n_rows_;
+  models::TrainingWatch watch_;
   std::int64_t n_done_ = 0;
 };
 
@@ -326,7 +334,14 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
 
   const TrainingItems items(setup, options, n);
   const bool image = surface.modality == Modality::kImage;
-  EpochReport report(setup, config.prototype_epochs + (image ? config.epochs_image : config.epochs_text), n);
+  const auto weights = [&networks] {
+    models::NamedTensors all;
+    models::add_with_prefix(all, kPrototype, models::state_of(*networks.prototype));
+    models::add_with_prefix(all, kGenerator, models::state_of(*networks.generator));
+    return all;
+  };
+  EpochReport report(setup, config.prototype_epochs + (image ? config.epochs_image : config.epochs_text), n,
+                     weights);
   GAUNTLET_CHECK_OK(train_prototype(config, setup, items, networks.prototype, report));
   ta_dch::Players players{
       .generator = networks.generator,

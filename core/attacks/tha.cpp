@@ -128,6 +128,10 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
       PrototypeNet(surface.train_labels.size(1), config.hidden, config.middle, surface.code_bits),
       {.above_diagonal = config.pairs == "above_diagonal", .softplus = config.softplus}, config.lr,
       config.beta1);
+  models::TrainingWatch watch({.name = "tha, prototype network",
+                               .weights = [&] { return models::state_of(*learner.net()); },
+                               .keep = setup.keep_weights,
+                               .communicator = setup.communicator});
   TrainedAttack trained;
   for (std::int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
@@ -139,8 +143,8 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
       sums.add(
           {{"total", loss.total()}, {"similarity", loss.similarity}, {"quantisation", loss.quantisation}});
     }
-    const models::Losses means = sums.means(*setup.communicator);
-    GAUNTLET_CHECK_OK(models::check_finite(means, "tha, prototype network", epoch, config.lr));
+    GAUNTLET_TRY(const models::Losses means,
+                 watch.end_epoch(sums, {.epoch = epoch, .rates = {{"lr", config.lr}}}));
     models::add_to_curves(trained.curves, means);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     const auto n_seen = static_cast<double>(config.steps_per_epoch * config.batch_size);

@@ -12,6 +12,7 @@
 #include "core/defenses/detail/drfgd_trainer.hpp"
 #include "core/defenses/detail/purifier.hpp"
 #include "core/models/epochs.hpp"
+#include "core/models/training_watch.hpp"
 
 namespace gauntlet::defenses {
 namespace {
@@ -210,8 +211,8 @@ struct Part {
   std::function<Status(std::int64_t epoch)> before_epoch = nullptr;
 };
 
-Result<models::Losses> run_epoch(const Part& part, const TrainingPairs& pairs, const DefenseTraining& setup,
-                                 const DrfgdConfig& config, std::int64_t epoch) {
+models::EpochLosses run_epoch(const Part& part, const TrainingPairs& pairs, const DefenseTraining& setup,
+                              const DrfgdConfig& config, std::int64_t epoch) {
   const models::RankShare share = models::share_of_rank(config.batch, *setup.communicator);
   const std::vector<std::int64_t> order = models::shuffled_rows(pairs.size(), setup.seed, part.order, epoch);
   models::EpochLosses sums;
@@ -220,18 +221,17 @@ Result<models::Losses> run_epoch(const Part& part, const TrainingPairs& pairs, c
                                                static_cast<std::size_t>(share.last - share.first));
     sums.add(part.step(pairs.batch(rows, config.batch)));
   }
-  models::Losses means = sums.means(*setup.communicator);
-  GAUNTLET_CHECK_OK(models::check_finite(means, fmt::format("drfgd, {} network", name_of(setup.modality)),
-                                         part.n_before + epoch, config.lr));
-  return means;
+  return sums;
 }
 
 Status run_part(const Part& part, const TrainingPairs& pairs, const DefenseTraining& setup,
-                const DrfgdConfig& config, TrainedDefense& trained) {
+                const DrfgdConfig& config, models::TrainingWatch& watch, TrainedDefense& trained) {
   for (std::int64_t epoch = 1; epoch <= part.n_epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
     if (part.before_epoch) GAUNTLET_CHECK_OK(part.before_epoch(epoch));
-    GAUNTLET_TRY(const models::Losses losses, run_epoch(part, pairs, setup, config, epoch));
+    GAUNTLET_TRY(const models::Losses losses,
+                 watch.end_epoch(run_epoch(part, pairs, setup, config, epoch),
+                                 {.epoch = part.n_before + epoch, .rates = {{"lr", config.lr}}}));
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     models::add_to_curves(trained.curves, losses);
     const auto n_seen = static_cast<double>(pairs.size() / config.batch * config.batch);
@@ -244,13 +244,13 @@ Status run_part(const Part& part, const TrainingPairs& pairs, const DefenseTrain
 /// The first part of a run with frozen_generator.
 Status learn_autoencoder(const std::shared_ptr<Generator>& generator, std::int64_t n_epochs,
                          std::int64_t n_in_all, const TrainingPairs& pairs, const DefenseTraining& setup,
-                         const DrfgdConfig& config, TrainedDefense& trained) {
+                         const DrfgdConfig& config, models::TrainingWatch& watch, TrainedDefense& trained) {
   AutoencoderTrainer trainer(config, generator, setup.communicator);
   const Part part{.order = kAutoencoderOrder,
                   .n_epochs = n_epochs,
                   .n_in_all = n_in_all,
                   .step = [&trainer](const DrfgdBatch& batch) { return trainer.step(batch); }};
-  GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, trained));
+  GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, watch, trained));
   freeze_autoencoder(*generator);
   return {};
 }
@@ -292,13 +292,17 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
 
   const models::FrozenModule frozen(*setup.model);
   TrainingPairs pairs(setup, config, options);
+  models::TrainingWatch watch({.name = fmt::format("drfgd, {} network", name_of(setup.modality)),
+                               .weights = [&] { return models::state_of(*generator); },
+                               .keep = setup.keep_weights,
+                               .communicator = setup.communicator});
   TrainedDefense trained;
   const std::int64_t n_epochs = setup.modality == Modality::kImage ? config.epochs_image : config.epochs_text;
   std::int64_t n_before = 0;
   if (config.frozen_generator) {
     n_before = config.autoencoder_epochs > 0 ? config.autoencoder_epochs : n_epochs;
     GAUNTLET_CHECK_OK(
-        learn_autoencoder(generator, n_before, n_before + n_epochs, pairs, setup, config, trained));
+        learn_autoencoder(generator, n_before, n_before + n_epochs, pairs, setup, config, watch, trained));
   }
   DrfgdTrainer trainer(config, players_of(setup, options, generator, discriminator));
   const auto refresh = [&](std::int64_t epoch) -> Status {
@@ -311,7 +315,7 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
                   .n_in_all = n_before + n_epochs,
                   .step = [&trainer](const DrfgdBatch& batch) { return trainer.step(batch); },
                   .before_epoch = refresh};
-  GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, trained));
+  GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, watch, trained));
   keep(*generator, *discriminator, config, trained);
   return trained;
 }

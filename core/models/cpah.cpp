@@ -1,5 +1,7 @@
 #include "core/models/detail/cpah.hpp"
+
 #include "core/base/check.hpp"
+#include "core/registry/dataset_defaults.hpp"
 
 namespace gauntlet::models {
 namespace {
@@ -9,6 +11,7 @@ constexpr std::string_view kName = "cpah";
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,
                                            collective::Communicator* communicator) {
   GAUNTLET_TRY(const CpahConfig read, read_config<CpahConfig>(config, kName));
+  GAUNTLET_CHECK_OK(check_shape(shape, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   return std::make_shared<CpahNet>(read, shape, std::move(trunk), communicator);
 }
@@ -25,12 +28,10 @@ Result<std::unique_ptr<ModelTraining>> make_training(const Json& config, std::sh
 // Small pictures, a small trunk from nothing, a small hidden layer: fewer epochs at a far larger rate than
 // with features of a network trained on ImageNet. The pairwise loss sums over the squared batch, so the batch
 // stays large.
-constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"backbone": "picto_cnn", "hidden": 256, "lr": 0.004, "weight_decay": 5e-5, "schedule": "poly",
-            "warmup_steps": 50, "epochs": 10, "batch_size": 256, "augment_flip": true, "augment_shift": 0.125},
-  "picto_scenes": {"backbone": "picto_cnn", "hidden": 256, "lr": 0.004, "weight_decay": 5e-5, "schedule": "poly",
-                   "warmup_steps": 50, "epochs": 10, "batch_size": 256, "augment_flip": true, "augment_shift": 0.125}
-})";
+constexpr auto kDatasetDefaults = emoji_defaults(R"({
+    "backbone": "picto_cnn", "hidden": 256, "critic_hidden": 32, "lr": 0.004, "weight_decay": 5e-5,
+    "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "augment_flip": true,
+    "augment_shift": 0.125})");
 
 }  // namespace
 

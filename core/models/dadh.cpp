@@ -1,5 +1,7 @@
 #include "core/models/detail/dadh.hpp"
+
 #include "core/base/check.hpp"
+#include "core/registry/dataset_defaults.hpp"
 
 namespace gauntlet::models {
 namespace {
@@ -9,6 +11,7 @@ constexpr std::string_view kName = "dadh";
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,
                                            collective::Communicator* communicator) {
   GAUNTLET_TRY(const DadhConfig read, read_config<DadhConfig>(config, kName));
+  GAUNTLET_CHECK_OK(check_shape(shape, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   return std::make_shared<DadhNet>(read, shape, std::move(trunk), communicator);
 }
@@ -24,14 +27,11 @@ Result<std::unique_ptr<ModelTraining>> make_training(const Json& config, std::sh
 
 // Small pictures and a small trunk from nothing: narrow networks, fewer epochs at a far larger rate than with
 // features of a network trained on ImageNet. The triplet loss grows with the cube of the batch.
-constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"backbone": "picto_cnn", "hidden": 512, "hidden_2": 256, "feature_width": 256, "code_critic_hidden": 64,
-            "lr": 0.004, "d_lr": 0.0001, "weight_decay": 5e-5, "schedule": "poly", "warmup_steps": 50, "epochs": 10,
-            "batch_size": 128, "augment_flip": true, "augment_shift": 0.125},
-  "picto_scenes": {"backbone": "picto_cnn", "hidden": 512, "hidden_2": 256, "feature_width": 256,
-                   "code_critic_hidden": 64, "lr": 0.004, "d_lr": 0.0001, "weight_decay": 5e-5, "schedule": "poly",
-                   "warmup_steps": 50, "epochs": 10, "batch_size": 128, "augment_flip": true, "augment_shift": 0.125}
-})";
+constexpr auto kDatasetDefaults = emoji_defaults(R"({
+    "backbone": "picto_cnn", "hidden": 512, "hidden_2": 256, "feature_width": 256, "critic_hidden": 128,
+    "critic_hidden_2": 64, "code_critic_hidden": 64, "lr": 0.004, "d_lr": 0.0001, "weight_decay": 5e-5,
+    "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 128, "augment_flip": true,
+    "augment_shift": 0.125})");
 
 }  // namespace
 

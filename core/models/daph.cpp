@@ -1,5 +1,7 @@
 #include "core/models/detail/daph.hpp"
+
 #include "core/base/check.hpp"
+#include "core/registry/dataset_defaults.hpp"
 
 namespace gauntlet::models {
 namespace {
@@ -9,6 +11,7 @@ constexpr std::string_view kName = "daph";
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,
                                            collective::Communicator* communicator) {
   GAUNTLET_TRY(const DaphConfig read, read_config<DaphConfig>(config, kName));
+  GAUNTLET_CHECK_OK(check_shape(shape, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   return std::make_shared<DaphNet>(read, shape, std::move(trunk));
 }
@@ -28,14 +31,10 @@ Result<std::unique_ptr<ModelTraining>> make_training(const Json& config, std::sh
 
 // Small pictures and a small trunk from nothing: plain SGD at the published rates would not leave the start
 // within minutes, so Adam at rates that fall to 0.
-constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"backbone": "picto_cnn", "hidden": 256, "embedding": 128, "optimizer": "adam", "lr": 0.003,
-            "proxy_lr": 0.003, "class_lr": 0.003, "schedule": "poly", "warmup_steps": 20, "proxy_epochs": 4,
-            "epochs": 10, "batch_size": 128, "augment_flip": true, "augment_shift": 0.125},
-  "picto_scenes": {"backbone": "picto_cnn", "hidden": 256, "embedding": 128, "optimizer": "adam", "lr": 0.003,
-                   "proxy_lr": 0.003, "class_lr": 0.003, "schedule": "poly", "warmup_steps": 20, "proxy_epochs": 4,
-                   "epochs": 10, "batch_size": 128, "augment_flip": true, "augment_shift": 0.125}
-})";
+constexpr auto kDatasetDefaults = emoji_defaults(R"({
+    "backbone": "picto_cnn", "hidden": 256, "embedding": 128, "optimiser": "adam", "lr": 0.003,
+    "proxy_lr": 0.003, "class_lr": 0.003, "schedule": "poly", "warmup_steps": 20, "proxy_epochs": 4,
+    "epochs": 10, "batch_size": 128, "augment_flip": true, "augment_shift": 0.125})");
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "core/models/detail/dchuc.hpp"
 
-#include "core/models/detail/row_noise.hpp"
+#include "core/models/objectives.hpp"
+#include "core/registry/dataset_defaults.hpp"
 
 namespace gauntlet::models {
 
@@ -30,7 +31,7 @@ DchucTraining::DchucTraining(const DchucConfig& config, std::shared_ptr<PairNet>
       weights_{config.gamma, config.alpha, config.mu, config.beta, config.eta},
       labels_(setup.labels.to(dtype())),
       similarity_(labels_) {
-  codes = random_signs(n_items(), n_bits(), setup.seed, dtype()) * similarity_.labelled();
+  codes = random_codes(n_items(), n_bits(), setup.seed, dtype()) * similarity_.labelled();
   relaxed = {torch::zeros_like(codes), torch::zeros_like(codes)};
   label_map = dchuc_label_map(codes, relaxed, labels_, weights_);
 }
@@ -69,6 +70,7 @@ constexpr double kInitialBias = 0.01;
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,
                                            collective::Communicator* communicator) {
   GAUNTLET_TRY(const DchucConfig read, read_config<DchucConfig>(config, kName));
+  GAUNTLET_CHECK_OK(check_shape(shape, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   const HashHead image(HashHeadLayout{.from = trunk->n_features(), .to = shape.code_bits});
   HashHead text(HashHeadLayout{
@@ -77,23 +79,20 @@ Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape&
     torch::nn::init::xavier_uniform_(layer->weight);
     torch::nn::init::constant_(layer->bias, kInitialBias);
   }
-  return std::make_shared<PairNet>(std::move(trunk), read.backbone.is_frozen(), image, text);
+  return std::make_shared<PairNet>(std::move(trunk), image, text);
 }
 
-constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-            "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "augment_flip": true,
-            "augment_shift": 0.125},
-  "picto_scenes": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-                   "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "augment_flip": true,
-                   "augment_shift": 0.125}
-})";
+constexpr auto kDatasetDefaults = emoji_defaults(R"({
+    "backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
+    "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "augment_flip": true,
+    "augment_shift": 0.125})");
 
 }  // namespace
 
 extern const ModelEntry dchuc_entry;
 constinit const ModelEntry dchuc_entry{
     .about = {.name = kName,
+              .version = 2,
               .summary = "Hashing functions and unified hash codes learned together",
               .reference = "Tu et al., IEEE TKDE 2022",
               .fields = &describe_fields<DchucConfig>,

@@ -1,8 +1,8 @@
 #include "core/models/detail/dcmh.hpp"
 
-#include "core/models/detail/row_noise.hpp"
 #include "core/models/losses.hpp"
 #include "core/models/objectives.hpp"
+#include "core/registry/dataset_defaults.hpp"
 
 namespace gauntlet::models {
 
@@ -27,16 +27,14 @@ DcmhTraining::DcmhTraining(const DcmhConfig& config, std::shared_ptr<PairNet> ne
   constexpr std::uint64_t kImageTag = 0x44434D46;  // "DCMF"
   constexpr std::uint64_t kTextTag = 0x44434D47;   // "DCMG"
   const torch::Tensor labelled = labelled_items(labels_);
-  image_outputs = random_normals(n_items(), n_bits(), setup.seed, kImageTag, dtype()) * labelled;
-  text_outputs = random_normals(n_items(), n_bits(), setup.seed, kTextTag, dtype()) * labelled;
-  codes = sign_codes(image_outputs + text_outputs);
+  const RowDraws draws{.seed = setup.seed, .rows = torch::arange(n_items())};
+  image_outputs = draws.normal(kImageTag, n_bits()).to(dtype()) * labelled;
+  text_outputs = draws.normal(kTextTag, n_bits()).to(dtype()) * labelled;
+  codes = signs(image_outputs + text_outputs);
 }
 
-torch::Tensor DcmhTraining::outside(const torch::Tensor& outputs, const torch::Tensor& buffer,
-                                    const torch::Tensor& rows) const {
-  if (config_.balance_over == "training_set") return sum_outside(buffer, rows);
-  const auto n_batch = static_cast<double>(rows.size(0));
-  return outputs.detach().sum(0) * (static_cast<double>(n_items()) / n_batch - 1);
+torch::Tensor DcmhTraining::outside(const torch::Tensor& buffer, const torch::Tensor& rows) const {
+  return config_.balance_over == "training_set" ? sum_outside(buffer, rows) : torch::zeros_like(buffer[0]);
 }
 
 LossTensors DcmhTraining::losses(const PairForward& pass) {
@@ -45,8 +43,8 @@ LossTensors DcmhTraining::losses(const PairForward& pass) {
   const torch::Tensor similar = relevance_mask(pass.labels, labels_).to(dtype());
   const auto loss_of = [&](const torch::Tensor& outputs, const torch::Tensor& own,
                            const torch::Tensor& other) {
-    return dcmh_loss(outputs, outside(outputs, own, pass.rows), other, codes, pass.rows, similar,
-                     config_.gamma, config_.eta);
+    return dcmh_loss(outputs, outside(own, pass.rows), other, codes, pass.rows, similar, config_.gamma,
+                     config_.eta);
   };
   const DcmhLoss image = loss_of(pass.image, image_outputs, text_outputs);
   const DcmhLoss text = loss_of(pass.text, text_outputs, image_outputs);
@@ -59,7 +57,7 @@ LossTensors DcmhTraining::losses(const PairForward& pass) {
 }
 
 void DcmhTraining::end_epoch() {
-  codes = sign_codes(image_outputs + text_outputs);
+  codes = signs(image_outputs + text_outputs);
   PairTraining::end_epoch();
 }
 
@@ -71,33 +69,31 @@ constexpr double kInitialDeviation = 0.01;
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,
                                            collective::Communicator* communicator) {
   GAUNTLET_TRY(const DcmhConfig read, read_config<DcmhConfig>(config, kName));
+  GAUNTLET_CHECK_OK(check_shape(shape, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   HashHead image(HashHeadLayout{.from = trunk->n_features(), .to = shape.code_bits});
   HashHead text(HashHeadLayout{.from = shape.text_dim, .hidden = read.hidden, .to = shape.code_bits});
   image->draw_normal(kInitialDeviation);
   text->draw_normal(kInitialDeviation);
-  return std::make_shared<PairNet>(std::move(trunk), read.backbone.is_frozen(), image, text);
+  return std::make_shared<PairNet>(std::move(trunk), image, text);
 }
 
-// The published 500 epochs of plain SGD fine-tune a network trained on ImageNet; a trunk that starts from
-// nothing gets Adam and a few epochs instead, and the balance and quantisation terms at full weight keep it
-// from learning similarities.
-constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-            "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "balance_over": "batch",
-            "augment_flip": true,
-            "augment_shift": 0.125},
-  "picto_scenes": {"backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
-                   "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256, "balance_over": "batch",
-            "augment_flip": true,
-                   "augment_shift": 0.125}
-})";
+// A trunk that starts from nothing gets Adam and 30 epochs in place of 500 epochs of plain SGD. Its first
+// steps move all outputs together; with the published balance loss that made the loss of the first epoch
+// 11.8, against 1.4 of the pairwise one, and Adam, which remembers large gradients for a thousand steps, took
+// tiny ones from there on: outputs stayed near zero, where similarities have no gradient (MAP 0.39 and 0.35
+// at a chance of 0.35). So the balance is that of the batch, and weighs less.
+constexpr auto kDatasetDefaults = emoji_defaults(R"({
+    "backbone": "picto_cnn", "hidden": 256, "optimiser": "adam", "lr_image": 0.004, "lr_text": 0.004,
+    "schedule": "poly", "warmup_steps": 50, "epochs": 30, "batch_size": 256, "eta": 0.1, "balance_over": "batch",
+    "augment_flip": true, "augment_shift": 0.125})");
 
 }  // namespace
 
 extern const ModelEntry dcmh_entry;
 constinit const ModelEntry dcmh_entry{
     .about = {.name = kName,
+              .version = 2,
               .summary = "Deep cross-modal hashing",
               .reference = "Jiang and Li, CVPR 2017",
               .fields = &describe_fields<DcmhConfig>,

@@ -1,5 +1,8 @@
 #include "core/models/detail/dgcpn.hpp"
 
+#include "core/models/objectives.hpp"
+#include "core/registry/dataset_defaults.hpp"
+
 namespace gauntlet::models {
 
 DgcpnLoss dgcpn_loss(const torch::Tensor& image, const torch::Tensor& text, const torch::Tensor& similarity,
@@ -69,8 +72,8 @@ LossTensors DgcpnTraining::losses(const PairForward& pass) {
     return dgcpn_loss(v, t, similarity_, config_.pair_target).total;
   };
   const torch::Tensor joint = loss(image, text);
-  const torch::Tensor of_image = loss(image, sign_codes(pass.text.detach()));
-  const torch::Tensor of_text = loss(sign_codes(pass.image.detach()), text);
+  const torch::Tensor of_image = loss(image, signs(pass.text.detach()));
+  const torch::Tensor of_text = loss(signs(pass.image.detach()), text);
   return {{"total", joint + of_image + of_text}, {"joint", joint}, {"image", of_image}, {"text", of_text}};
 }
 
@@ -93,8 +96,8 @@ Losses DgcpnTraining::step(const TrainingBatch& batch) {
   const torch::Tensor text = encoded(Modality::kText);
   const double joint = descended(encoded(Modality::kImage), text);
   const torch::Tensor image = encoded(Modality::kImage);
-  const double of_image = descended(image, sign_codes(text.detach()));
-  const double of_text = descended(sign_codes(image.detach()), encoded(Modality::kText));
+  const double of_image = descended(image, signs(text.detach()));
+  const double of_text = descended(signs(image.detach()), encoded(Modality::kText));
   finish_step();
   return {{"total", joint + of_image + of_text}, {"joint", joint}, {"image", of_image}, {"text", of_text}};
 }
@@ -109,6 +112,7 @@ namespace {
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,
                                            collective::Communicator* communicator) {
   GAUNTLET_TRY(const DgcpnConfig read, read_config<DgcpnConfig>(config, kName));
+  GAUNTLET_CHECK_OK(check_shape(shape, kName));
   GAUNTLET_TRY(std::shared_ptr<Backbone> trunk, make_backbone(read.backbone, shape, kName, communicator));
   const auto head = [&](std::int64_t from) {
     return HashHead(
@@ -117,18 +121,14 @@ Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape&
   const HashHead image = head(trunk->n_features());
   const HashHead text = head(shape.text_dim);
   torch::nn::init::normal_(text->out->weight, 0, kTextDeviation);
-  return std::make_shared<PairNet>(std::move(trunk), read.backbone.is_frozen(), image, text);
+  return std::make_shared<PairNet>(std::move(trunk), image, text);
 }
 
 // No trunk with weights from elsewhere: the target similarity follows from the texts alone.
-constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"backbone": "picto_cnn", "text_share": 1, "hidden": 256, "optimiser": "adam", "lr_image": 0.004,
-            "lr_text": 0.004, "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256,
-            "augment_flip": true, "augment_shift": 0.125},
-  "picto_scenes": {"backbone": "picto_cnn", "text_share": 1, "hidden": 256, "optimiser": "adam", "lr_image": 0.004,
-                   "lr_text": 0.004, "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256,
-                   "augment_flip": true, "augment_shift": 0.125}
-})";
+constexpr auto kDatasetDefaults = emoji_defaults(R"({
+    "backbone": "picto_cnn", "text_share": 1, "hidden": 256, "optimiser": "adam", "lr_image": 0.004,
+    "lr_text": 0.004, "schedule": "poly", "warmup_steps": 50, "epochs": 10, "batch_size": 256,
+    "augment_flip": true, "augment_shift": 0.125})");
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/base/random.hpp"
@@ -35,11 +36,15 @@ torch::Tensor rows_as_inputs(const torch::Tensor& stored, std::span<const std::i
 }
 
 void EpochLosses::add(const std::map<std::string, torch::Tensor>& losses) {
+  torch::Tensor all;
   for (const auto& [name, value] : losses) {
+    const torch::Tensor loss = value.detach();
     auto& [sum, count] = sums_[name];
-    sum = sum.defined() ? sum + value.detach() : value.detach();
+    sum = sum.defined() ? sum + loss : loss;
     ++count;
+    all = all.defined() ? all + loss : loss;
   }
+  if (all.defined()) finite_.push_back(all.isfinite());  // read only if it is asked for: no wait for a device
 }
 
 Losses EpochLosses::means(collective::Communicator& communicator) const {
@@ -57,12 +62,13 @@ Losses EpochLosses::means(collective::Communicator& communicator) const {
   return means;
 }
 
-Status check_finite(const Losses& means, std::string_view run, std::int64_t epoch, double learning_rate) {
-  const auto broken =
-      std::ranges::find_if(means, [](const auto& loss) { return !std::isfinite(loss.second); });
-  if (broken == means.end()) return {};
-  return fail(ErrorCode::kDiverged, "{}: loss '{}' became {} in epoch {}; a smaller lr may help (it is {})",
-              run, broken->first, broken->second, epoch, learning_rate);
+std::int64_t EpochLosses::first_bad_step(collective::Communicator& communicator) const {
+  constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+  const auto bad =
+      std::ranges::find_if(finite_, [](const torch::Tensor& finite) { return !finite.item<bool>(); });
+  const std::int64_t own = bad == finite_.end() ? kNever : bad - finite_.begin() + 1;
+  const std::int64_t first = communicator.gather_rows(torch::full({1}, own)).min().item<std::int64_t>();
+  return first == kNever ? 0 : first;
 }
 
 void add_to_curves(std::map<std::string, std::vector<float>>& curves, const Losses& means) {

@@ -8,11 +8,9 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
 #include "core/models/hashing_model.hpp"
 
@@ -38,14 +36,13 @@ class EpochLosses {
  public:
   void add(const std::map<std::string, torch::Tensor>& losses);  ///< scalars, detached or not
   [[nodiscard]] Losses means(collective::Communicator& communicator) const;
+  /// The first step, from 1, at which any rank had a loss that is not finite; 0 without one. Every rank asks.
+  [[nodiscard]] std::int64_t first_bad_step(collective::Communicator& communicator) const;
 
  private:
   std::map<std::string, std::pair<torch::Tensor, std::int64_t>> sums_;
+  std::vector<torch::Tensor> finite_;  // per step: whether all its losses are
 };
-
-/// Errors (kDiverged): a mean that is not finite, with the run, the loss, the epoch and the learning rate.
-[[nodiscard]] Status check_finite(const Losses& means, std::string_view run, std::int64_t epoch,
-                                  double learning_rate);
 
 /// Adds an epoch's means to curves that grow by one value per epoch.
 void add_to_curves(std::map<std::string, std::vector<float>>& curves, const Losses& means);

@@ -28,4 +28,34 @@ Result<ModelShape> shape_from_json(const Json& value) {
   return shape;
 }
 
+Status check_shape(const ModelShape& shape, std::string_view model) {
+  const auto lacks = [&](std::string_view what) {
+    return fail(ErrorCode::kInvalid,
+                "{}: the dataset has no {}; a target model hashes images and texts of labelled pairs", model,
+                what);
+  };
+  if (shape.image_px < 1 && shape.feature_dim < 1) return lacks("images");
+  if (shape.text_dim < 1) return lacks("texts");
+  if (shape.n_labels < 1) return lacks("labels");
+  if (shape.code_bits >= 1) return {};
+  return fail(ErrorCode::kInvalid, "{}: codes of {} bits do not exist; allowed: at least 1", model,
+              shape.code_bits);
+}
+
+Status check_inputs(const ModelShape& model, const ModelShape& data, std::string_view owner) {
+  struct Size {
+    const char* what;
+    const char* unit;
+    std::int64_t model, data;
+  };
+  for (const Size& size : {Size{"pictures", "px", model.image_px, data.image_px},
+                           Size{"image features", "values", model.feature_dim, data.feature_dim},
+                           Size{"texts", "values", model.text_dim, data.text_dim}}) {
+    if (size.model == size.data) continue;
+    return fail(ErrorCode::kInvalid, "{} was trained on {} of {} {}; those of this dataset have {}", owner,
+                size.what, size.model, size.unit, size.data);
+  }
+  return {};
+}
+
 }  // namespace gauntlet::models

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/json.hpp"
@@ -28,6 +29,13 @@ struct ModelShape {
 };
 [[nodiscard]] Json to_json(const ModelShape& shape);
 [[nodiscard]] Result<ModelShape> shape_from_json(const Json& value);
+
+/// What every target model needs: images of one kind, texts, labels, bits. Errors (kInvalid, naming `model`).
+[[nodiscard]] Status check_shape(const ModelShape& shape, std::string_view model);
+
+/// Whether a model made for `model` takes the inputs of a dataset of shape `data`; `owner` names the model.
+/// Errors (kInvalid): another size of pictures, image features or texts, with both.
+[[nodiscard]] Status check_inputs(const ModelShape& model, const ModelShape& data, std::string_view owner);
 
 /// Thread safety: none. Parameters and buffers are registered, so a checkpoint is named_parameters() +
 /// named_buffers().
@@ -55,6 +63,8 @@ struct TrainingBatch {
 };
 
 using Losses = std::map<std::string, double>;
+/// Learning rates by the name of their config field.
+using Rates = std::map<std::string, double>;
 
 /// One training run: owns optimisers, discriminators, buffers, step order.
 class ModelTraining {
@@ -76,6 +86,8 @@ class ModelTraining {
     return {};
   }
   virtual void end_epoch() {}
+  /// What the last step was taken with, for messages.
+  [[nodiscard]] virtual Rates learning_rates() const = 0;
 };
 
 /// What a training run may know beside its batches.

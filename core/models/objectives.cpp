@@ -42,4 +42,9 @@ torch::Tensor signs(const torch::Tensor& x) {
   return torch::where(x > 0, torch::ones_like(x), -torch::ones_like(x));
 }
 
+torch::Tensor codes_of_visited(const torch::Tensor& image, const torch::Tensor& text,
+                               const torch::Tensor& codes) {
+  return torch::where(image.ne(0).any(1, true), signs(image + text), codes);
+}
+
 }  // namespace gauntlet::models

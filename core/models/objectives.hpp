@@ -45,4 +45,9 @@ struct CriticLoss {
 /// +1 where x > 0, -1 elsewhere.
 [[nodiscard]] torch::Tensor signs(const torch::Tensor& x);
 
+/// The codes [N, K] of a training set after an epoch: signs(image + text) of the relaxed codes its items have
+/// had last; rows of zeros in `image`, which no batch has visited, keep what `codes` holds.
+[[nodiscard]] torch::Tensor codes_of_visited(const torch::Tensor& image, const torch::Tensor& text,
+                                             const torch::Tensor& codes);
+
 }  // namespace gauntlet::models

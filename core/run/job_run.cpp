@@ -90,6 +90,10 @@ Result<LoadedModel> open_model(const JobRun& run) {
   }
   LoadedModel loaded;
   GAUNTLET_TRY(loaded.shape, models::shape_from_json(artifact.about.value("shape", Json())));
+  GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
+  GAUNTLET_CHECK_OK(
+      models::check_inputs(loaded.shape, train::shape_for(set, loaded.shape.code_bits),
+                           fmt::format("the {} model of {}", artifact.job.entry, artifact.folder.string())));
   GAUNTLET_TRY(loaded.model, entry->make(artifact.job.config.value("model", Json::object()), loaded.shape,
                                          &run.communicator));
   GAUNTLET_CHECK_OK(train::load_module(artifact.file("model.safetensors"), *loaded.model));
@@ -169,6 +173,16 @@ EpochCallback progress_of_epochs(const JobRun& run) {
                          .rate = rate,
                          .losses = losses,
                          .phase = "train"});
+  };
+}
+
+models::KeepWeights keep_weights(const JobRun& run) {
+  if (!run.is_main_rank() || run.attempt.log.empty()) return {};
+  return [&run](const models::NamedTensors& weights) -> Result<std::filesystem::path> {
+    std::filesystem::path path = run.attempt.log;
+    path.replace_extension(".weights.safetensors");
+    GAUNTLET_CHECK_OK(train::save_tensors(path, weights));
+    return path;
   };
 }
 

@@ -15,6 +15,7 @@
 #include "core/data/prepared_set.hpp"
 #include "core/defenses/defense.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/models/training_watch.hpp"
 #include "core/registry/entry.hpp"
 #include "worker/executor/executor.hpp"
 
@@ -49,6 +50,7 @@ struct LoadedModel {
   models::ModelShape shape;
   defenses::TargetCopies copies;
 };
+/// Errors: kInvalid for a model of another version, or one that does not take the inputs of input "data".
 [[nodiscard]] Result<LoadedModel> open_model(const JobRun& run);
 
 /// The pipeline of a defense, with its trained weights from input "defense" where it trains.
@@ -79,6 +81,10 @@ struct TrainingCodes {
 using EpochCallback =
     std::function<void(std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate)>;
 [[nodiscard]] EpochCallback progress_of_epochs(const JobRun& run);
+
+/// Where a training run that diverges leaves its last good weights: beside the attempt's log, as
+/// "<attempt>.weights.safetensors". Empty on ranks other than 0 and for attempts without a log.
+[[nodiscard]] models::KeepWeights keep_weights(const JobRun& run);
 
 /// "loss:<name>" against epochs.
 [[nodiscard]] std::vector<spec::Curve> loss_curves(const std::map<std::string, std::vector<float>>& losses);

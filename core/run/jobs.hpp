@@ -17,7 +17,8 @@ inline constexpr std::int64_t kInputsPerBatch = 64;
 [[nodiscard]] Result<worker::AttemptResult> run_features(const JobRun& run);
 
 /// Trains a target model from scratch, on pictures or on the cached features of its backbone. Artifact:
-/// model.safetensors; about: {"shape"}. Rows: training_time, parameters.
+/// model.safetensors; about: {"shape", "n_steps", "n_skipped"}. Rows: training_time, parameters,
+/// unlabelled_items.
 [[nodiscard]] Result<worker::AttemptResult> run_train_model(const JobRun& run);
 
 /// Trains an attack. Artifact: attack.safetensors. Rows: training_time, parameters, queries_used.

@@ -27,6 +27,7 @@ Result<worker::AttemptResult> run_train_attack(const JobRun& run) {
   setup.seed = seed_of(run, fmt::format("train_attack/{}/{}", attempt.job.entry, name_of(modality)));
   setup.communicator = &run.communicator;
   setup.on_epoch = progress_of_epochs(run);
+  setup.keep_weights = keep_weights(run);
 
   const auto started = std::chrono::steady_clock::now();
   GAUNTLET_TRY(const attacks::TrainedAttack trained,

@@ -64,6 +64,7 @@ Result<worker::AttemptResult> run_train_defense(const JobRun& run) {
   setup.seed = seed_of(run, fmt::format("defense/{}/{}", attempt.job.entry, side));
   setup.communicator = &run.communicator;
   setup.on_epoch = progress_of_epochs(run);
+  setup.keep_weights = keep_weights(run);
   if (has_input(run, "crafted")) GAUNTLET_CHECK_OK(add_crafted(run, rows, setup));
 
   const auto started = std::chrono::steady_clock::now();

@@ -49,19 +49,28 @@ Result<worker::AttemptResult> run_train_model(const JobRun& run) {
                          .losses = report.losses,
                          .phase = "train"});
   };
+  models::TrainingWatch watch({.name = attempt.job.entry,
+                               .weights = [&] { return models::state_of(*model); },
+                               .keep = keep_weights(run),
+                               .communicator = &run.communicator});
   GAUNTLET_TRY(const train::TrainLog log,
-               train::train_model(*training, *batches, run.communicator, on_epoch));
+               train::train_model(*training, *batches, watch, run.communicator, on_epoch));
   if (!run.is_main_rank()) return worker::AttemptResult{};
 
   GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
   GAUNTLET_CHECK_OK(train::save_module(draft.folder() / "model.safetensors", *model));
+  if (batches->n_skipped() > 0) {
+    fmt::print("{} of {} training items have no label and are left out\n", batches->n_skipped(),
+               batches->n_skipped() + batches->n_pairs());
+  }
   const Json about = {
       {"shape", models::to_json(shape)}, {"n_steps", log.n_steps}, {"n_skipped", batches->n_skipped()}};
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
   return worker::AttemptResult{
       .rows = {reading("training_time", log.seconds, "s", false),
-               reading("parameters", static_cast<double>(n_trainable(*model)), "count", false)},
+               reading("parameters", static_cast<double>(n_trainable(*model)), "count", false),
+               reading("unlabelled_items", static_cast<double>(batches->n_skipped()), "count", false)},
       .curves = loss_curves(log.curves),
       .manifest_hash = artifact.manifest_hash};
 }

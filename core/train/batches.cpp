@@ -10,7 +10,7 @@
 #include <variant>
 
 #include "core/base/check.hpp"
-#include "core/base/random.hpp"
+#include "core/models/epochs.hpp"
 
 namespace gauntlet::train {
 namespace {
@@ -111,7 +111,7 @@ class PrefetchedBatches final : public BatchSource {
 
   void make_all(const std::stop_token& stop) {
     try {
-      for (std::uint64_t epoch = 0; !stop.stop_requested(); ++epoch) {
+      for (std::int64_t epoch = 0; !stop.stop_requested(); ++epoch) {
         const std::vector<std::int64_t> order = order_of(epoch);
         for (std::int64_t step = 0; step < n_steps_; ++step) {
           if (!hand_over(make(order, step), stop)) return;
@@ -123,12 +123,9 @@ class PrefetchedBatches final : public BatchSource {
     }
   }
 
-  [[nodiscard]] std::vector<std::int64_t> order_of(std::uint64_t epoch) const {
-    std::vector<std::int64_t> order = positions_;
-    RandomStream stream = RandomStream::of(options_.seed, kOrderTag, epoch);
-    for (std::size_t left = order.size(); left > 1; --left) {
-      std::swap(order[left - 1], order[stream.below(static_cast<std::uint32_t>(left))]);
-    }
+  [[nodiscard]] std::vector<std::int64_t> order_of(std::int64_t epoch) const {
+    std::vector<std::int64_t> order = models::shuffled_rows(n_pairs(), options_.seed, kOrderTag, epoch);
+    for (std::int64_t& place : order) place = positions_[static_cast<std::size_t>(place)];
     return order;
   }
 

@@ -1,7 +1,6 @@
 #include "core/train/trainer.hpp"
 
 #include <chrono>
-#include <cmath>
 
 namespace gauntlet::train {
 namespace {
@@ -12,23 +11,22 @@ double seconds_since(SteadyClock::time_point start) {
   return std::chrono::duration<double>(SteadyClock::now() - start).count();
 }
 
-Status check_finite(const models::Losses& losses, std::int64_t epoch, std::int64_t step) {
-  for (const auto& [name, value] : losses) {
-    if (!std::isfinite(value)) {
-      return fail(
-          ErrorCode::kDiverged,
-          "training diverged in epoch {}, step {}: loss '{}' is {}; every loss must be a finite number",
-          epoch, step, name, value);
-    }
-  }
-  return {};
+/// Batch normalisation and every pairwise loss need two pairs.
+constexpr std::int64_t kLeastPairs = 2;
+
+Status check_pairs(const BatchSource& batches) {
+  if (batches.n_pairs() >= kLeastPairs) return {};
+  return fail(
+      ErrorCode::kInvalid, "{} of {} training items has a label; training needs at least {} that have",
+      batches.n_pairs() == 0 ? "none" : "only 1", batches.n_pairs() + batches.n_skipped(), kLeastPairs);
 }
 
 }  // namespace
 
 Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batches,
-                             collective::Communicator& communicator,
+                             models::TrainingWatch& watch, collective::Communicator& communicator,
                              const std::function<void(const EpochReport&)>& on_epoch) {
+  GAUNTLET_CHECK_OK(check_pairs(batches));
   const SteadyClock::time_point start = SteadyClock::now();
   TrainLog log;
   training.begin(training.n_epochs() * batches.n_steps_per_epoch());
@@ -39,11 +37,14 @@ Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batch
     std::int64_t step = 0;
     while (const std::optional<models::TrainingBatch> batch = batches.next()) {
       const models::Losses losses = training.step(*batch);
-      GAUNTLET_CHECK_OK(check_finite(losses, epoch, ++step));
+      ++step;
+      GAUNTLET_CHECK_OK(watch.check(losses, {epoch, step, training.learning_rates()}));
       for (const auto& [name, value] : losses) sums[name] += value;
       n_pairs += batch->rows.size(0);
     }
+    const models::Rates rates = training.learning_rates();
     training.end_epoch();
+    GAUNTLET_CHECK_OK(watch.end_epoch({.epoch = epoch, .rates = rates}));
     communicator.all_reduce_sum_(n_pairs);
     for (auto& [name, sum] : sums) {
       sum /= static_cast<double>(step);

@@ -10,6 +10,7 @@
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/models/training_watch.hpp"
 #include "core/train/batches.hpp"
 
 namespace gauntlet::train {
@@ -28,8 +29,10 @@ struct TrainLog {
 };
 
 /// Runs all epochs of `training`. Every rank sees the same losses, so all stop at the same step. `on_epoch`
-/// may be empty. Errors: kDiverged when a loss is not finite, naming the loss, its value, epoch and step.
+/// may be empty. Errors: kInvalid when fewer than two training items have a label, with the numbers;
+/// kDiverged as `watch` says it.
 [[nodiscard]] Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batches,
+                                           models::TrainingWatch& watch,
                                            collective::Communicator& communicator,
                                            const std::function<void(const EpochReport&)>& on_epoch);
 

@@ -3,11 +3,10 @@
 
 #include "core/base/md5.hpp"
 #include "core/models/backbone.hpp"
-#include "core/run/torch_runner.hpp"
 #include "core/train/batches.hpp"
 #include "core/train/checkpoint.hpp"
 #include "tests/backbones/weight_files.hpp"
-#include "tests/data/small_set.hpp"
+#include "tests/support/job_folder.hpp"
 #include "tests/support/parity.hpp"
 
 namespace gauntlet::run {
@@ -15,11 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-class Silent final : public worker::ProgressSink {
- public:
-  void update(const worker::Progress& /*progress*/) override {}
-};
 
 /// A work folder with a prepared set and a weight file, and jobs run in it one by one.
 class FeaturesJob : public ::testing::Test {
@@ -33,18 +27,6 @@ class FeaturesJob : public ::testing::Test {
   static void TearDownTestSuite() { delete sources_; }
   static fs::path weights() { return *sources_ / "vgg.mat"; }
 
-  void SetUp() override {
-    set_folder_ = data::SmallSet().write(work_);
-    spec::JobSpec job;
-    job.kind = spec::JobKind::kPrepare;
-    job.entry = "small";
-    data_ = spec::key_of(job).value();
-    auto draft = store_.begin(data_);
-    ASSERT_TRUE(draft) << draft.error().message;
-    fs::copy(set_folder_, draft->folder(), fs::copy_options::recursive);
-    ASSERT_TRUE(store_.publish(std::move(*draft), job, data_, Json::object()));
-  }
-
   static Json backbone() {
     models::BackboneConfig config;
     config.backbone_md5 = md5_;
@@ -54,20 +36,7 @@ class FeaturesJob : public ::testing::Test {
   }
   static Json location() { return {{"backbone_weights", weights().string()}}; }
 
-  Result<JobKey> run(spec::JobSpec job) {
-    const JobKey key = spec::key_of(job).value();
-    const worker::AttemptContext attempt{.job = std::move(job),
-                                         .key = key,
-                                         .lease = {},
-                                         .attempt = {},
-                                         .workdir = work_.path(),
-                                         .log = {},
-                                         .rendezvous = {}};
-    Silent progress;
-    GAUNTLET_TRY(const worker::AttemptResult result, TorchRunner().run(attempt, progress));
-    EXPECT_FALSE(result.manifest_hash.empty());
-    return key;
-  }
+  [[nodiscard]] Result<JobKey> run(const spec::JobSpec& job) const { return folder_.run(job); }
 
   spec::JobSpec features_job() const {
     spec::JobSpec job;
@@ -109,16 +78,14 @@ class FeaturesJob : public ::testing::Test {
     return job;
   }
 
-  fs::path file(spec::JobKind kind, const JobKey& key, std::string_view name) const {
-    return store_.folder_of(kind, key) / name;
+  [[nodiscard]] fs::path file(spec::JobKind kind, const JobKey& key, std::string_view name) const {
+    return folder_.file(kind, key, name);
   }
 
   static inline testing_support::TempFolder* sources_ = nullptr;
   static inline std::string md5_;
-  testing_support::TempFolder work_;
-  artifacts::ArtifactStore store_{work_.path()};
-  fs::path set_folder_;
-  JobKey data_;
+  testing_support::JobFolder folder_;
+  JobKey data_ = folder_.add(data::SmallSet());
 };
 
 TEST_F(FeaturesJob, ItsArtifactStandsInForPicturesInTrainingAndEncoding) {
@@ -136,7 +103,7 @@ TEST_F(FeaturesJob, ItsArtifactStandsInForPicturesInTrainingAndEncoding) {
   // The checkpoint's trunk is the file's, and gives the cached features.
   models::Cnnf trunk(models::kCnnfSizes, false);
   ASSERT_TRUE(models::restore(trunk, models::with_prefix(*tensors, "trunk.")));
-  const auto set = data::PreparedSet::open(set_folder_);
+  const auto set = data::PreparedSet::open(folder_.store().folder_of(spec::JobKind::kPrepare, data_));
   ASSERT_TRUE(set);
   const std::vector<std::int64_t> items = {0, 1, 2, 3, 4, 5};
   const torch::Tensor direct = trunk.forward(train::images_of(*set, items)).detach();

@@ -18,7 +18,7 @@ struct Built {
   explicit Built(bool frozen, bool augments = false) {
     torch::manual_seed(11);
     config.hidden = 16;
-    config.lr = 0.01;
+    config.adam.lr = 0.01;
     config.backbone.backbone_frozen = frozen;
     config.augmentation.flip = augments;
     config.augmentation.max_shift = augments ? 0.4 : 0;

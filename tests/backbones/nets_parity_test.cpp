@@ -2,6 +2,8 @@
 // on top.
 
 #include "core/models/detail/cpah.hpp"
+#include "core/models/detail/dadh.hpp"
+#include "core/models/detail/daph.hpp"
 #include "core/models/detail/published_nets.hpp"
 #include "core/models/detail/published_weights.hpp"
 #include "tests/support/parity.hpp"
@@ -89,6 +91,33 @@ void expect_stages(const Fixture& fixture, PublishedNet& net, double tolerance) 
   expect_recorded(fixture, "out.feature", net.head(maps), tolerance);
 }
 
+std::int64_t outputs_of(const Fixture& fixture, const std::string& layer) {
+  return fixture.get("param." + layer + ".weight").size(0);
+}
+
+ModelShape shape_of(const Fixture& fixture, const std::string& hash_layer) {
+  return {.image_px = fixture.get("in.image255").size(2),
+          .text_dim = fixture.get("in.text").size(1),
+          .n_labels = 1,
+          .code_bits = outputs_of(fixture, hash_layer)};
+}
+
+/// Gives the model the recorded weights of all but its trunk, which has them, and compares pixels to codes.
+void expect_codes(const Fixture& fixture, HashingModel& net, double tolerance) {
+  net.to(fixture.dtype());
+  net.eval();
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& [name, tensor] : state_of(net)) {
+      if (!name.starts_with("trunk.")) torch::Tensor(tensor).copy_(fixture.get("param." + name));
+    }
+  }
+  expect_probe(fixture, tolerance, [&](const torch::Tensor& images) { return net.encode_image(images); });
+  const torch::Tensor text = net.encode_text(fixture.get("in.text"));
+  expect_recorded(fixture, "out.h_t", text, tolerance);
+  EXPECT_TRUE(text.detach().sign().to(torch::kFloat64).equal(fixture.reference("out.code_t").sign()));
+}
+
 TEST_P(Nets, PixelsToCodesOfCpah) {
   for (const std::string form : {"released", "recommended"}) {
     SCOPED_TRACE(form);
@@ -98,23 +127,11 @@ TEST_P(Nets, PixelsToCodesOfCpah) {
     expect_stages(fixture, *trunk, tolerance);
 
     CpahConfig config;
-    config.hidden = fixture.get("param.hash_v.fc.weight").size(1);
+    config.hidden = outputs_of(fixture, "image_mlp.fc1");
     config.masked_codes = fixture.text("head").starts_with("masked");
-    ModelShape shape;
-    shape.text_dim = fixture.get("in.text").size(1);
-    shape.code_bits = fixture.get("param.hash_v.fc.weight").size(0);
     const auto solo = collective::make_solo_communicator();
-    CpahNet net(config, shape, trunk, solo.get());
-    net.to(fixture.dtype());
-    {
-      const torch::NoGradGuard no_grad;
-      for (auto& [name, tensor] : state_of(net)) {
-        if (!name.starts_with("trunk.")) torch::Tensor(tensor).copy_(fixture.get("param." + name));
-      }
-    }
-    net.eval();
-    expect_probe(fixture, tolerance, [&](const torch::Tensor& images) { return net.encode_image(images); });
-    expect_recorded(fixture, "out.h_t", net.encode_text(fixture.get("in.text")), tolerance);
+    CpahNet net(config, shape_of(fixture, "hash_v.fc"), trunk, solo.get());
+    expect_codes(fixture, net, tolerance);
     const torch::Tensor features = net.features(Modality::kImage, fixture.get("out.feature"));
     for (const bool masked : {false, true}) {
       const std::string key = masked ? "out.h_v_masked" : "out.h_v_unmasked";
@@ -123,34 +140,20 @@ TEST_P(Nets, PixelsToCodesOfCpah) {
   }
 }
 
-/// Linear, batch normalisation with stored statistics, ReLU, as often as recorded.
-torch::Tensor recorded_mlp(const Fixture& fixture, const std::string& name, torch::Tensor x) {
-  for (int layer = 1; fixture.has(fmt::format("param.{}.fc{}.weight", name, layer)); ++layer) {
-    const auto of = [&](const std::string& part) {
-      return fixture.get(fmt::format("param.{}.{}", name, fmt::format(fmt::runtime(part), layer)));
-    };
-    x = torch::linear(x, of("fc{}.weight"), of("fc{}.bias"));
-    x = torch::batch_norm(x, of("bn{}.weight"), of("bn{}.bias"), of("bn{}.running_mean"),
-                          of("bn{}.running_var"), /*training=*/false, 0.1, 1e-5, false)
-            .relu();
-  }
-  return x;
-}
-
-torch::Tensor recorded_linear(const Fixture& fixture, const std::string& name, const torch::Tensor& x) {
-  return torch::linear(x, fixture.get("param." + name + ".weight"), fixture.get("param." + name + ".bias"));
-}
-
 TEST_P(Nets, PixelsToCodesOfDadh) {
   for (const std::string form : {"released", "recommended"}) {
     SCOPED_TRACE(form);
     const Fixture fixture = open("victim_dadh_" + form);
     const std::shared_ptr<Cnnf> trunk = recorded_cnnf(fixture);
     expect_stages(fixture, *trunk, GetParam().victim_tolerance);
-    expect_probe(fixture, GetParam().victim_tolerance, [&](const torch::Tensor& images) {
-      const torch::Tensor features = recorded_mlp(fixture, "image_mlp", trunk->forward(images));
-      return torch::tanh(recorded_linear(fixture, "hash_v.fc", features));
-    });
+
+    DadhConfig config;
+    config.hidden = outputs_of(fixture, "image_mlp.fc1");
+    config.hidden_2 = outputs_of(fixture, "image_mlp.fc2");
+    config.feature_width = outputs_of(fixture, "image_mlp.fc3");
+    const auto solo = collective::make_solo_communicator();
+    DadhNet net(config, shape_of(fixture, "hash_v.fc"), trunk, solo.get());
+    expect_codes(fixture, net, GetParam().victim_tolerance);
   }
 }
 
@@ -158,17 +161,19 @@ TEST_P(Nets, PixelsToCodesOfDaph) {
   const Fixture fixture = open("victim_daph_recommended");
   const std::vector<double> scale = fixture.numbers("normalise");
   ASSERT_EQ(scale.size(), 6U);
-  Alexnet net(recorded_sizes(fixture, "image_net."),
-              {{scale[0], scale[1], scale[2]}, {scale[3], scale[4], scale[5]}});
-  testing::load_recorded(fixture, net, "image_net.");
+  auto trunk =
+      std::make_shared<Alexnet>(recorded_sizes(fixture, "image_net."),
+                                ChannelScale{{scale[0], scale[1], scale[2]}, {scale[3], scale[4], scale[5]}});
+  testing::load_recorded(fixture, *trunk, "image_net.");
   {
     const torch::NoGradGuard no_grad;
-    expect_recorded(fixture, "out.trunk", net.trunk(pictures(fixture)).flatten(1),
+    expect_recorded(fixture, "out.trunk", trunk->trunk(pictures(fixture)).flatten(1),
                     GetParam().victim_tolerance);
   }
-  expect_probe(fixture, GetParam().victim_tolerance, [&](const torch::Tensor& images) {
-    return torch::tanh(recorded_linear(fixture, "image_net.hash", net.forward(images)));
-  });
+  DaphConfig config;
+  config.hidden = outputs_of(fixture, "text_net.fc1");
+  DaphNet net(config, shape_of(fixture, "image_net.hash"), trunk);
+  expect_codes(fixture, net, GetParam().victim_tolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(Precision, Nets,

@@ -14,9 +14,9 @@ constexpr DchucWeights kWeights{.gamma = 2.3, .alpha = 1.7, .mu = 0.9, .beta = 3
 struct Case {
   torch::Tensor labels = items().labels;
   DchucSimilarity similarity{labels};
-  torch::Tensor codes = sign_codes(wave({kItems, kBits}, 0.77)) * similarity.labelled();
-  DchucRelaxed relaxed = visited(wave({kItems, kBits}, 1.31), wave({kItems, kBits}, 2.77));
-  torch::Tensor label_map = wave({kBits, kLabels}, 0.61);
+  torch::Tensor codes = signs(waves({kItems, kBits}, 0.77)) * similarity.labelled();
+  DchucRelaxed relaxed = visited(waves({kItems, kBits}, 1.31), waves({kItems, kBits}, 2.77));
+  torch::Tensor label_map = waves({kBits, kLabels}, 0.61);
 
   /// Rows 2 and 9 have not been visited.
   static DchucRelaxed visited(torch::Tensor image, torch::Tensor text) {
@@ -52,9 +52,9 @@ TEST(Dchuc, SimilarityIsWhatLoopsGive) {
       EXPECT_NEAR(cell(similar, i, j), j == kItems - 1 ? 0 : expected, 1e-12) << i << " " << j;
     }
   }
-  const torch::Tensor many = wave({1500, 7}, 1.9).gt(0.6).to(torch::kFloat64);  // more than one chunk
+  const torch::Tensor many = waves({1500, 7}, 1.9).gt(0.6).to(torch::kFloat64);  // more than one chunk
   const DchucSimilarity whole(many);
-  const torch::Tensor relaxed = wave({1500, 3}, 0.3);
+  const torch::Tensor relaxed = waves({1500, 3}, 0.3);
   expect_near(whole.transposed_product(relaxed), whole.rows(many).t().matmul(relaxed), 1e-12, "S'U");
 }
 
@@ -129,7 +129,7 @@ TEST(Dchuc, LabelMapIsWhereTheGradientVanishes) {
 
 TEST(Dchuc, LossIsWhatLoopsGive) {
   const Case given;
-  const torch::Tensor u = wave({3, kBits}, 0.83), g = wave({3, kBits}, 1.57);
+  const torch::Tensor u = waves({3, kBits}, 0.83), g = waves({3, kBits}, 1.57);
   const torch::Tensor rows = torch::tensor({4, 0, 7});
   const torch::Tensor labels = given.labels.index_select(0, rows);
   const torch::Tensor similar = given.similarity.rows(labels);

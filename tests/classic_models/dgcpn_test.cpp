@@ -55,7 +55,7 @@ Matrix similarity_by_loops(const torch::Tensor& image, const torch::Tensor& text
 }
 
 TEST(Dgcpn, SimilarityIsWhatLoopsGive) {
-  const torch::Tensor image = wave({11, kFeatures}, 0.7).abs(), text = wave({11, kWords}, 1.9).abs();
+  const torch::Tensor image = waves({11, kFeatures}, 0.7).abs(), text = waves({11, kWords}, 1.9).abs();
   for (const double text_share : {0.01, 0.4}) {
     const DgcpnGraph graph{
         .text_share = text_share, .neighbour_share = 0.4, .neighbour_weight = 0.3, .neighbour_factor = 2};
@@ -73,16 +73,17 @@ TEST(Dgcpn, SimilarityIsWhatLoopsGive) {
 }
 
 TEST(Dgcpn, SimilarityOfOneModalityNeedsNoOther) {
-  const torch::Tensor text = wave({6, kWords}, 1.9).abs();
+  const torch::Tensor text = waves({6, kWords}, 1.9).abs();
   const DgcpnGraph graph{
       .text_share = 1, .neighbour_share = 0.5, .neighbour_weight = 0.3, .neighbour_factor = 2};
   const torch::Tensor rows = torch::arange(6);
   const torch::Tensor alone = DgcpnSimilarity({}, text, graph).among(rows);
-  EXPECT_TRUE(alone.equal(DgcpnSimilarity(wave({6, 2}, 0.3), text, graph).among(rows)));
+  EXPECT_TRUE(alone.equal(DgcpnSimilarity(waves({6, 2}, 0.3), text, graph).among(rows)));
 }
 
 TEST(Dgcpn, LossIsWhatLoopsGive) {
-  const torch::Tensor v = wave({4, kBits}, 0.83), t = wave({4, kBits}, 1.57), similarity = wave({4, 4}, 0.59);
+  const torch::Tensor v = waves({4, kBits}, 0.83), t = waves({4, kBits}, 1.57),
+                      similarity = waves({4, 4}, 0.59);
   double pairs = 0, fitted = 0, coherence = 0;
   const auto between = [](const torch::Tensor& left, int i, const torch::Tensor& right, int j) {
     return cosine(torch::stack({left[i], right[j]}), 0, 1);
@@ -143,10 +144,9 @@ TEST(Dgcpn, FollowsTheWholeTrainingSetAfterTheFirstEpoch) {
                          config.neighbour_factor};
   const torch::Tensor target = DgcpnSimilarity(run.all.images, run.all.text, graph).among(batch.rows);
   const torch::Tensor v = run.net->encode_image(batch.images), t = run.net->encode_text(batch.text);
-  const double expected =
-      (dgcpn_loss(v, t, target, 1.5).total + dgcpn_loss(v, sign_codes(t), target, 1.5).total +
-       dgcpn_loss(sign_codes(v), t, target, 1.5).total)
-          .item<double>();
+  const double expected = (dgcpn_loss(v, t, target, 1.5).total + dgcpn_loss(v, signs(t), target, 1.5).total +
+                           dgcpn_loss(signs(v), t, target, 1.5).total)
+                              .item<double>();
   EXPECT_NEAR(within, expected, 1e-12);
 }
 

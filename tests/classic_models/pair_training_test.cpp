@@ -5,7 +5,7 @@
 
 #include "core/models/detail/dchuc.hpp"
 #include "core/models/detail/dcmh.hpp"
-#include "core/models/detail/row_noise.hpp"
+#include "core/models/detail/row_draws.hpp"
 #include "tests/classic_models/support.hpp"
 
 namespace gauntlet::models {
@@ -16,44 +16,55 @@ using namespace gauntlet::testing;
 TEST(Schedule, GivesThePublishedRates) {
   const RecipeConfig dcmh = DcmhConfig{}.recipe;
   EXPECT_NEAR(dcmh.lr_image, std::pow(10, -1.5), 1e-10);
-  const auto dcmh_rate = [&](std::int64_t epoch) { return dcmh.lr_image * rate_factor(dcmh, 0, 1, epoch); };
+  const auto dcmh_rate = [&](std::int64_t epoch) {
+    return dcmh.lr_image * rate_factor(dcmh, {.n_steps = 1, .epoch = epoch});
+  };
   EXPECT_DOUBLE_EQ(dcmh_rate(0), dcmh.lr_image);
   EXPECT_NEAR(dcmh_rate(250), (std::pow(10, -1.5) + 1e-6) / 2, 1e-9);
   EXPECT_NEAR(dcmh_rate(500), 1e-6, 1e-12);
   const RecipeConfig dchuc = DchucConfig{}.recipe;
-  EXPECT_EQ(rate_factor(dchuc, 0, 1, 9), 1);
-  EXPECT_DOUBLE_EQ(rate_factor(dchuc, 0, 1, 10), 1 / 1.5);
-  EXPECT_DOUBLE_EQ(rate_factor(dchuc, 0, 1, 29), 1 / 2.25);
+  const auto dchuc_factor = [&](std::int64_t epoch) {
+    return rate_factor(dchuc, {.n_steps = 1, .epoch = epoch});
+  };
+  EXPECT_EQ(dchuc_factor(9), 1);
+  EXPECT_DOUBLE_EQ(dchuc_factor(10), 1 / 1.5);
+  EXPECT_DOUBLE_EQ(dchuc_factor(29), 1 / 2.25);
 }
 
 TEST(Schedule, RisesAndFallsByStep) {
-  RecipeConfig recipe{.epochs = 4, .schedule = "poly", .warmup_steps = 4};
-  EXPECT_DOUBLE_EQ(rate_factor(recipe, 0, 10, 0), 0.25);
-  EXPECT_DOUBLE_EQ(rate_factor(recipe, 1, 10, 0), 0.5 * std::pow(0.9, 0.9));
-  EXPECT_DOUBLE_EQ(rate_factor(recipe, 9, 10, 3), std::pow(0.1, 0.9));
-  recipe = {.epochs = 4, .schedule = "logarithmic", .last_rate = 1e-4};
-  EXPECT_DOUBLE_EQ(rate_factor(recipe, 0, 10, 1), 0.1);
+  RecipeConfig recipe{.epochs = 4, .rate = {.schedule = "poly", .warmup_steps = 4}};
+  EXPECT_DOUBLE_EQ(rate_factor(recipe, {0, 10, 0}), 0.25);
+  EXPECT_DOUBLE_EQ(rate_factor(recipe, {1, 10, 0}), 0.5 * std::pow(0.9, 0.9));
+  EXPECT_DOUBLE_EQ(rate_factor(recipe, {9, 10, 3}), std::pow(0.1, 0.9));
+  recipe = {.epochs = 4, .rate = {.schedule = "logarithmic"}, .last_rate = 1e-4};
+  EXPECT_DOUBLE_EQ(rate_factor(recipe, {0, 10, 1}), 0.1);
 }
 
 TEST(RowDraws, BelongToRows) {
-  const torch::Tensor all = dropout_mask(torch::arange(40), 50, 0.3, 1, 2, 3, torch::kFloat64);
-  const torch::Tensor some = dropout_mask(torch::tensor({7, 33}), 50, 0.3, 1, 2, 3, torch::kFloat64);
+  const auto draws = [](const torch::Tensor& rows, std::int64_t step) {
+    return RowDraws{.seed = 1, .step = step, .rows = rows};
+  };
+  const RowDraws every = draws(torch::arange(40), 3);
+  const torch::Tensor all = every.uniform(2, 50);
+  const torch::Tensor some = draws(torch::tensor({7, 33}), 3).uniform(2, 50);
   EXPECT_TRUE(some[0].equal(all[7]));
   EXPECT_TRUE(some[1].equal(all[33]));
-  EXPECT_NEAR(all.eq(0).to(torch::kFloat64).mean().item<double>(), 0.3, 0.04);
-  EXPECT_NEAR(all.mean().item<double>(), 1, 0.06);
-  EXPECT_FALSE(all.equal(dropout_mask(torch::arange(40), 50, 0.3, 1, 2, 4, torch::kFloat64)));
-  EXPECT_FALSE(all.equal(dropout_mask(torch::arange(40), 50, 0.3, 1, 5, 3, torch::kFloat64)));
+  EXPECT_FALSE(all.equal(draws(torch::arange(40), 4).uniform(2, 50)));
+  EXPECT_FALSE(all.equal(every.uniform(5, 50)));
 }
 
 TEST(RowDraws, HaveTheirDistributions) {
-  const torch::Tensor normals = random_normals(200, 50, 1, 2, torch::kFloat64);
+  const RowDraws draws{.seed = 1, .rows = torch::arange(200)};
+  const torch::Tensor uniform = draws.uniform(2, 50);
+  EXPECT_NEAR(uniform.mean().item<double>(), 0.5, 0.02);
+  EXPECT_NEAR(uniform.std().item<double>(), std::sqrt(1.0 / 12), 0.01);
+  const torch::Tensor normals = draws.normal(2, 50);
   EXPECT_NEAR(normals.mean().item<double>(), 0, 0.04);
   EXPECT_NEAR(normals.std().item<double>(), 1, 0.03);
   EXPECT_NEAR(normals.pow(4).mean().item<double>(), 3, 0.3);
-  const torch::Tensor signs = random_signs(200, 50, 1, torch::kFloat32);
-  EXPECT_TRUE(signs.abs().eq(1).all().item<bool>());
-  EXPECT_NEAR(signs.mean().item<double>(), 0, 0.04);
+  const torch::Tensor codes = random_codes(200, 50, 1, torch::kFloat32);
+  EXPECT_TRUE(codes.abs().eq(1).all().item<bool>());
+  EXPECT_NEAR(codes.mean().item<double>(), 0, 0.04);
 }
 
 TEST(PairTraining, DropsUnitsInTrainingAndNeverInEncoding) {
@@ -91,18 +102,19 @@ TEST(PairTraining, LeavesAFrozenTrunkAsItIs) {
   const auto solo = collective::make_solo_communicator();
   const ModelShape shape{.image_px = 16, .text_dim = kWords, .n_labels = kLabels, .code_bits = kBits};
   TrainingBatch all = items();
-  all.images = wave({kItems, 3, 16, 16}, 0.37).abs().to(torch::kFloat32);
+  all.images = waves({kItems, 3, 16, 16}, 0.37).abs().to(torch::kFloat32);
   all.text = all.text.to(torch::kFloat32);
   all.labels = all.labels.to(torch::kFloat32);
   DcmhConfig config;
   config.backbone.backbone = "picto_cnn";
   config.backbone.backbone_width = 4;
-  config.recipe.augment_flip = true;
+  config.recipe.augmentation.flip = true;
   for (const bool frozen : {true, false}) {
     const auto trunk = make_backbone(config.backbone, shape, "dcmh", solo.get()).value();
     const HashHead image(HashHeadLayout{.from = trunk->n_features(), .to = kBits});
     const HashHead text(HashHeadLayout{.from = kWords, .hidden = 8, .to = kBits});
-    const auto net = std::make_shared<PairNet>(trunk, frozen, image, text);
+    if (frozen) trunk->freeze();
+    const auto net = std::make_shared<PairNet>(trunk, image, text);
     const torch::Tensor before = trunk->parameters().front().detach().clone();
     EXPECT_EQ(net->trained_parameters(Modality::kImage).size(),
               2 + (frozen ? 0 : trunk->parameters().size()));

@@ -11,7 +11,8 @@
 
 namespace gauntlet::data {
 
-/// Six items, two labels, three words: rows 0 and 1 query, 2 and 3 train, 4 and 5 retrieval only.
+/// Six items, two labels, three words: rows 0 and 1 query, 2 and 3 train, 4 and 5 retrieval only. Whoever
+/// resizes the arrays gets as many items as `split` has.
 struct SmallSet {
   std::vector<std::uint8_t> images = std::vector<std::uint8_t>(6 * 8 * 8 * 3);
   std::vector<std::uint8_t> text = {1,      0, 0, /**/ 0, 0, 0, /**/ 1, 1, 0,
@@ -20,17 +21,24 @@ struct SmallSet {
   std::vector<std::uint8_t> split = {0, 0, 1, 1, 2, 2};
   std::string about = R"({"format": 1, "name": "small", "label_names": ["round", "red"]})";
 
-  SmallSet() {
+  SmallSet() { fill_images(); }
+
+  void fill_images() {
+    images.resize(split.size() * 8 * 8 * 3);
     for (std::size_t at = 0; at < images.size(); ++at) images[at] = static_cast<std::uint8_t>(at * 37 % 251);
   }
 
   std::filesystem::path write(const testing_support::TempFolder& folder) const {
     std::filesystem::path path = folder / "set";
     std::filesystem::create_directories(path);
-    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "images.npy", {6, 8, 8, 3}, images));
-    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "text.npy", {6, 3}, text));
-    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "labels.npy", {6, 2}, labels));
-    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "split.npy", {6}, split));
+    const auto n = static_cast<std::int64_t>(split.size());
+    const auto width = [n](const std::vector<std::uint8_t>& array) {
+      return static_cast<std::int64_t>(array.size()) / n;
+    };
+    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "images.npy", {n, 8, 8, 3}, images));
+    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "text.npy", {n, width(text)}, text));
+    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "labels.npy", {n, width(labels)}, labels));
+    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "split.npy", {n}, split));
     folder.write("set/dataset.json", about);
     return path;
   }

@@ -73,12 +73,7 @@ struct Toy {
     const Toy& toy_;
   };
 
-  /// Trained weights are the same for every test of an attack: same pairs, same seed.
-  [[nodiscard]] Weights trained(const AttackEntry& entry, Modality modality) const {
-    static std::map<std::pair<std::string_view, Modality>, Weights> before;
-    const auto [found, is_first] = before.try_emplace({entry.about.name, modality});
-    if (!is_first) return found->second;
-    Ranks ranks(*this);
+  [[nodiscard]] AttackTraining training_of(const AttackEntry& entry, Modality modality, Ranks& ranks) const {
     AttackTraining setup;
     setup.surface = surface_of(entry, modality);
     if (entry.about.capabilities.black_box) setup.ranked_lists = &ranks;
@@ -87,7 +82,16 @@ struct Toy {
     setup.labels = train.labels;
     setup.seed = 3;
     setup.communicator = solo.get();
-    auto result = entry.train(toy_config(entry.about), std::move(setup));
+    return setup;
+  }
+
+  /// Trained weights are the same for every test of an attack: same pairs, same seed.
+  [[nodiscard]] Weights trained(const AttackEntry& entry, Modality modality) const {
+    static std::map<std::pair<std::string_view, Modality>, Weights> before;
+    const auto [found, is_first] = before.try_emplace({entry.about.name, modality});
+    if (!is_first) return found->second;
+    Ranks ranks(*this);
+    auto result = entry.train(toy_config(entry.about), training_of(entry, modality, ranks));
     EXPECT_TRUE(result) << (result ? "" : result.error().message);
     if (!result) return {};
     EXPECT_GT(result->n_parameters, 0);
@@ -207,6 +211,30 @@ TEST_P(EveryAttack, WorksWhileGradientsAreOff) {
   const torch::NoGradGuard no_grad;
   for (const Modality modality : modalities_of(entry())) {
     EXPECT_FALSE(toy_.perturbed(entry(), modality).equal(toy_.inputs(modality)));
+  }
+}
+
+TEST_P(EveryAttack, SaysWhereItsTrainingDiverged) {
+  const AttackEntry& entry = *GetParam();
+  if (entry.train == nullptr) return;
+  const Toy toy;
+  for (const Modality modality : modalities_of(entry)) {
+    Toy::Ranks ranks(toy);
+    AttackTraining setup = toy.training_of(entry, modality, ranks);
+    const double nothing = std::numeric_limits<double>::quiet_NaN();
+    setup.images = torch::full(setup.images.sizes(), nothing, torch::kFloat32);
+    setup.text = torch::full(setup.text.sizes(), nothing, torch::kFloat32);
+    for (torch::Tensor* codes : {&setup.surface.train_codes_image, &setup.surface.train_codes_text}) {
+      if (codes->defined()) *codes = torch::full_like(*codes, nothing);
+    }
+    const auto result = entry.train(toy_config(entry.about), std::move(setup));
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
+    EXPECT_THAT(
+        result.error().message,
+        ::testing::MatchesRegex(std::string(entry.about.name) +
+                                ".*: loss '[a-z_]+' became -?nan in epoch 1, step 1, at [a-z_]+ .*; a "
+                                "smaller learning rate may help"));
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include "core/attacks/detail/projection.hpp"
 #include "core/models/losses.hpp"
-#include "tests/methods_a/fixture.hpp"
+#include "tests/support/parity.hpp"
 
 namespace gauntlet::attacks {
 namespace {

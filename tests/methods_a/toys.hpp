@@ -27,8 +27,8 @@ inline models::ModelShape toy_shape() {
 /// field.
 inline Json toy_config(const EntryInfo& about) {
   static const std::map<std::string, Json> kSmall = {
-      {"width", 4},      {"backbone_width", 4}, {"hidden", 16}, {"epochs", 2},
-      {"batch_size", 8}, {"warmup_steps", 2},   {"steps", 4},   {"proxy_epochs", 1}};
+      {"width", 4},        {"backbone_width", 4}, {"hidden", 16},      {"epochs", 2},       {"batch_size", 8},
+      {"warmup_steps", 2}, {"steps", 4},          {"proxy_epochs", 1}, {"proxy_hidden", 16}};
   Json config = Json::object();
   const Json by_dataset =
       about.dataset_defaults.empty() ? Json::object() : Json::parse(about.dataset_defaults);

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <limits>
 #include <set>
 
@@ -161,6 +162,7 @@ class Scripted final : public models::ModelTraining {
   }
   void begin(std::int64_t n_steps) override { n_announced_ = n_steps; }
   void end_epoch() override { ++n_ended_; }
+  [[nodiscard]] models::Rates learning_rates() const override { return {{"lr", 0.5}, {"d_lr", 0.25}}; }
   std::vector<double> totals_;
   std::size_t n_steps_ = 0;
   std::int64_t n_announced_ = 0;
@@ -172,8 +174,9 @@ TEST_F(Prepared, IsTrainedOnEpochByEpochWithCurves) {
   const auto solo = collective::make_solo_communicator();
   Scripted training({1, 3, 10, 20});
   std::vector<EpochReport> reports;
-  const auto log =
-      train_model(training, *source, *solo, [&](const EpochReport& report) { reports.push_back(report); });
+  models::TrainingWatch watch({.name = "toy", .weights = [] { return NamedTensors(); }});
+  const auto log = train_model(training, *source, watch, *solo,
+                               [&](const EpochReport& report) { reports.push_back(report); });
   ASSERT_TRUE(log) << log.error().message;
   EXPECT_THAT(log->curves.at("total"), ::testing::ElementsAre(2.0F, 15.0F));
   EXPECT_THAT(log->curves.at("half"), ::testing::ElementsAre(1.0F, 7.5F));
@@ -187,15 +190,104 @@ TEST_F(Prepared, IsTrainedOnEpochByEpochWithCurves) {
   EXPECT_GT(reports[1].pairs_per_s, 0);
 }
 
-TEST_F(Prepared, StopsWhereALossIsNoLongerANumber) {
+TEST_F(Prepared, StopsWhereALossIsNoLongerANumberAndKeepsTheWeightsFromBefore) {
   const auto source = make_batch_source(*set_, {.batch_size = 4});
   const auto solo = collective::make_solo_communicator();
   Scripted training({1, 3, 10, std::numeric_limits<double>::infinity()});
-  const auto log = train_model(training, *source, *solo, {});
+  torch::Tensor weight = torch::zeros({2});
+  NamedTensors kept;
+  models::TrainingWatch watch({.name = "toy",
+                               .weights =
+                                   [&] {
+                                     return NamedTensors{{"weight", weight.fill_(training.n_ended_)}};
+                                   },
+                               .keep = [&](const NamedTensors& weights) -> Result<fs::path> {
+                                 kept = weights;
+                                 return "/logs/1.weights.safetensors";
+                               }});
+  const auto log = train_model(training, *source, watch, *solo, {});
   ASSERT_FALSE(log);
   EXPECT_EQ(log.error().code, ErrorCode::kDiverged);
-  EXPECT_EQ(log.error().message,
-            "training diverged in epoch 2, step 2: loss 'half' is inf; every loss must be a finite number");
+  EXPECT_EQ(
+      log.error().message,
+      "toy: loss 'half' became inf in epoch 2, step 2, at d_lr 0.25 and lr 0.5; a smaller learning rate "
+      "may help; the weights after epoch 1 are kept in /logs/1.weights.safetensors");
+  ASSERT_EQ(kept.size(), 1U);
+  weight.fill_(7);  // they are copies
+  EXPECT_TRUE(kept.at("weight").eq(1).all().item<bool>());
+}
+
+TEST_F(Prepared, RefusesToTrainWithoutLabels) {
+  const auto message = [&](const std::vector<std::uint8_t>& labels) {
+    write(folder_ / "labels.npy", {kItems, 3}, labels);
+    const data::PreparedSet set = data::PreparedSet::open(folder_).value();
+    const auto source = make_batch_source(set, {.batch_size = 4});
+    const auto solo = collective::make_solo_communicator();
+    Scripted training({});
+    models::TrainingWatch watch({.name = "toy", .weights = [] { return NamedTensors(); }});
+    const auto log = train_model(training, *source, watch, *solo, {});
+    EXPECT_FALSE(log);
+    EXPECT_EQ(training.n_announced_, 0);
+    EXPECT_EQ(log.error().code, ErrorCode::kInvalid);
+    return log.error().message;
+  };
+  std::vector<std::uint8_t> labels(3 * kItems);
+  labels[0] = labels[3U * 13] = 1;  // a query and an item that is for retrieval only
+  EXPECT_EQ(message(labels), "none of 10 training items has a label; training needs at least 2 that have");
+  labels[3U * 7] = 1;
+  EXPECT_EQ(message(labels), "only 1 of 10 training items has a label; training needs at least 2 that have");
+}
+
+TEST(TrainingWatch, RemembersOnlyWhatIsFinite) {
+  const auto solo = collective::make_solo_communicator();
+  torch::Tensor weight = torch::zeros({2});
+  int n_kept = 0;
+  models::TrainingWatch watch({.name = "toy",
+                               .weights =
+                                   [&] {
+                                     return NamedTensors{{"weight", weight}};
+                                   },
+                               .keep = [&](const NamedTensors& weights) -> Result<fs::path> {
+                                 ++n_kept;
+                                 EXPECT_TRUE(weights.at("weight").eq(3).all().item<bool>());
+                                 return "/kept";
+                               },
+                               .communicator = solo.get()});
+  EXPECT_TRUE(watch.check({{"total", 1}}, {.epoch = 1, .step = 1}));
+  EXPECT_THAT(
+      watch.check({{"total", std::nan("")}}, {.epoch = 1, .step = 2}).error().message,
+      HasSubstr("in epoch 1, step 2; a smaller learning rate may help; no epoch ended before, so there "
+                "are no good weights to keep"));
+  weight.fill_(3);
+  EXPECT_TRUE(watch.end_epoch({.epoch = 1}));
+  weight[1] = std::numeric_limits<float>::infinity();
+  const Status broken = watch.end_epoch({.epoch = 2, .rates = {{"lr", 0.1}}});
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(
+      broken.error().message,
+      "toy: weight 'weight' is no longer finite in epoch 2, at lr 0.1; a smaller learning rate may help; "
+      "the weights after epoch 1 are kept in /kept");
+  EXPECT_EQ(n_kept, 1);
+}
+
+TEST(TrainingWatch, FindsTheStepOfLossesThatAreOnlySummedUp) {
+  const auto solo = collective::make_solo_communicator();
+  models::TrainingWatch watch(
+      {.name = "toy", .weights = [] { return NamedTensors(); }, .communicator = solo.get()});
+  models::EpochLosses good;
+  good.add({{"total", torch::tensor(1.0)}, {"part", torch::tensor(3.0)}});
+  good.add({{"total", torch::tensor(2.0)}, {"part", torch::tensor(5.0)}});
+  const auto means = watch.end_epoch(good, {.epoch = 1});
+  ASSERT_TRUE(means);
+  EXPECT_EQ(means->at("total"), 1.5);
+  EXPECT_EQ(means->at("part"), 4);
+  models::EpochLosses bad = good;
+  bad.add({{"total", torch::tensor(1.0)}, {"part", torch::tensor(std::nan(""))}});
+  bad.add({{"total", torch::tensor(1.0)}, {"part", torch::tensor(1.0)}});
+  const auto diverged = watch.end_epoch(bad, {.epoch = 2, .rates = {{"lr", 1e-3}}});
+  ASSERT_FALSE(diverged);
+  EXPECT_EQ(diverged.error().message,
+            "toy: loss 'part' became nan in epoch 2, step 3, at lr 0.001; a smaller learning rate may help");
 }
 
 TEST(Checkpoint, KeepsEveryTypeAndMetadata) {

@@ -58,13 +58,24 @@ TEST(DrfgdTraining, LeavesTheTargetAsItWasAndTellsEveryEpoch) {
 
 TEST(DrfgdTraining, NamesEpochAndLossWhenItDiverges) {
   const auto solo = collective::make_solo_communicator();
-  const auto result = drfgd().train(with(tiny_drfgd(), {{"beta", 1e39}, {"epochs_text", 3}}),
-                                    tiny_training(Modality::kText, 12, solo.get()));
+  DefenseTraining setup = tiny_training(Modality::kText, 12, solo.get());
+  models::NamedTensors kept;
+  setup.keep_weights = [&](const models::NamedTensors& weights) -> Result<std::filesystem::path> {
+    kept = weights;
+    return "/here/weights";
+  };
+  // At this rate the first epochs are finite and a later one is not.
+  const auto result =
+      drfgd().train(with(tiny_drfgd(), {{"lr", 1}, {"beta", 1e30}, {"epochs_text", 40}}), std::move(setup));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
-  EXPECT_THAT(result.error().message,
-              MatchesRegex("drfgd, text network: loss '[a-z]+' became -?(nan|inf) in epoch "
-                           "[123]; a smaller lr may help .*"));
+  EXPECT_THAT(
+      result.error().message,
+      MatchesRegex("drfgd, text network: loss '[a-z]+' became -?(nan|inf) in epoch [0-9]+, step [0-9]+, "
+                   "at lr 1; a smaller learning rate may help; the weights after epoch [0-9]+ are kept in "
+                   "/here/weights"));
+  EXPECT_FALSE(kept.empty());
+  for (const auto& [name, tensor] : kept) EXPECT_TRUE(tensor.isfinite().all().item<bool>()) << name;
 }
 
 TEST(DrfgdTraining, RefusesWhatItCannotTrainOn) {

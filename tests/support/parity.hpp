@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <regex>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -94,6 +95,18 @@ class Fixture {
       found.push_back(std::stod((*at)[2]) / ((*at)[3].matched ? std::stod((*at)[3]) : 1));
     }
     return found;
+  }
+  /// The number after `word` in a text such as "lr 1e-3, betas 0.5 0.9, eps 1e-8"; `at` counts further ones.
+  [[nodiscard]] double number_after(const std::string& key, const std::string& word,
+                                    std::size_t at = 0) const {
+    const std::string written = text(key);
+    const std::size_t found = written.find(word);
+    EXPECT_NE(found, std::string::npos) << name_ << ": metadata '" << key << "' has no '" << word << "'";
+    if (found == std::string::npos) return 0;
+    std::istringstream rest(written.substr(found + word.size()));
+    double value = 0;
+    for (std::size_t i = 0; i <= at; ++i) EXPECT_TRUE(rest >> value) << name_ << ": " << key << ", " << word;
+    return value;
   }
   [[nodiscard]] std::int64_t integer(const std::string& key) const {
     return static_cast<std::int64_t>(number(key));

@@ -22,6 +22,8 @@ DadhConfig config_of(const Fixture& fixture) {
   config.hidden = outputs_of(fixture, "image_mlp.fc1");
   config.hidden_2 = outputs_of(fixture, "image_mlp.fc2");
   config.feature_width = outputs_of(fixture, "image_mlp.fc3");
+  config.critic_hidden = outputs_of(fixture, "D_f.fc1");
+  config.critic_hidden_2 = outputs_of(fixture, "D_f.fc2");
   config.code_critic_hidden = outputs_of(fixture, "D_h.fc1");
   const std::pair<const char*, double*> numbers[] = {
       {"alpha", &config.alpha},   {"beta", &config.beta},        {"gamma", &config.gamma},
@@ -29,12 +31,8 @@ DadhConfig config_of(const Fixture& fixture) {
   for (const auto& [name, value] : numbers) {
     if (fixture.has_text(name)) *value = fixture.number(name);
   }
-  if (fixture.has_text("adam_G")) {  // rate, two betas, epsilon, weight decay
-    config.lr = fixture.numbers("adam_G").at(0);
-    config.weight_decay = fixture.numbers("adam_G").at(4);
-    config.d_lr = fixture.numbers("adam_D").at(0);
-    config.d_weight_decay = fixture.numbers("adam_D").at(4);
-  }
+  config.adam = recorded_adam(fixture, "adam_G", config.adam);
+  config.d_adam = recorded_adam(fixture, "adam_D", config.d_adam);
   return config;
 }
 
@@ -63,11 +61,6 @@ Built build(const Fixture& fixture) {
   load_recorded(fixture, *built.net);
   load_recorded(fixture, *built.training->critics);
   return built;
-}
-
-TrainingBatch batch_of(const Fixture& fixture, const torch::Tensor& rows) {
-  return {fixture.get("in.image").index_select(0, rows), fixture.get("in.text").index_select(0, rows),
-          fixture.get("in.labels").index_select(0, rows), rows};
 }
 
 using Terms = std::vector<std::pair<std::string, torch::Tensor>>;
@@ -173,14 +166,16 @@ TEST_P(DadhParity, TripletTermsAndTheirGradientsForCodes) {
   }
 }
 
-TEST_P(DadhParity, TwoTrainingSteps) {
+TEST_P(DadhParity, TrainingSteps) {
   const Fixture fixture = open("dadh_train_released");
   const double allowed = loss_tolerance(true);
   const Built built = build(fixture);
   DadhTraining& training = *built.training;
   const std::vector<const torch::nn::Module*> modules = {built.net.get(), training.critics.get()};
   training.codes = fixture.get("in.B");
-  for (int step = 1; step <= 2; ++step) {
+  const int n_steps = n_recorded_batches(fixture);
+  ASSERT_GT(n_steps, 0);
+  for (int step = 1; step <= n_steps; ++step) {
     const int first = 3 * (step - 1);
     const DadhForward pass = training.forward(batch_of(fixture, fixture.get(fmt::format("in.ind_{}", step))));
     DadhCriticLosses critic;
@@ -195,19 +190,35 @@ TEST_P(DadhParity, TwoTrainingSteps) {
   expect_terms(fixture, "out.", {{"H_v", training.relaxed_image}, {"H_t", training.relaxed_text}}, allowed);
 }
 
+/// The weights mu of a case by the prefix of their keys: "1e-5 (keys without prefix) and 0.5 (keys mu05)".
+std::map<std::string, double> code_weights(const Fixture& fixture) {
+  std::set<std::string> prefixes;
+  for (const std::string& name : fixture.names("out.")) {
+    const std::size_t end = name.rfind("P_");
+    if (end != std::string::npos) prefixes.insert(name.substr(0, end));
+  }
+  // "" comes first and the numbers are in the order of their prefixes' mention.
+  std::map<std::string, double> weights;
+  const std::vector<double> numbers = fixture.numbers("mu");
+  EXPECT_EQ(numbers.size(), prefixes.size());
+  std::size_t at = 0;
+  for (const std::string& prefix : prefixes) {
+    if (at < numbers.size()) weights[prefix] = numbers[at++];
+  }
+  return weights;
+}
+
 TEST_P(DadhParity, CodeUpdates) {
   const Fixture fixture = open("dadh_codes");
-  const std::vector<double> weights = fixture.numbers("mu");
-  const std::string prefixes[] = {"out.", "out.mu05."};
-  ASSERT_GE(weights.size(), std::size(prefixes));
-  for (std::size_t i = 0; i < std::size(prefixes); ++i) {
+  for (const auto& [prefix, weight] : code_weights(fixture)) {
     torch::Tensor codes = fixture.get("in.B");
-    for (const std::string round : {"1", "2"}) {
+    for (int round = 1; fixture.has(fmt::format("out.{}P_{}", prefix, round)); ++round) {
       const CodeUpdate update = update_codes(fixture.get("in.L"), codes, fixture.get("in.H_v"),
-                                             fixture.get("in.H_t"), fixture.number("lambda_"), weights[i]);
-      expect_terms(fixture, prefixes[i],
-                   {{"P_" + round, update.projection}, {"pre_" + round, update.relaxed}}, tolerance());
-      expect_terms(fixture, prefixes[i], {{"B_" + round, update.codes}}, 0);
+                                             fixture.get("in.H_t"), fixture.number("lambda_"), weight);
+      const auto name = [&](const char* what) { return fmt::format("{}{}_{}", prefix, what, round); };
+      expect_terms(fixture, "out.", {{name("P"), update.projection}, {name("pre"), update.relaxed}},
+                   tolerance());
+      expect_terms(fixture, "out.", {{name("B"), update.codes}}, 0);
       codes = update.codes;
     }
   }
@@ -225,12 +236,49 @@ TEST(DadhTerms, HaveTheirTrueGradients) {
   const LabelOverlap overlap(small_labels());
   const torch::Tensor image = waves({5, 6}, 1.3);
   const torch::Tensor text = waves({5, 6}, 0.7);
-  expect_true_gradient([&](const torch::Tensor& x) { return weighted_triplets(x, text, overlap, 0.4); },
-                       image, "anchors");
-  expect_true_gradient([&](const torch::Tensor& x) { return weighted_triplets(image, x, overlap, 0.4); },
-                       text, "targets");
-  expect_true_gradient([&](const torch::Tensor& x) { return quantisation_loss(signs(text), x, image); },
-                       image, "quantisation");
+  expect_gradient([&](const torch::Tensor& x) { return weighted_triplets(x, text, overlap, 0.4); }, image,
+                  "anchors");
+  expect_gradient([&](const torch::Tensor& x) { return weighted_triplets(image, x, overlap, 0.4); }, text,
+                  "targets");
+  expect_gradient([&](const torch::Tensor& x) { return quantisation_loss(signs(text), x, image); }, image,
+                  "quantisation");
+}
+
+/// Everything behind the features: codes, triplets, critics with their penalties of second order.
+TEST(DadhLosses, HaveTheirTrueGradients) {
+  DadhConfig config;
+  config.backbone.backbone = "features";
+  config.hidden = config.hidden_2 = config.feature_width = 8;
+  config.critic_hidden = 4;
+  config.critic_hidden_2 = 3;
+  config.code_critic_hidden = 4;
+  const Built built =
+      build(config, {.feature_dim = 6, .text_dim = 7, .n_labels = 4, .code_bits = 6}, small_labels());
+  DadhTraining& training = *built.training;
+  DadhForward pass;
+  pass.labels = small_labels();
+  pass.rows = torch::arange(5);
+  const torch::Tensor image = waves({5, 8}, 1.3).abs(), text = waves({5, 8}, 0.7).abs();
+  const auto fill = [&](const torch::Tensor& v, const torch::Tensor& t) {
+    pass.feature_v = v;
+    pass.feature_t = t;
+    pass.code_v = built.net->hash(Modality::kImage, v);
+    pass.code_t = built.net->hash(Modality::kText, t);
+    pass.second_code_t = built.net->hash(Modality::kText, text);
+  };
+  const auto loss = [&](const torch::Tensor& v, const torch::Tensor& t) {
+    fill(v, t);
+    return training.generator_loss(pass).total;
+  };
+  expect_gradient([&](const torch::Tensor& x) { return loss(x, text); }, image, "L_G, images");
+  expect_gradient([&](const torch::Tensor& x) { return loss(image, x); }, text, "L_G, texts");
+  fill(image, text);
+  const torch::Tensor feature_mix = waves({5, 8}, 2.1).abs(), code_mix = waves({5, 6}, 1.7).abs();
+  expect_parameter_gradients(
+      *training.critics->D_f, [&] { return training.feature_critic_loss(pass, feature_mix).total(); },
+      "L_Df");
+  expect_parameter_gradients(
+      *training.critics->D_h, [&] { return training.code_critic_loss(pass, code_mix).total(); }, "L_Dh");
 }
 
 TEST(DadhTerms, WeighPairsByTheGainOfWhatTheyShare) {
@@ -291,8 +339,10 @@ DadhConfig toy_config() {
   config.hidden = 16;
   config.hidden_2 = 12;
   config.feature_width = 8;
+  config.critic_hidden = 4;
+  config.critic_hidden_2 = 2;
   config.code_critic_hidden = 8;
-  config.lr = 1e-3;
+  config.adam.lr = 1e-3;
   return config;
 }
 

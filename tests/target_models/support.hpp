@@ -1,17 +1,17 @@
-// What the tests of single target models share: recorded cases in both precisions, finite differences.
+// What the tests of single target models share: recorded cases in both precisions.
 #pragma once
 
 #include <fmt/format.h>
 
-#include <functional>
-#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/collective/communicator.hpp"
-#include "tests/methods_a/fixture.hpp"
+#include "core/models/detail/recipe.hpp"
+#include "core/models/hashing_model.hpp"
+#include "tests/support/gradients.hpp"
 
 namespace gauntlet::testing {
 
@@ -40,6 +40,29 @@ inline std::int64_t inputs_of(const Fixture& fixture, const std::string& layer) 
   return fixture.get("param." + layer + ".weight").size(1);
 }
 
+/// An Adam as a case writes it down: "lr 1e-3, betas 0.9 0.999, eps 1e-8, weight_decay 5e-4 (L2)".
+inline models::AdamConfig recorded_adam(const Fixture& fixture, const std::string& key,
+                                        const models::AdamConfig& otherwise) {
+  if (!fixture.has_text(key)) return otherwise;
+  return {.lr = fixture.number_after(key, "lr"),
+          .beta1 = fixture.number_after(key, "betas", 0),
+          .beta2 = fixture.number_after(key, "betas", 1),
+          .weight_decay = fixture.number_after(key, "weight_decay")};
+}
+
+/// The batches a trace has: in.ind_1, in.ind_2, ….
+inline int n_recorded_batches(const Fixture& fixture) {
+  int n = 0;
+  while (fixture.has(fmt::format("in.ind_{}", n + 1))) ++n;
+  return n;
+}
+
+/// The recorded pairs at `rows`.
+inline models::TrainingBatch batch_of(const Fixture& fixture, const torch::Tensor& rows) {
+  return {fixture.get("in.image").index_select(0, rows), fixture.get("in.text").index_select(0, rows),
+          fixture.get("in.labels").index_select(0, rows), rows};
+}
+
 inline void expect_terms(const Fixture& fixture, const std::string& prefix,
                          const std::vector<std::pair<std::string, torch::Tensor>>& terms, double tolerance) {
   for (const auto& [name, value] : terms) {
@@ -47,11 +70,15 @@ inline void expect_terms(const Fixture& fixture, const std::string& prefix,
   }
 }
 
-/// Every parameter's gradient against grad.<name>. Those listed in zero_grad_params are rounding in single
-/// precision.
+/// Every parameter's gradient against grad.<name>; one that has none recorded must have none. Those listed in
+/// zero_grad_params are rounding in single precision.
 inline void expect_gradients(const Fixture& fixture, const torch::nn::Module& module, double tolerance) {
   for (const auto& parameter : module.named_parameters()) {
     const std::string& name = parameter.key();
+    if (!fixture.has("grad." + name)) {
+      EXPECT_FALSE(parameter.value().grad().defined()) << name;
+      continue;
+    }
     if (!fixture.is_double() && fixture.lists("zero_grad_params", name)) continue;
     ASSERT_TRUE(parameter.value().grad().defined()) << name;
     expect_near(parameter.value().grad(), fixture.reference("grad." + name), tolerance, "grad." + name, 0.01);
@@ -82,32 +109,6 @@ inline void expect_snapshot(const Fixture& fixture, int snapshot,
     expect_near(state.at(name), fixture.reference(full + name), is_noise(name) ? 1e-2 : tolerance,
                 full + name);
   }
-}
-
-/// The gradient of a scalar function against central differences; x in double.
-inline void expect_true_gradient(const std::function<torch::Tensor(const torch::Tensor&)>& function,
-                                 const torch::Tensor& at, const std::string& name) {
-  constexpr double kStep = 1e-6;
-  const torch::Tensor x = at.to(torch::kFloat64).clone().requires_grad_();
-  const torch::Tensor gradient = torch::autograd::grad({function(x)}, {x}).front().reshape(-1);
-  EXPECT_GT(gradient.abs().max().item<double>(), 0) << name;
-  const torch::NoGradGuard no_grad;
-  for (std::int64_t i = 0; i < gradient.numel(); ++i) {
-    const auto moved = [&](double by) {
-      torch::Tensor there = x.detach().clone();
-      there.view(-1)[i] += by;
-      return function(there).item<double>();
-    };
-    const double slope = (moved(kStep) - moved(-kStep)) / (2 * kStep);
-    EXPECT_NEAR(gradient[i].item<double>(), slope, 1e-5 * std::max(1.0, std::abs(slope))) << name << " " << i;
-  }
-}
-
-/// n values that look random and are the same everywhere, in (-1, 1).
-inline torch::Tensor waves(torch::IntArrayRef shape, double scale) {
-  std::int64_t n_values = 1;
-  for (const std::int64_t size : shape) n_values *= size;
-  return torch::sin(torch::arange(1, n_values + 1, torch::kFloat64) * scale).view(shape);
 }
 
 }  // namespace gauntlet::testing

@@ -87,7 +87,7 @@ constexpr double kVisibly = 0.01;
 
 TEST(Trends, EveryModelIsClearlyAboveChance) {
   const Numbers& numbers = numbers_of("picto-models");
-  EXPECT_GE(numbers.models().size(), 6U);
+  EXPECT_GE(numbers.models().size(), 7U);
   for (const std::string& model : numbers.models()) {
     for (const std::string direction : {"i2t", "t2i"}) {
       const Place clean{"none", "none", direction, ""};

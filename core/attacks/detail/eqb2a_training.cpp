@@ -34,7 +34,7 @@ struct Schedule {
   std::string_view name;
   std::int64_t n_rows = 0;
   std::int64_t n_epochs = 0;
-  double learning_rate = 0;
+  models::Rates rates;
   /// Positions [B] among the rows, and the step's number within the epoch.
   std::function<StepLosses(const Tensor& picked, std::int64_t step)> step;
 };
@@ -63,6 +63,9 @@ class Training {
   [[nodiscard]] Tensor of_all_items(Modality modality,
                                     const std::function<Tensor(const Tensor&)>& network) const;
 
+  /// The weights this run leaves, sharing memory with the networks.
+  [[nodiscard]] models::NamedTensors published_state() const;
+
   Status make_knockoffs();
   Status run_schedule(const Schedule& schedule);
   Status train_knockoffs(const RankedSample& images, const RankedSample& texts);
@@ -78,6 +81,10 @@ class Training {
   Generators generators_;
   std::shared_ptr<PerturbationSupervisor> supervisor_;
   Tensor text_codes_;  // [N, K]
+  models::TrainingWatch watch_{{.name = std::string(kName),
+                                .weights = [this] { return published_state(); },
+                                .keep = setup_.keep_weights,
+                                .communicator = solo_.get()}};
   std::int64_t n_epochs_done_ = 0;
   TrainedAttack trained_;
 };
@@ -116,20 +123,26 @@ Status Training::run_schedule(const Schedule& schedule) {
     models::EpochLosses sums;
     std::int64_t step = 0;
     for (const Tensor& picked : order.split(config_.batch_size)) sums.add(schedule.step(picked, step++));
-    const models::Losses means = sums.means(*solo_);
-    GAUNTLET_CHECK_OK(models::check_finite(means, fmt::format("{}, {} stage", kName, schedule.name), epoch,
-                                           schedule.learning_rate));
+    ++n_epochs_done_;
+    GAUNTLET_TRY(const models::Losses means,
+                 watch_.end_epoch(sums, {.epoch = n_epochs_done_, .rates = schedule.rates}));
     models::Losses named;
     for (const auto& [name, value] : means) named[fmt::format("{}_{}", schedule.name, name)] = value;
     models::add_to_curves(trained_.curves, named);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    ++n_epochs_done_;
     if (setup_.on_epoch) {
       setup_.on_epoch(n_epochs_done_, n_epochs_all, named,
                       static_cast<double>(schedule.n_rows) / elapsed.count());
     }
   }
   return {};
+}
+
+models::NamedTensors Training::published_state() const {
+  models::NamedTensors state;
+  models::add_with_prefix(state, "pg.", models::state_of(*generators_.perturbation));
+  models::add_with_prefix(state, "ig.", models::state_of(*generators_.image));
+  return state;
 }
 
 Status Training::make_knockoffs() {
@@ -162,7 +175,7 @@ Status Training::train_knockoffs(const RankedSample& images, const RankedSample&
                                   .name = "knockoff",
                                   .n_rows = text_tuples.size(0),
                                   .n_epochs = config_.epochs_knockoff,
-                                  .learning_rate = config_.lr_text,
+                                  .rates = {{"lr_text", config_.lr_text}, {"lr_image", config_.lr_image}},
                                   .step = [&](const Tensor& picked, std::int64_t) {
                                     return trainer.step(text_tuples.index_select(0, picked),
                                                         image_tuples.index_select(0, picked));
@@ -183,7 +196,7 @@ Status Training::train_perturbation(const RankedSample& images) {
                                   .name = "perturbation",
                                   .n_rows = rows.size(0),
                                   .n_epochs = config_.epochs_perturbation,
-                                  .learning_rate = config_.lr_perturbation,
+                                  .rates = {{"lr_perturbation", config_.lr_perturbation}},
                                   .step = [&](const Tensor& picked, std::int64_t) {
                                     const Tensor batch = rows.index_select(0, picked);
                                     return trainer.step(pictures(batch.select(1, 0).contiguous()), batch);
@@ -211,7 +224,7 @@ Status Training::train_generator(const RankedSample& images) {
                        .name = "generator",
                        .n_rows = images.query.size(0),
                        .n_epochs = config_.epochs_generator,
-                       .learning_rate = config_.lr_generator,
+                       .rates = {{"lr_generator", config_.lr_generator}},
                        .step = [&](const Tensor& picked, std::int64_t step) {
                          return trainer.step(pictures(images.query.index_select(0, picked)),
                                              images.near.index_select(0, picked), step);
@@ -239,8 +252,7 @@ Result<TrainedAttack> Training::run() {
   if (config_.redraw) images = ask(Modality::kImage, kGenerator);
   GAUNTLET_CHECK_OK(train_generator(images));
 
-  models::add_with_prefix(trained_.weights, "pg.", models::weights_of(*generators_.perturbation));
-  models::add_with_prefix(trained_.weights, "ig.", models::weights_of(*generators_.image));
+  for (const auto& [name, tensor] : published_state()) trained_.weights[name] = tensor.cpu().contiguous();
   trained_.n_parameters =
       models::n_parameters(*generators_.perturbation) + models::n_parameters(*generators_.image);
   return std::move(trained_);

@@ -8,6 +8,7 @@
 #include "core/defenses/detail/robust_losses.hpp"
 #include "core/models/epochs.hpp"
 #include "core/models/losses.hpp"
+#include "core/models/training_watch.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::defenses {
@@ -260,52 +261,43 @@ void RobustTraining::descend(const Tensor& loss, double progress) {
 
 namespace {
 
-/// Where a run is, for messages.
-struct Place {
-  std::string_view defense;
-  std::int64_t n_epochs = 0;
-  std::int64_t epoch = 0, step = 0;  ///< from 1, from 0
-  double learning_rate = 0;
-};
-
 /// Errors (kDiverged): the loss named `total` is not finite; names the first of the others that is not.
-Status check_step(const LossTerms& losses, const std::string& total, const Place& at) {
+Status check_step(const LossTerms& losses, const std::string& total, models::TrainingWatch& watch,
+                  const models::TrainingWatch::Moment& moment) {
   if (losses.at(total).isfinite().all().item<bool>()) return {};
   const auto broken = std::ranges::find_if(losses, [&](const auto& loss) {
     return loss.first != total && !loss.second.isfinite().all().template item<bool>();
   });
   const auto& [name, value] = broken == losses.end() ? *losses.find(total) : *broken;
-  return fail(ErrorCode::kDiverged,
-              "{}: loss '{}' became {} in epoch {}, step {}; a smaller at_lr may help (it is {})", at.defense,
-              name, value.mean().item<double>(), at.epoch, at.step + 1, at.learning_rate);
+  return watch.check({{name, value.mean().item<double>()}}, moment);
 }
 
-/// One pass over the pairs; sums get its losses under `prefix` + name, at.step counts on.
-Status run_pass(RobustTraining& training, RobustMethod& method, Modality modality, const std::string& prefix,
-                std::span<const std::int64_t> order, Place& at, models::EpochLosses& sums) {
-  const std::int64_t n_batches = training.n_batches();
-  for (std::int64_t index = 0; index < n_batches; ++index, ++at.step) {
-    RobustBatch batch = training.batch(order, index, at.step);
-    batch.progress = static_cast<double>((at.epoch - 1) * n_batches + index) /
-                     static_cast<double>(at.n_epochs * n_batches);
-    GAUNTLET_TRY(const LossTerms terms, method.losses(training, batch, modality));
+/// A run and where it is.
+struct Run {
+  RobustTraining& training;
+  RobustMethod& method;
+  const RobustConfig& config;
+  models::TrainingWatch& watch;
+  std::int64_t step = 0;  ///< of the whole run, from 0
+  models::TrainingWatch::Moment at = {};
+};
+
+/// One pass over the pairs; sums get its losses under `prefix` + name.
+Status run_pass(Run& run, Modality modality, const std::string& prefix, std::span<const std::int64_t> order,
+                models::EpochLosses& sums) {
+  const std::int64_t n_batches = run.training.n_batches();
+  for (std::int64_t index = 0; index < n_batches; ++index, ++run.step) {
+    RobustBatch batch = run.training.batch(order, index, run.step);
+    batch.progress = static_cast<double>((run.at.epoch - 1) * n_batches + index) /
+                     static_cast<double>(run.config.at_epochs * n_batches);
+    ++run.at.step;
+    run.at.rates = {{"at_lr", run.config.at_lr * run.training.rate_factor(batch.progress)}};
+    GAUNTLET_TRY(const LossTerms terms, run.method.losses(run.training, batch, modality));
     LossTerms named;
     for (const auto& [name, value] : terms) named[prefix + name] = value;
-    GAUNTLET_CHECK_OK(check_step(named, prefix + "total", at));
-    training.descend(terms.at("total"), batch.progress);
+    GAUNTLET_CHECK_OK(check_step(named, prefix + "total", run.watch, run.at));
+    run.training.descend(terms.at("total"), batch.progress);
     sums.add(named);
-  }
-  return {};
-}
-
-/// Errors (kDiverged): the last step left a weight that is not finite, which no loss has seen.
-Status check_weights(const Weights& weights, const Place& at) {
-  for (const auto& [name, tensor] : weights) {
-    if (!tensor.is_floating_point() || tensor.isfinite().all().item<bool>()) continue;
-    return fail(
-        ErrorCode::kDiverged,
-        "{}: '{}' holds values that are not finite after epoch {}; a smaller at_lr may help (it is {})",
-        at.defense, name, at.epoch, at.learning_rate);
   }
   return {};
 }
@@ -317,31 +309,34 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
   const DefenseTraining& setup = training.setup();
   const std::int64_t n_passes = method.by_turns() ? 2 : 1;
   training.begin(config.at_epochs * n_passes * training.n_batches());
+  models::TrainingWatch watch({.name = std::string(defense),
+                               .weights = [&] { return models::state_of(training.model()); },
+                               .keep = setup.keep_weights,
+                               .communicator = setup.communicator});
   TrainedDefense trained;
-  Place at{.defense = defense, .n_epochs = config.at_epochs, .learning_rate = config.at_lr};
+  Run run{training, method, config, watch};
   for (std::int64_t epoch = 1; epoch <= config.at_epochs; ++epoch) {
-    at.epoch = epoch;
+    run.at.epoch = epoch;
+    run.at.step = 0;
     const auto start = std::chrono::steady_clock::now();
     models::EpochLosses sums;
     const auto order = models::shuffled_rows(training.n_pairs(), setup.seed, kOrderTag, epoch);
     if (method.by_turns()) {
       for (const Modality modality : {Modality::kImage, Modality::kText}) {
         const std::string prefix = fmt::format("{} ", name_of(modality));
-        GAUNTLET_CHECK_OK(run_pass(training, method, modality, prefix, order, at, sums));
+        GAUNTLET_CHECK_OK(run_pass(run, modality, prefix, order, sums));
       }
     } else {
-      GAUNTLET_CHECK_OK(run_pass(training, method, Modality::kImage, "", order, at, sums));
+      GAUNTLET_CHECK_OK(run_pass(run, Modality::kImage, "", order, sums));
     }
     training.end_epoch();
-    const models::Losses means = sums.means(*setup.communicator);
-    GAUNTLET_CHECK_OK(models::check_finite(means, defense, epoch, config.at_lr));
+    GAUNTLET_TRY(const models::Losses means, watch.end_epoch(sums, run.at));
     models::add_to_curves(trained.curves, means);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     const auto n_seen = static_cast<double>(training.n_pairs());
     if (setup.on_epoch) setup.on_epoch(epoch, config.at_epochs, means, n_seen / elapsed.count());
   }
   trained.weights = models::weights_of(training.model());
-  GAUNTLET_CHECK_OK(check_weights(trained.weights, at));
   for (const Tensor& parameter : trainable(training.model())) trained.n_parameters += parameter.numel();
   return trained;
 }

@@ -22,15 +22,12 @@ namespace gauntlet::models {
 struct CpahConfig {
   BackboneConfig backbone;
   std::int64_t hidden = 512;
+  std::int64_t critic_hidden = 64;
   bool masked_codes = true;
   std::int64_t epochs = 100;
   std::int64_t batch_size = 256;
-  double lr = 1e-4;
-  double adam_beta1 = 0.9, adam_beta2 = 0.999;
-  double weight_decay = 5e-4;
-  double d_lr = 1e-4;
-  double d_adam_beta1 = 0.5, d_adam_beta2 = 0.9;
-  double d_weight_decay = 1e-4;
+  AdamConfig adam{.lr = 1e-4, .weight_decay = 5e-4};
+  AdamConfig d_adam{.lr = 1e-4, .beta1 = 0.5, .beta2 = 0.9, .weight_decay = 1e-4};
   RateConfig rate;
   double alpha = 0.1;
   double beta = 1;
@@ -43,6 +40,11 @@ struct CpahConfig {
     BackboneConfig::fields(self.backbone, visit);
     visit("hidden", self.hidden,
           {.doc = "Width d of the modality networks and features.", .min = 8, .max = 16384});
+    visit("critic_hidden", self.critic_hidden,
+          {.doc = "Hidden units of the feature discriminator and of the consistency classifier; the public "
+                  "code has an eighth of its d.",
+           .min = 1,
+           .max = 16384});
     visit(
         "masked_codes", self.masked_codes,
         {.doc =
@@ -50,19 +52,8 @@ struct CpahConfig {
     visit("epochs", self.epochs, {.doc = "Passes over the training set.", .min = 1, .max = 100000});
     visit("batch_size", self.batch_size,
           {.doc = "Training pairs of the global batch.", .min = 2, .max = 65536});
-    visit("lr", self.lr,
-          {.doc = "Learning rate of everything but the discriminator (Adam).", .min = 0, .max = 1});
-    visit("adam_beta1", self.adam_beta1, {.doc = "Its Adam's first decay.", .min = 0, .max = 0.9999});
-    visit("adam_beta2", self.adam_beta2, {.doc = "Its Adam's second decay.", .min = 0, .max = 0.9999999});
-    visit("weight_decay", self.weight_decay, {.doc = "L2 added to its gradients.", .min = 0, .max = 1});
-    visit("d_lr", self.d_lr,
-          {.doc = "Learning rate of the feature discriminator (Adam).", .min = 0, .max = 1});
-    visit("d_adam_beta1", self.d_adam_beta1,
-          {.doc = "First decay of the discriminator's Adam.", .min = 0, .max = 0.9999});
-    visit("d_adam_beta2", self.d_adam_beta2,
-          {.doc = "Second decay of the discriminator's Adam.", .min = 0, .max = 0.9999999});
-    visit("d_weight_decay", self.d_weight_decay,
-          {.doc = "L2 added to the discriminator's gradients.", .min = 0, .max = 1});
+    AdamConfig::fields(self.adam, visit, "", "everything but the discriminator");
+    AdamConfig::fields(self.d_adam, visit, "d_", "the feature discriminator");
     RateConfig::fields(
         self.rate, visit,
         "Learning rate over time: step (x 0.2 after every 30 epochs, at least 1e-6) or poly (x (1 "
@@ -115,10 +106,10 @@ class CpahNet final : public HashingModel {
   Head mask_v_, mask_t_, hash_v_, hash_t_;
 };
 
-/// The parts that only training needs. D and Cns have d/8 hidden units (64 at the published d = 512).
+/// The parts that only training needs.
 class CpahCriticsImpl : public torch::nn::Module {
  public:
-  CpahCriticsImpl(std::int64_t hidden, std::int64_t n_labels);
+  CpahCriticsImpl(const CpahConfig& config, std::int64_t n_labels);
   Perceptron D;    ///< feature discriminator: [B, d] → [B, 1] logit; images are real, texts fake
   Perceptron Cns;  ///< consistency classifier: [B, d] → [B, 3] logits: image-private, common, text-private
   Head cls_v, cls_t;  ///< label classifiers: [B, d] → [B, C] logits
@@ -147,6 +138,9 @@ class CpahTraining final : public ModelTraining {
   void begin(std::int64_t n_steps) override { clock_.n_steps = n_steps; }
   Losses step(const TrainingBatch& batch) override;
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
+  [[nodiscard]] Rates learning_rates() const override {
+    return {{"lr", learning_rate_of(*generator_optimiser_)}, {"d_lr", learning_rate_of(*critic_optimiser_)}};
+  }
   /// B = sign(H^v + H^t); rows no batch has visited yet keep their random code.
   void end_epoch() override;
 

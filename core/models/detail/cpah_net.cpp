@@ -1,6 +1,11 @@
 #include "core/models/detail/cpah.hpp"
 
 namespace gauntlet::models {
+namespace {
+
+constexpr std::int64_t kConsistencyClasses = 3;  // private to images, common, private to texts
+
+}  // namespace
 
 CpahNet::CpahNet(const CpahConfig& config, const ModelShape& shape, std::shared_ptr<Backbone> trunk,
                  collective::Communicator* communicator)
@@ -52,10 +57,11 @@ torch::Tensor CpahNet::hash(Modality modality, const torch::Tensor& features, bo
   return torch::tanh((image ? hash_v_ : hash_t_)(hashed));
 }
 
-CpahCriticsImpl::CpahCriticsImpl(std::int64_t hidden, std::int64_t n_labels)
-    : D(register_module("D", Perceptron(std::vector<std::int64_t>{hidden, hidden / 8, 1}))),
-      Cns(register_module("Cns", Perceptron(std::vector<std::int64_t>{hidden, hidden / 8, 3}))),
-      cls_v(register_module("cls_v", Head(hidden, n_labels))),
-      cls_t(register_module("cls_t", Head(hidden, n_labels))) {}
+CpahCriticsImpl::CpahCriticsImpl(const CpahConfig& config, std::int64_t n_labels)
+    : D(register_module("D", Perceptron(std::vector{config.hidden, config.critic_hidden, std::int64_t{1}}))),
+      Cns(register_module("Cns",
+                          Perceptron(std::vector{config.hidden, config.critic_hidden, kConsistencyClasses}))),
+      cls_v(register_module("cls_v", Head(config.hidden, n_labels))),
+      cls_t(register_module("cls_t", Head(config.hidden, n_labels))) {}
 
 }  // namespace gauntlet::models

@@ -15,7 +15,7 @@ constexpr std::int64_t kTextOwn = 2;
 }  // namespace
 
 CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> net, const TrainingSetup& setup)
-    : critics(config.hidden, setup.labels.size(1)), config_(config), net_(std::move(net)), setup_(setup) {
+    : critics(config, setup.labels.size(1)), config_(config), net_(std::move(net)), setup_(setup) {
   const torch::Dtype dtype = net_->parameters().front().scalar_type();
   critics->to(dtype);
   share_weights(*net_, *setup_.communicator);
@@ -35,14 +35,8 @@ CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> ne
   }
   generator_reducer_ = setup_.communicator->make_reducer(generator);
   critic_reducer_ = setup_.communicator->make_reducer(critics->D->parameters());
-  generator_optimiser_ =
-      std::make_unique<torch::optim::Adam>(generator, torch::optim::AdamOptions(config_.lr)
-                                                          .betas({config_.adam_beta1, config_.adam_beta2})
-                                                          .weight_decay(config_.weight_decay));
-  critic_optimiser_ = std::make_unique<torch::optim::Adam>(
-      critics->D->parameters(), torch::optim::AdamOptions(config_.d_lr)
-                                    .betas({config_.d_adam_beta1, config_.d_adam_beta2})
-                                    .weight_decay(config_.d_weight_decay));
+  generator_optimiser_ = config_.adam.make(generator);
+  critic_optimiser_ = config_.d_adam.make(critics->D->parameters());
 }
 
 std::pair<CpahForward, CriticLoss> CpahTraining::forward_and_critic_step(const TrainingBatch& batch) {
@@ -130,7 +124,7 @@ GeneratorLoss CpahTraining::generator_loss(const CpahForward& pass) {
 GeneratorLoss CpahTraining::generator_step(const CpahForward& pass) {
   const FrozenModule frozen(*critics->D, /*eval=*/false);
   GeneratorLoss loss = generator_loss(pass);
-  set_learning_rate(*generator_optimiser_, learning_rate(config_.rate, config_.lr, clock_, kDrops));
+  set_learning_rate(*generator_optimiser_, learning_rate(config_.rate, config_.adam.lr, clock_, kDrops));
   generator_optimiser_->zero_grad();
   generator_reducer_->backward(loss.total);
   generator_optimiser_->step();
@@ -138,9 +132,7 @@ GeneratorLoss CpahTraining::generator_step(const CpahForward& pass) {
 }
 
 void CpahTraining::end_epoch() {
-  const torch::Tensor sum = relaxed_image + relaxed_text;
-  const torch::Tensor visited = relaxed_image.ne(0).any(1, true);
-  codes = torch::where(visited, signs(sum), codes);
+  codes = codes_of_visited(relaxed_image, relaxed_text, codes);
   ++clock_.epoch;
 }
 

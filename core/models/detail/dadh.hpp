@@ -24,14 +24,14 @@ struct DadhConfig {
   std::int64_t hidden = 8192;
   std::int64_t hidden_2 = 4096;
   std::int64_t feature_width = 2048;
+  std::int64_t critic_hidden = 1024;
+  std::int64_t critic_hidden_2 = 512;
   std::int64_t code_critic_hidden = 512;
   double dropout = 0;
   std::int64_t epochs = 300;
   std::int64_t batch_size = 128;
-  double lr = 5e-5;
-  double weight_decay = 5e-4;
-  double d_lr = 5e-5;
-  double d_weight_decay = 1e-4;
+  AdamConfig adam{.lr = 5e-5, .weight_decay = 5e-4};
+  AdamConfig d_adam{.lr = 5e-5, .beta1 = 0.5, .beta2 = 0.9, .weight_decay = 1e-4};
   RateConfig rate;
   double alpha = 10;
   double beta = 1.1;
@@ -57,12 +57,14 @@ struct DadhConfig {
           {.doc = "Width of the modality networks' first layer.", .min = 8, .max = 65536});
     visit("hidden_2", self.hidden_2,
           {.doc = "Width of the modality networks' second layer.", .min = 8, .max = 65536});
-    visit(
-        "feature_width", self.feature_width,
-        {.doc = "Width F of the features, the modality networks' third layer; the feature discriminator has "
-                "F/2 and F/4 hidden units.",
-         .min = 8,
-         .max = 65536});
+    visit("feature_width", self.feature_width,
+          {.doc = "Width F of the features, the modality networks' third layer.", .min = 8, .max = 65536});
+    visit("critic_hidden", self.critic_hidden,
+          {.doc = "Hidden units of the feature discriminator's first layer; the authors have F/2.",
+           .min = 1,
+           .max = 65536});
+    visit("critic_hidden_2", self.critic_hidden_2,
+          {.doc = "Hidden units of its second layer; the authors have F/4.", .min = 1, .max = 65536});
     visit("code_critic_hidden", self.code_critic_hidden,
           {.doc = "Hidden units of the code discriminator.", .min = 1, .max = 65536});
     visit("dropout", self.dropout,
@@ -78,15 +80,9 @@ struct DadhConfig {
           {.doc = "Training pairs of the global batch; the triplet loss grows with its cube.",
            .min = 2,
            .max = 4096});
-    visit("lr", self.lr,
-          {.doc = "Learning rate of everything but the discriminators (Adam); 1e-5 on NUS-WIDE.",
-           .min = 0,
-           .max = 1});
-    visit("weight_decay", self.weight_decay, {.doc = "L2 added to its gradients.", .min = 0, .max = 1});
-    visit("d_lr", self.d_lr,
-          {.doc = "Learning rate of both discriminators (Adam, betas 0.5 and 0.9).", .min = 0, .max = 1});
-    visit("d_weight_decay", self.d_weight_decay,
-          {.doc = "L2 added to the discriminators' gradients.", .min = 0, .max = 1});
+    AdamConfig::fields(self.adam, visit, "",
+                       "everything but the discriminators; the authors have 1e-5 on NUS-WIDE");
+    AdamConfig::fields(self.d_adam, visit, "d_", "both discriminators");
     RateConfig::fields(
         self.rate, visit,
         "Learning rate over time: step (x 0.8 after epochs 1, 101, 201, …, at least 1e-6) or poly "
@@ -210,6 +206,10 @@ class DadhTraining final : public ModelTraining {
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   /// The discrete code update, from the relaxed codes of the epoch.
   void end_epoch() override;
+  [[nodiscard]] Rates learning_rates() const override {
+    return {{"lr", learning_rate_of(*generator_.optimiser)},
+            {"d_lr", learning_rate_of(*feature_critic_.optimiser)}};
+  }
 
   // The parts of a step, in their order.
   [[nodiscard]] DadhForward forward(const TrainingBatch& batch);

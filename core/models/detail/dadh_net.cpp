@@ -39,11 +39,10 @@ torch::Tensor DadhNet::hash(Modality modality, const torch::Tensor& features) {
 }
 
 DadhCriticsImpl::DadhCriticsImpl(const DadhConfig& config, std::int64_t code_bits)
-    : D_f(register_module("D_f",
-                          Perceptron(std::vector<std::int64_t>{config.feature_width, config.feature_width / 2,
-                                                               config.feature_width / 4, 1}))),
+    : D_f(register_module("D_f", Perceptron(std::vector{config.feature_width, config.critic_hidden,
+                                                        config.critic_hidden_2, std::int64_t{1}}))),
       D_h(register_module("D_h",
-                          Perceptron(std::vector<std::int64_t>{code_bits, config.code_critic_hidden, 1}))) {
+                          Perceptron(std::vector{code_bits, config.code_critic_hidden, std::int64_t{1}}))) {
   const torch::NoGradGuard no_grad;
   for (const auto& parameter : named_parameters()) {
     if (parameter.value().dim() == 1) {

@@ -26,16 +26,14 @@ DadhTraining::DadhTraining(const DadhConfig& config, std::shared_ptr<DadhNet> ne
   relaxed_text = torch::zeros_like(relaxed_image);
   codes = random_codes(setup_.labels.size(0), net_->code_bits(), setup_.seed, dtype);
 
-  const std::vector<torch::Tensor> learned = learned_parameters(*net_);
-  generator_ = {make_optimiser("adam", learned, config_.lr, config_.weight_decay),
-                setup_.communicator->make_reducer(learned)};
+  const std::vector<torch::Tensor> learned = trainable_parameters(*net_);
+  generator_ = {config_.adam.make(learned), setup_.communicator->make_reducer(learned)};
   feature_critic_ = critic_learner(critics->D_f);
   code_critic_ = critic_learner(critics->D_h);
 }
 
 DadhTraining::Learner DadhTraining::critic_learner(const Perceptron& critic) const {
-  return {make_critic_optimiser(critic->parameters(), config_.d_lr, config_.d_weight_decay),
-          setup_.communicator->make_reducer(critic->parameters())};
+  return {config_.d_adam.make(critic->parameters()), setup_.communicator->make_reducer(critic->parameters())};
 }
 
 void DadhTraining::Learner::step(const torch::Tensor& loss) {
@@ -145,7 +143,7 @@ DadhLoss DadhTraining::generator_loss(const DadhForward& pass) {
 DadhLoss DadhTraining::generator_step(const DadhForward& pass) {
   const FrozenModule frozen(*critics, /*eval=*/false);
   DadhLoss loss = generator_loss(pass);
-  set_learning_rate(*generator_.optimiser, learning_rate(config_.rate, config_.lr, clock_, kDrops));
+  set_learning_rate(*generator_.optimiser, learning_rate(config_.rate, config_.adam.lr, clock_, kDrops));
   generator_.step(loss.total);
   return loss;
 }

@@ -34,7 +34,7 @@ struct DaphConfig {
   std::int64_t proxy_epochs = 80;
   std::int64_t epochs = 220;
   std::int64_t batch_size = 128;
-  std::string optimizer = "sgd";
+  std::string optimiser = "sgd";
   double lr = 0.005;
   double proxy_lr = 2e-4;
   double class_lr = 1e-3;
@@ -112,7 +112,7 @@ struct DaphConfig {
                 "loss is a sum).",
          .min = 2,
          .max = 65536});
-    visit("optimizer", self.optimizer,
+    visit("optimiser", self.optimiser,
           {.doc = "sgd without momentum, as published, or adam, which a network from nothing needs.",
            .choices = {"sgd", "adam"}});
     visit("lr", self.lr, {.doc = "Learning rate of the hash networks.", .min = 0, .max = 10});
@@ -310,6 +310,8 @@ class DaphTraining final : public ModelTraining {
   /// L_2 of both networks. Undefined while there are no proxies: the call has then done what a step does.
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   void end_epoch() override;
+  /// Of the stage that runs.
+  [[nodiscard]] Rates learning_rates() const override;
 
   // Stage 1.
   [[nodiscard]] ProxyForward proxy_forward(const TrainingBatch& batch, const RowDraws* draws);

@@ -18,13 +18,14 @@ DaphTraining::DaphTraining(const DaphConfig& config, std::shared_ptr<DaphNet> ne
   proxy_text_ = torch::zeros_like(proxy_image_);
 
   const auto optimiser = [&](const std::vector<torch::Tensor>& parameters, double base) {
-    return make_optimiser(config_.optimizer, parameters, base, config_.weight_decay);
+    return make_optimiser(config_.optimiser, {parameters},
+                          {.rate = base, .weight_decay = config_.weight_decay});
   };
   data_optimiser_ = optimiser(proxies_->data_parameters(config_.train_proxy_head), config_.proxy_lr);
   class_optimiser_ = optimiser(proxies_->class_parameters(), config_.class_lr);
-  const std::vector<torch::Tensor> hashing = learned_parameters(*net_);
+  const std::vector<torch::Tensor> hashing = trainable_parameters(*net_);
   hash_optimiser_ = optimiser(hashing, config_.lr);
-  proxy_reducer_ = setup_.communicator->make_reducer(learned_parameters(*proxies_));
+  proxy_reducer_ = setup_.communicator->make_reducer(trainable_parameters(*proxies_));
   hash_reducer_ = setup_.communicator->make_reducer(hashing);
 }
 
@@ -177,6 +178,12 @@ void DaphTraining::end_epoch() {
     make_anchors();
     start_stage(Stage::kHash, config_.epochs);
   }
+}
+
+Rates DaphTraining::learning_rates() const {
+  if (stage_ == Stage::kHash) return {{"lr", learning_rate_of(*hash_optimiser_)}};
+  return {{"proxy_lr", learning_rate_of(*data_optimiser_)},
+          {"class_lr", learning_rate_of(*class_optimiser_)}};
 }
 
 void DaphTraining::make_anchors() {

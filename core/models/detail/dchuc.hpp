@@ -31,7 +31,7 @@ struct DchucConfig {
                       .lr_image = 1e-4,
                       .lr_text = 4e-3,
                       .weight_decay = 5e-4,
-                      .schedule = "stage",
+                      .rate = {.schedule = "stage"},
                       .stage_epochs = 10,
                       .stage_factor = 1 / 1.5};
 

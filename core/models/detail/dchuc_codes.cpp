@@ -2,6 +2,7 @@
 
 #include "core/models/detail/dchuc.hpp"
 #include "core/models/losses.hpp"
+#include "core/models/objectives.hpp"
 
 namespace gauntlet::models {
 namespace {
@@ -47,7 +48,7 @@ torch::Tensor dchuc_unified_codes(const torch::Tensor& codes, const DchucRelaxed
   torch::Tensor updated = codes.clone();
   for (std::int64_t bit = 0; bit < n_bits; ++bit) {
     const torch::Tensor slope = linear.select(1, bit) + 2 * updated.matmul(quadratic.select(1, bit));
-    updated.select(1, bit).copy_(sign_codes(-slope));
+    updated.select(1, bit).copy_(signs(-slope));
   }
   return updated * similarity.labelled();
 }

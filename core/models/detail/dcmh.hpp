@@ -26,7 +26,7 @@ struct DcmhConfig {
                       .batch_size = 128,
                       .lr_image = 0.0316227766,
                       .lr_text = 0.0316227766,
-                      .schedule = "linear",
+                      .rate = {.schedule = "linear"},
                       .last_rate = 3.16227766e-5};
 
   static void fields(auto& self, auto& visit) {
@@ -34,13 +34,13 @@ struct DcmhConfig {
     visit("hidden", self.hidden, {.doc = "Hidden width of the text network.", .min = 8, .max = 65536});
     visit("gamma", self.gamma, {.doc = "Weight of the quantisation loss.", .min = 0, .max = 1e6});
     visit("eta", self.eta, {.doc = "Weight of the bit balance loss.", .min = 0, .max = 1e6});
-    visit("balance_over", self.balance_over,
-          {.doc = "Outputs whose sum the balance loss holds at zero: those of the whole training set as "
-                  "published, or the "
-                  "batch's, scaled up to it. Outputs outside the batch are up to an epoch old; a network "
-                  "that learns fast "
-                  "overshoots on such old news, and its bits end up constant.",
-           .choices = {"training_set", "batch"}});
+    visit(
+        "balance_over", self.balance_over,
+        {.doc = "Outputs whose sum the balance loss holds at zero: those of the whole training set as "
+                "published, of which all but the batch's are up to an epoch old, or the batch's alone. The "
+                "gradient of the former is about (training pairs / batch) times as large, more than networks "
+                "that start from nothing can bear.",
+         .choices = {"training_set", "batch"}});
     RecipeConfig::fields(self.recipe, visit);
   }
 };
@@ -75,8 +75,8 @@ class DcmhTraining final : public PairTraining {
   torch::Tensor codes;                        ///< B
 
  private:
-  [[nodiscard]] torch::Tensor outside(const torch::Tensor& outputs, const torch::Tensor& buffer,
-                                      const torch::Tensor& rows) const;
+  /// What the balance loss adds to the batch's outputs, [K].
+  [[nodiscard]] torch::Tensor outside(const torch::Tensor& buffer, const torch::Tensor& rows) const;
 
   DcmhConfig config_;
   torch::Tensor labels_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/models/backbone.hpp"
+#include "core/models/detail/row_draws.hpp"
 #include "core/models/hashing_model.hpp"
 
 namespace gauntlet::models {
@@ -25,8 +26,8 @@ struct HashHeadLayout {
 class HashHeadImpl : public torch::nn::Module {
  public:
   explicit HashHeadImpl(const HashHeadLayout& layout);
-  /// [B, from] → [B, to]. `mask` [B, hidden] multiplies the hidden units (see dropout_mask); none without it.
-  torch::Tensor forward(const torch::Tensor& input, const torch::Tensor& mask = {});
+  /// [B, from] → [B, to]; hidden units are dropped where draws are given, by the purpose `tag`.
+  torch::Tensor forward(const torch::Tensor& input, const RowDraws* draws = nullptr, std::uint64_t tag = 0);
   [[nodiscard]] const HashHeadLayout& layout() const { return layout_; }
   /// Weights and biases of every layer from N(0, deviation²).
   void draw_normal(double deviation);
@@ -39,12 +40,11 @@ class HashHeadImpl : public torch::nn::Module {
 };
 TORCH_MODULE(HashHead);
 
-/// Codes are tanh of the heads' outputs. Encoding never drops units, in train mode neither: training draws
-/// the masks.
+/// Codes are tanh of the heads' outputs. Encoding never drops units, in train mode neither: training brings
+/// the draws.
 class PairNet final : public HashingModel {
  public:
-  /// `frozen`: the trunk keeps its weights.
-  PairNet(std::shared_ptr<Backbone> trunk, bool frozen, const HashHead& image, const HashHead& text);
+  PairNet(std::shared_ptr<Backbone> trunk, const HashHead& image, const HashHead& text);
   torch::Tensor encode_image(const torch::Tensor& images) override {
     return torch::tanh(outputs(Modality::kImage, images));
   }
@@ -52,9 +52,9 @@ class PairNet final : public HashingModel {
     return torch::tanh(outputs(Modality::kText, text));
   }
   [[nodiscard]] std::vector<torch::Tensor> backbone_parameters() override { return trunk->parameters(); }
-  /// [B, K] before tanh; `mask` as in HashHead.
+  /// [B, K] before tanh; draws as in HashHead.
   [[nodiscard]] torch::Tensor outputs(Modality modality, const torch::Tensor& input,
-                                      const torch::Tensor& mask = {});
+                                      const RowDraws* draws = nullptr);
   [[nodiscard]] HashHead& head(Modality modality) {
     return modality == Modality::kImage ? image_head : text_head;
   }

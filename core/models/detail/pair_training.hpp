@@ -10,7 +10,9 @@
 #include <string>
 
 #include "core/base/check.hpp"
+#include "core/models/detail/augment.hpp"
 #include "core/models/detail/pair_net.hpp"
+#include "core/models/detail/recipe.hpp"
 
 namespace gauntlet::models {
 
@@ -23,13 +25,11 @@ struct RecipeConfig {
   double lr_image = 1e-2;
   double lr_text = 1e-2;
   double weight_decay = 0;
-  std::string schedule = "constant";
+  RateConfig rate{.schedule = "constant"};
   double last_rate = 1;
   std::int64_t stage_epochs = 10;
   double stage_factor = 1;
-  std::int64_t warmup_steps = 0;
-  bool augment_flip = false;
-  double augment_shift = 0;
+  Augmentation augmentation = {};
 
   static void fields(auto& self, auto& visit) {
     visit("epochs", self.epochs, {.doc = "Passes over the training set.", .min = 1, .max = 100000});
@@ -44,11 +44,11 @@ struct RecipeConfig {
     visit("lr_image", self.lr_image, {.doc = "Learning rate of the image network.", .min = 0, .max = 10});
     visit("lr_text", self.lr_text, {.doc = "Learning rate of the text network.", .min = 0, .max = 10});
     visit("weight_decay", self.weight_decay, {.doc = "L2 added to the gradients.", .min = 0, .max = 1});
-    visit("schedule", self.schedule,
-          {.doc = "Learning rates over time: constant; linear or logarithmic, which approach last_rate epoch "
-                  "by epoch; "
-                  "stage (x stage_factor after every stage_epochs epochs); poly (x (1 - step/steps)^0.9).",
-           .choices = {"constant", "linear", "logarithmic", "stage", "poly"}});
+    RateConfig::fields(
+        self.rate, visit,
+        "Learning rates over time: constant; linear or logarithmic, which approach last_rate epoch by epoch; "
+        "stage (x stage_factor after every stage_epochs epochs); poly (x (1 - step/steps)^0.9).",
+        {"constant", "linear", "logarithmic", "stage", "poly"});
     visit("last_rate", self.last_rate,
           {.doc = "What linear and logarithmic schedules approach, as a share of the first learning rate.",
            .min = 1e-12,
@@ -56,19 +56,12 @@ struct RecipeConfig {
     visit("stage_epochs", self.stage_epochs,
           {.doc = "Epochs between two steps of stage.", .min = 1, .max = 100000});
     visit("stage_factor", self.stage_factor, {.doc = "Factor of one step of stage.", .min = 0, .max = 1});
-    visit(
-        "warmup_steps", self.warmup_steps,
-        {.doc = "Steps over which the learning rates rise linearly to their values.", .min = 0, .max = 1e9});
-    visit("augment_flip", self.augment_flip, {.doc = "Mirror training pictures with probability 1/2."});
-    visit(
-        "augment_shift", self.augment_shift,
-        {.doc = "Largest random shift of training pictures, as a share of the side.", .min = 0, .max = 0.5});
+    Augmentation::fields(self.augmentation, visit);
   }
 };
 
-/// What the learning rates are multiplied by in `step` of `n_steps`, in `epoch`; all count from 0.
-[[nodiscard]] double rate_factor(const RecipeConfig& recipe, std::int64_t step, std::int64_t n_steps,
-                                 std::int64_t epoch);
+/// What the learning rates are multiplied by in the coming step.
+[[nodiscard]] double rate_factor(const RecipeConfig& recipe, const TrainingClock& clock);
 
 /// Both networks' outputs for a global batch, and what belongs to its rows; the same on every rank.
 struct PairForward {
@@ -94,11 +87,15 @@ class PairTraining : public ModelTraining {
 
   [[nodiscard]] std::int64_t n_epochs() const override { return recipe_.epochs; }
   [[nodiscard]] std::int64_t batch_size() const override { return recipe_.batch_size; }
-  void begin(std::int64_t n_steps) override { n_steps_ = n_steps; }
+  void begin(std::int64_t n_steps) override { clock_.n_steps = n_steps; }
   Losses step(const TrainingBatch& batch) override;
   /// The sum of the losses of all networks.
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
-  void end_epoch() override { ++epoch_; }
+  void end_epoch() override { ++clock_.epoch; }
+  [[nodiscard]] Rates learning_rates() const override {
+    return {{"lr_image", learning_rate_of(*optimiser_, kImageGroup)},
+            {"lr_text", learning_rate_of(*optimiser_, kTextGroup)}};
+  }
 
   /// Augments, encodes with dropout, gathers over ranks.
   [[nodiscard]] PairForward forward(const TrainingBatch& batch);
@@ -117,20 +114,19 @@ class PairTraining : public ModelTraining {
   [[nodiscard]] std::int64_t n_bits() const { return net_->image_head->layout().to; }
   [[nodiscard]] PairNet& net() { return *net_; }
   [[nodiscard]] collective::Communicator& ranks() const { return *setup_.communicator; }
-  [[nodiscard]] std::int64_t epoch() const { return epoch_; }
   [[nodiscard]] std::int64_t n_items() const { return setup_.labels.size(0); }
 
-  void finish_step() { ++step_; }
+  void finish_step() { ++clock_.step; }
 
  private:
+  static constexpr std::size_t kImageGroup = 0, kTextGroup = 1;  // of the optimiser
+
   RecipeConfig recipe_;
   std::shared_ptr<PairNet> net_;
   TrainingSetup setup_;
   std::unique_ptr<torch::optim::Optimizer> optimiser_;
   std::unique_ptr<collective::GradientReducer> reducer_;
-  std::int64_t n_steps_ = 0;
-  std::int64_t step_ = 0;
-  std::int64_t epoch_ = 0;
+  TrainingClock clock_;
 };
 
 /// The training run of a PairNet: `make_training` of the models here. Config::kName is the model's name.
@@ -143,9 +139,6 @@ template <class Config, class Training>
   GAUNTLET_CHECK(net != nullptr);
   return std::make_unique<Training>(read, std::move(net), setup);
 }
-
-/// ±1 by the one rule for codes: +1 where x > 0, else -1.
-[[nodiscard]] torch::Tensor sign_codes(const torch::Tensor& x);
 
 /// 1 for training items with a label, 0 for those no batch ever holds: labels [N, C] → [N, 1].
 [[nodiscard]] torch::Tensor labelled_items(const torch::Tensor& labels);

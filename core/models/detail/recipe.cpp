@@ -11,6 +11,16 @@ namespace {
 constexpr double kPolyPower = 0.9;
 constexpr double kLeastRate = 1e-6;
 
+template <class Options>
+std::vector<torch::optim::OptimizerParamGroup> groups_with(
+    const std::vector<std::vector<torch::Tensor>>& groups, const Options& options) {
+  std::vector<torch::optim::OptimizerParamGroup> made;
+  for (const std::vector<torch::Tensor>& parameters : groups) {
+    made.emplace_back(parameters, std::make_unique<Options>(options));
+  }
+  return made;
+}
+
 }  // namespace
 
 double learning_rate(const RateConfig& config, double rate, const TrainingClock& clock,
@@ -32,27 +42,26 @@ void set_learning_rate(torch::optim::Optimizer& optimiser, double rate) {
   for (auto& group : optimiser.param_groups()) group.options().set_lr(rate);
 }
 
-std::unique_ptr<torch::optim::Optimizer> make_optimiser(std::string_view name,
-                                                        const std::vector<torch::Tensor>& parameters,
-                                                        double rate, double weight_decay) {
-  if (name == "adam") {
-    return std::make_unique<torch::optim::Adam>(parameters,
-                                                torch::optim::AdamOptions(rate).weight_decay(weight_decay));
-  }
-  return std::make_unique<torch::optim::SGD>(parameters,
-                                             torch::optim::SGDOptions(rate).weight_decay(weight_decay));
+double learning_rate_of(const torch::optim::Optimizer& optimiser, std::size_t group) {
+  return optimiser.param_groups().at(group).options().get_lr();
 }
 
-std::unique_ptr<torch::optim::Optimizer> make_critic_optimiser(const std::vector<torch::Tensor>& parameters,
-                                                               double rate, double weight_decay) {
+std::unique_ptr<torch::optim::Optimizer> AdamConfig::make(
+    const std::vector<torch::Tensor>& parameters) const {
   return std::make_unique<torch::optim::Adam>(
-      parameters, torch::optim::AdamOptions(rate).betas({0.5, 0.9}).weight_decay(weight_decay));
+      parameters, torch::optim::AdamOptions(lr).betas({beta1, beta2}).weight_decay(weight_decay));
 }
 
-std::vector<torch::Tensor> learned_parameters(const torch::nn::Module& module) {
-  std::vector<torch::Tensor> learned = module.parameters();
-  std::erase_if(learned, [](const torch::Tensor& parameter) { return !parameter.requires_grad(); });
-  return learned;
+std::unique_ptr<torch::optim::Optimizer> make_optimiser(std::string_view name,
+                                                        const std::vector<std::vector<torch::Tensor>>& groups,
+                                                        const OptimiserOptions& options) {
+  if (name == "adam") {
+    const auto adam = torch::optim::AdamOptions(options.rate).weight_decay(options.weight_decay);
+    return std::make_unique<torch::optim::Adam>(groups_with(groups, adam), adam);
+  }
+  const auto sgd =
+      torch::optim::SGDOptions(options.rate).momentum(options.momentum).weight_decay(options.weight_decay);
+  return std::make_unique<torch::optim::SGD>(groups_with(groups, sgd), sgd);
 }
 
 }  // namespace gauntlet::models

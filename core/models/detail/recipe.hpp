@@ -1,6 +1,7 @@
-// What the training recipes of target models share: learning rates over a run, optimisers, augmentation.
+// What the training recipes of target models share: learning rates over a run, optimisers.
 #pragma once
 
+#include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <cstdint>
@@ -35,22 +36,44 @@ struct TrainingClock {
 };
 
 /// The rate of the coming step: `rate` under "step" (drops, at least 1e-6), "poly" (rate (1 -
-/// step/n_steps)^0.9) or "constant", times the share of the warm-up.
+/// step/n_steps)^0.9) or any other name (as it is), times the share of the warm-up.
 [[nodiscard]] double learning_rate(const RateConfig& config, double rate, const TrainingClock& clock,
                                    const RateDrops& drops = {});
 
 /// Of every parameter group.
 void set_learning_rate(torch::optim::Optimizer& optimiser, double rate);
+/// What a group's last step was taken with.
+[[nodiscard]] double learning_rate_of(const torch::optim::Optimizer& optimiser, std::size_t group = 0);
 
-/// "adam" (betas 0.9 and 0.999) or "sgd" (no momentum); weight decay is L2 added to the gradient.
+/// The fields a model has for one Adam; names start with `prefix`, `of` says whose it is.
+struct AdamConfig {
+  double lr = 1e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double weight_decay = 0;
+
+  static void fields(auto& self, auto& visit, std::string_view prefix, std::string_view of) {
+    const auto field = [&](std::string_view name, double& value, std::string_view what, double max) {
+      visit(fmt::format("{}{}", prefix, name), value,
+            {.doc = fmt::format("{} of {}.", what, of), .min = 0, .max = max});
+    };
+    field("lr", self.lr, "Learning rate (Adam)", 1);
+    field("adam_beta1", self.beta1, "First decay of Adam", 0.9999);
+    field("adam_beta2", self.beta2, "Second decay of Adam", 0.9999999);
+    field("weight_decay", self.weight_decay, "L2 added to the gradients", 1);
+  }
+
+  [[nodiscard]] std::unique_ptr<torch::optim::Optimizer> make(
+      const std::vector<torch::Tensor>& parameters) const;
+};
+
+/// "adam" (betas 0.9 and 0.999) or "sgd"; weight decay is L2 added to the gradient. One group of parameters
+/// for each entry of `groups`.
+struct OptimiserOptions {
+  double rate = 0, weight_decay = 0, momentum = 0;
+};
 [[nodiscard]] std::unique_ptr<torch::optim::Optimizer> make_optimiser(
-    std::string_view name, const std::vector<torch::Tensor>& parameters, double rate, double weight_decay);
-
-/// Adam as discriminators of CPAH and DADH have it: betas 0.5 and 0.9.
-[[nodiscard]] std::unique_ptr<torch::optim::Optimizer> make_critic_optimiser(
-    const std::vector<torch::Tensor>& parameters, double rate, double weight_decay);
-
-/// Parameters that learn: those of a frozen backbone do not.
-[[nodiscard]] std::vector<torch::Tensor> learned_parameters(const torch::nn::Module& module);
+    std::string_view name, const std::vector<std::vector<torch::Tensor>>& groups,
+    const OptimiserOptions& options);
 
 }  // namespace gauntlet::models

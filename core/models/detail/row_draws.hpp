@@ -1,5 +1,5 @@
-// Random draws of a training step that belong to training rows, so that they depend neither on the
-// composition of a batch nor on how ranks share it.
+// Random draws that belong to training rows, so that they depend neither on the composition of a batch nor on
+// how ranks share it.
 #pragma once
 
 #include <torch/torch.h>
@@ -16,6 +16,8 @@ struct RowDraws {
 
   /// [B, width] float32, uniform in [0,1); `tag` names the purpose.
   [[nodiscard]] torch::Tensor uniform(std::uint64_t tag, std::int64_t width) const;
+  /// [B, width] float32 from the standard normal distribution.
+  [[nodiscard]] torch::Tensor normal(std::uint64_t tag, std::int64_t width) const;
 };
 
 /// Dropout: each value of x [B, width] becomes 0 with probability p in [0,1), the others are scaled by
