@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "core/models/precision.hpp"
+
 namespace gauntlet::models {
 namespace {
 
@@ -96,11 +98,17 @@ void SpectralConv2dImpl::power_step() {
   }
 }
 
-Tensor SpectralConv2dImpl::forward(const Tensor& input) {
+Tensor SpectralConv2dImpl::normalised_weight() {
+  // The buffers stay in the weight's type, and sigma exact, whatever arithmetic the convolution itself has.
+  const PrecisionScope exact(Precision::kFp32, weight.device().type());
   if (is_training() || power_step_in_eval_) power_step();
   const auto kept = [this](const Tensor& vector) { return power_step_in_eval_ ? vector : vector.clone(); };
   const auto sigma = torch::dot(kept(u), torch::mv(weight.flatten(1), kept(v)));
-  return torch::conv2d(input, weight / sigma, bias, stride_, padding_);
+  return weight / sigma;
+}
+
+Tensor SpectralConv2dImpl::forward(const Tensor& input) {
+  return torch::conv2d(input, normalised_weight(), bias, stride_, padding_);
 }
 
 ImageDiscriminatorLayout image_discriminator_layout(std::int64_t image_px, std::int64_t width) {

@@ -22,6 +22,7 @@ class SpectralConv2dImpl : public torch::nn::Module {
 
  private:
   void power_step();
+  torch::Tensor normalised_weight();
   std::int64_t stride_, padding_;
   bool power_step_in_eval_;
 };
