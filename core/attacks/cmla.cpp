@@ -100,8 +100,9 @@ class Cmla final : public Attack {
       return total(noise_loss(surface_.encode(data / unit_), pairs, change), weights).sum();
     };
     const LearnedNoise noise = learn_noise(clean, search(), loss);
-    const torch::Tensor& stored = config_.stored == "clipped" ? noise.clipped : noise.unclipped;
-    return applied(batch.inputs.detach(), stored / unit_, ball_of(surface_, 0, 0));
+    const Ball ball = ball_of(surface_, config_.epsilon_image, config_.epsilon_text);
+    if (config_.stored == "unclipped") return applied(batch.inputs.detach(), noise.unclipped / unit_, ball);
+    return applied_within(batch.inputs.detach(), noise.clipped / unit_, ball);
   }
 
  private:
@@ -162,7 +163,7 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
 extern const AttackEntry cmla_entry;
 constinit const AttackEntry cmla_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Learned noise that parts an input from the other modality and keeps it in its own",
               .reference = "Li et al., Cross-Modal Learning with Adversarial Samples, NeurIPS 2019",
               .capabilities = {.adaptive = true},

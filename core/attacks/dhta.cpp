@@ -123,7 +123,7 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
 extern const AttackEntry dhta_entry;
 constinit const AttackEntry dhta_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Moves a query's code to the anchor that items of the target's labels vote for",
               .reference = "Bai et al., Targeted Attack for Deep Hashing Based Retrieval, ECCV 2020",
               .capabilities = {.targeted = true, .adaptive = true},

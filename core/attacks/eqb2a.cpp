@@ -3,6 +3,7 @@
 // into ones whose nearest texts are gone. Untargeted, pictures only, without a budget: only the
 // reconstruction term bounds the perturbation. Networks and defaults follow tswang0116/EQB2A.
 #include "core/attacks/detail/eqb2a_training.hpp"
+#include "core/attacks/detail/in_precision.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::attacks {
@@ -12,21 +13,32 @@ constexpr std::string_view kName = "eqb2a";
 
 class Eqb2a final : public Attack {
  public:
-  explicit Eqb2a(eqb2a::Generators generators) : generators_(std::move(generators)) {}
+  Eqb2a(eqb2a::Generators generators, models::Precision precision)
+      : generators_(std::move(generators)), precision_(precision) {}
 
   torch::Tensor perturb(const AttackBatch& batch) override {
     const torch::NoGradGuard no_grad;
     const torch::Tensor u = batch.inputs.contiguous(torch::MemoryFormat::ChannelsLast) * 2 - 1;
-    const torch::Tensor made = generators_.image->forward(u, generators_.perturbation->forward(u));
+    const torch::Tensor made = in_precision(precision_, u, [this](const torch::Tensor& picture) {
+      return generators_.image->forward(picture, generators_.perturbation->forward(picture));
+    });
     return ((made + 1) * 0.5).clamp(0, 1).contiguous();
   }
 
  private:
   eqb2a::Generators generators_;  // eval mode
+  models::Precision precision_;
 };
+
+Status check_modality(Modality modality) {
+  if (modality == Modality::kImage) return {};
+  return fail(ErrorCode::kInvalid,
+              "{} perturbs pictures, and these queries are texts; allowed: direction i2t", kName);
+}
 
 Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, std::uint64_t) {
   GAUNTLET_TRY(const auto read, read_config<eqb2a::Config>(config, kName));
+  GAUNTLET_CHECK_OK(check_modality(surface.modality));
   GAUNTLET_TRY(eqb2a::Generators generators, eqb2a::make_generators(read, surface.shape));
   const auto load = [&](torch::nn::Module& network, std::string_view prefix) -> Status {
     const Weights weights = models::with_prefix(surface.weights, prefix);
@@ -37,11 +49,12 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
   };
   GAUNTLET_CHECK_OK(load(*generators.perturbation, "pg."));
   GAUNTLET_CHECK_OK(load(*generators.image, "ig."));
-  return std::make_unique<Eqb2a>(std::move(generators));
+  return std::make_unique<Eqb2a>(std::move(generators), read.precision.value());
 }
 
 Result<TrainedAttack> train(const Json& config, AttackTraining setup) {
   GAUNTLET_TRY(const auto read, read_config<eqb2a::Config>(config, kName));
+  GAUNTLET_CHECK_OK(check_modality(setup.surface.modality));
   return eqb2a::train(read, setup);
 }
 
@@ -62,7 +75,7 @@ constexpr std::string_view kDatasetDefaults = R"({
 extern const AttackEntry eqb2a_entry;
 constinit const AttackEntry eqb2a_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Black box: learns from ranked lists to push pictures away from their nearest texts",
               .reference =
                   "EQB2A, settings of tswang0116/EQB2A; its ResNet-50 surrogate is replaced by `backbone`",

@@ -79,7 +79,7 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
 extern const AttackEntry fgsm_entry;
 constinit const AttackEntry fgsm_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "One signed gradient step of the whole budget",
               .reference = "Goodfellow, Shlens, Szegedy, ICLR 2015; loss of DRFGD, AAAI 2026, Eq. 1",
               .capabilities = {.adaptive = true},

@@ -81,7 +81,7 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
 extern const AttackEntry hag_entry;
 constinit const AttackEntry hag_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Momentum descent that turns an input's own code into its opposite",
               .reference = "Yang et al., Adversarial Examples for Hamming Space Search, IEEE T-CYB 2018",
               .capabilities = {.adaptive = true},

@@ -3,6 +3,7 @@
 
 #include "core/attacks/attack.hpp"
 #include "core/attacks/detail/projection.hpp"
+#include "core/attacks/detail/sharpening.hpp"
 
 namespace gauntlet::attacks {
 namespace {
@@ -71,7 +72,7 @@ class Mainstay final : public Attack {
       return agreement_terms(u, mainstay, objective_).sum(1);
     };
     const torch::Tensor start = random_start(clean, batch.rows, seed_, descent_.ball);
-    return applied(clean, descend(clean, start, loss, descent_), descent_.ball);
+    return applied_within(clean, descend(clean, start, loss, descent_), descent_.ball);
   }
 
  private:
@@ -92,7 +93,7 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
 extern const AttackEntry mainstay_entry;
 constinit const AttackEntry mainstay_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Signed descent away from the mainstay code of the query's labels",
               .reference = "SAAT, IEEE TIFS 2023; cross-modal release SAAT-Cross",
               .capabilities = {.adaptive = true},

@@ -1,15 +1,9 @@
 #include "core/attacks/mainstay_code.hpp"
 
-#include <array>
-
-#include "core/base/check.hpp"
-
 namespace gauntlet::attacks {
 namespace {
 
-constexpr std::array<double, 10> kSharpness = {0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0};
 constexpr double kTurned = -0.5;  // agreement at and below which a bit counts as turned
-constexpr double kSaturation = 1e-6;
 
 /// weights [B, N] · codes [N, K], divided by the weights' sums; 0 where these are 0.
 torch::Tensor weighted_mean(const torch::Tensor& weights, const torch::Tensor& codes) {
@@ -47,16 +41,6 @@ torch::Tensor mean_agreement(const torch::Tensor& u, const torch::Tensor& c, Agr
   const torch::Tensor terms = agreement_terms(u, c, form);
   if (form == Agreement::kPlain) return terms.mean();
   return terms.sum() / (u * c).detach().gt(kTurned).sum().clamp_min(1);
-}
-
-double sharpness(std::int64_t step, std::int64_t n_steps) {
-  GAUNTLET_CHECK(0 <= step && step < n_steps);
-  return kSharpness.at(static_cast<std::size_t>(10 * step / n_steps));
-}
-
-torch::Tensor sharpened(const torch::Tensor& u, double alpha) {
-  const torch::Tensor inside = u + (u.clamp(-1 + kSaturation, 1 - kSaturation) - u).detach();
-  return torch::tanh(alpha * torch::atanh(inside));
 }
 
 }  // namespace gauntlet::attacks

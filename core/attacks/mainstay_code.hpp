@@ -5,8 +5,6 @@
 
 #include <torch/torch.h>
 
-#include <cstdint>
-
 namespace gauntlet::attacks {
 
 /// +1 where x > 0, else -1; of the type of x.
@@ -33,13 +31,5 @@ enum class Agreement {
 [[nodiscard]] torch::Tensor agreement_terms(const torch::Tensor& u, const torch::Tensor& c, Agreement form);
 /// Mean over the bits of the batch that count, a scalar; 0 when none does.
 [[nodiscard]] torch::Tensor mean_agreement(const torch::Tensor& u, const torch::Tensor& c, Agreement form);
-
-/// The sharpness alpha of tanh(alpha z) at one of n_steps: 0.1 in the first half, then 0.2, 0.3, 0.5, 0.7, 1
-/// per further tenth. With flat tanh first, saturated bits get a gradient.
-[[nodiscard]] double sharpness(std::int64_t step, std::int64_t n_steps);
-
-/// tanh(alpha z) from u = tanh(z) in (-1,1). Differentiable; u is kept 1e-6 away from ±1, where z is no
-/// longer known in single precision, and the gradient passes that limit as if it were not there.
-[[nodiscard]] torch::Tensor sharpened(const torch::Tensor& u, double alpha);
 
 }  // namespace gauntlet::attacks

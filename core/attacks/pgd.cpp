@@ -62,7 +62,8 @@ class Pgd final : public Attack {
     // Without relevant or without irrelevant items there is nothing to gain: such inputs stay clean.
     std::vector<std::int64_t> per_input(static_cast<std::size_t>(clean.dim()), 1);
     per_input.front() = clean.size(0);
-    return torch::where(objective.complete().view(per_input), applied(clean, delta, descent_.ball), clean);
+    return torch::where(objective.complete().view(per_input), applied_within(clean, delta, descent_.ball),
+                        clean);
   }
 
  private:
@@ -83,7 +84,7 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
 extern const AttackEntry pgd_entry;
 constinit const AttackEntry pgd_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Projected gradient descent that trades relevant items for irrelevant ones",
               .reference = "DRFGD, AAAI 2026, Eqs. 1 and 2",
               .capabilities = {.adaptive = true},

@@ -7,6 +7,8 @@
 
 #include "core/attacks/attack.hpp"
 #include "core/attacks/detail/generator_layers.hpp"
+#include "core/attacks/detail/in_precision.hpp"
+#include "core/attacks/detail/projection.hpp"
 #include "core/attacks/detail/ta_dch_training.hpp"
 #include "core/base/random.hpp"
 #include "core/models/epochs.hpp"
@@ -112,23 +114,29 @@ class TaDch final : public Attack {
   TaDch(const TaDchConfig& config, AttackSurface surface, Networks networks)
       : surface_(std::move(surface)),
         networks_(std::move(networks)),
+        precision_(config.precision.value()),
         bound_(bound_of(config, surface_.modality)) {}
 
   Tensor perturb(const AttackBatch& batch) override {
     const torch::NoGradGuard no_grad;
     const Tensor clean = batch.inputs.detach();
-    const auto target = networks_.prototype->forward(batch.target_labels.to(clean.options()),
-                                                     batch.target_text.to(clean.options()));
-    const auto made = networks_.generator->forward(to_domain(surface_.modality, clean), target.feature);
-    const Tensor changed = from_domain(surface_.modality, made.output);
-    return ta_dch::within_bound(changed, clean, bound_)
-        .clamp(surface_.input_low, surface_.input_high)
-        .contiguous();
+    const auto target =
+        ta_dch::prototype_of(*networks_.prototype, precision_, batch.target_labels.to(clean.options()),
+                             batch.target_text.to(clean.options()));
+    const Tensor output = in_precision(
+        precision_, to_domain(surface_.modality, clean),
+        [&](const Tensor& input) { return networks_.generator->forward(input, target.feature).output; });
+    const Tensor changed = from_domain(surface_.modality, output);
+    const Ball ball{bound_, surface_.input_low, surface_.input_high};
+    const Tensor allowed = bound_ > 0 ? applied_within(clean, (changed - clean).clamp(-bound_, bound_), ball)
+                                      : changed.clamp(ball.low, ball.high);
+    return allowed.contiguous();
   }
 
  private:
   AttackSurface surface_;
   Networks networks_;
+  models::Precision precision_;
   double bound_;
 };
 
@@ -281,7 +289,8 @@ Status train_generator(const TaDchConfig& config, const AttackTraining& setup, c
     const torch::NoGradGuard no_grad;
     const auto targets = drawn_targets(own.rows, n, setup.seed, epoch);
     const Tensor target_labels = items.labels(targets);
-    const ta_dch::Prototype made = prototype.forward(target_labels, items.text(targets));
+    const ta_dch::Prototype made =
+        ta_dch::prototype_of(prototype, config.precision.value(), target_labels, items.text(targets));
     return ta_dch::GeneratorBatch{.inputs = items.attacked(own.rows),
                                   .labels = items.labels(own.rows),
                                   .feature = made.feature,
@@ -377,7 +386,7 @@ constexpr std::string_view kDatasetDefaults = R"({
 extern const AttackEntry ta_dch_entry;
 constinit const AttackEntry ta_dch_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary =
                   "Repaints a query so that the target model takes it for a chosen item of the retrieval set",
               .reference = "TA-DCH, as released: pictures; texts by an extension of ours (own generator and "

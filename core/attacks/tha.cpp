@@ -97,7 +97,7 @@ class Tha final : public Attack {
     const auto loss = [&](const torch::Tensor& input) {
       return -agreement_terms(surface_.encode(input), prototype, Agreement::kPlain).sum(1);
     };
-    return applied(clean, descend(clean, torch::zeros_like(clean), loss, descent_), descent_.ball);
+    return applied_within(clean, descend(clean, torch::zeros_like(clean), loss, descent_), descent_.ball);
   }
 
  private:
@@ -166,7 +166,7 @@ constexpr std::string_view kDatasetDefaults = R"({
 extern const AttackEntry tha_entry;
 constinit const AttackEntry tha_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Signed descent to the learned prototype code of a target's labels",
               .reference = "Wang et al., Targeted Attack and Defense for Deep Hashing, SIGIR 2021",
               .capabilities = {.trains = true, .targeted = true, .adaptive = true},

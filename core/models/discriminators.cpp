@@ -99,10 +99,12 @@ void SpectralConv2dImpl::power_step() {
 }
 
 Tensor SpectralConv2dImpl::normalised_weight() {
-  const PrecisionScope full(Precision::kFp32, weight.device().type());
+  // The buffers stay in the weight's type, and sigma exact, whatever arithmetic the convolution itself has.
+  const PrecisionScope exact(Precision::kFp32, weight.device().type());
   if (is_training() || power_step_in_eval_) power_step();
   const auto kept = [this](const Tensor& vector) { return power_step_in_eval_ ? vector : vector.clone(); };
-  return weight / torch::dot(kept(u), torch::mv(weight.flatten(1), kept(v)));
+  const auto sigma = torch::dot(kept(u), torch::mv(weight.flatten(1), kept(v)));
+  return weight / sigma;
 }
 
 Tensor SpectralConv2dImpl::forward(const Tensor& input) {

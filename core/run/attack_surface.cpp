@@ -1,6 +1,6 @@
 #include "core/run/attack_surface.hpp"
 
-#include "core/base/check.hpp"
+#include "core/train/batches.hpp"
 
 namespace gauntlet::run {
 namespace {
@@ -11,11 +11,21 @@ torch::Tensor signs(const torch::Tensor& relaxed) {
   return torch::where(relaxed > 0, torch::ones_like(relaxed), -torch::ones_like(relaxed));
 }
 
+/// Codes [N, K] ±1 of the training set as the database of a pipeline holds them.
+torch::Tensor database_codes(defenses::Pipeline& pipeline, const data::PreparedSet& set, Modality modality) {
+  const torch::NoGradGuard no_grad;
+  const std::span<const std::int64_t> rows = set.rows(data::Part::kTrain);
+  std::vector<torch::Tensor> codes;
+  for (std::size_t begin = 0; begin < rows.size(); begin += kBatch) {
+    const auto some = rows.subspan(begin, std::min<std::size_t>(kBatch, rows.size() - begin));
+    codes.push_back(signs(pipeline.encode_retrieval(modality, train::inputs_of(set, modality, some))));
+  }
+  return torch::cat(codes);
+}
+
 class CodeRanks final : public attacks::RankedLists {
  public:
-  CodeRanks(Modality modality, std::function<torch::Tensor(Modality, const torch::Tensor&)> encode,
-            const TrainingCodes& codes)
-      : modality_(modality), encode_(std::move(encode)), codes_(codes) {}
+  CodeRanks(QueryCodes encode, const TrainingCodes& codes) : encode_(std::move(encode)), codes_(codes) {}
 
   torch::Tensor rank(Modality modality, const torch::Tensor& inputs) override {
     const torch::NoGradGuard no_grad;
@@ -32,11 +42,28 @@ class CodeRanks final : public attacks::RankedLists {
   [[nodiscard]] std::int64_t queries_used() const override { return n_queries_; }
 
  private:
-  Modality modality_;
-  std::function<torch::Tensor(Modality, const torch::Tensor&)> encode_;
+  QueryCodes encode_;
   const TrainingCodes& codes_;
   std::int64_t n_queries_ = 0;
 };
+
+/// Puts the job's defense in front of the model, or in its place: a database that the robust model encodes is
+/// what queries are compared with.
+Status defend(const JobRun& run, const data::PreparedSet& set, Modality modality, OpenSurface& open) {
+  const Json defense = run.config().value("defense", Json::object());
+  const std::string name = defense.value("name", "");
+  GAUNTLET_TRY(const defenses::DefenseEntry* entry, defenses::defense_registry().find(name));
+  GAUNTLET_TRY(open.pipeline,
+               open_pipeline(run, name, defense.value("config", Json::object()), open.target, modality));
+  open.encode = [defended = open.pipeline.get()](Modality side, const torch::Tensor& input) {
+    return defended->encode_query(side, input);
+  };
+  if (entry->about.capabilities.replaces_model) {
+    open.codes.image = database_codes(*open.pipeline, set, Modality::kImage);
+    open.codes.text = database_codes(*open.pipeline, set, Modality::kText);
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -46,17 +73,11 @@ Result<OpenSurface> open_surface(const JobRun& run, const data::PreparedSet& set
   GAUNTLET_TRY(open.target, open_model(run));
   GAUNTLET_TRY(open.codes, open_training_codes(run, set));
   if (run.config().value("protocol", "static") == "static") {
-    open.encode = [model = open.target.model, modality](const torch::Tensor& input) {
-      return model->encode(modality, input);
+    open.encode = [model = open.target.model](Modality side, const torch::Tensor& input) {
+      return model->encode(side, input);
     };
   } else {
-    const Json defense = run.config().value("defense", Json::object());
-    GAUNTLET_TRY(open.pipeline,
-                 open_pipeline(run, defense.value("name", ""), defense.value("config", Json::object()),
-                               open.target, modality));
-    open.encode = [defended = open.pipeline.get(), modality](const torch::Tensor& input) {
-      return defended->encode_query(modality, input);
-    };
+    GAUNTLET_CHECK_OK(defend(run, set, modality, open));
   }
   attacks::AttackSurface& surface = open.surface;
   surface.modality = modality;
@@ -65,7 +86,9 @@ Result<OpenSurface> open_surface(const JobRun& run, const data::PreparedSet& set
   surface.code_bits = open.target.shape.code_bits;
   surface.input_low = modality == Modality::kText && !set.text_is_binary() ? -1 : 0;
   if (!entry.about.capabilities.black_box) {
-    surface.encode = open.encode;
+    surface.encode = [encode = open.encode, modality](const torch::Tensor& input) {
+      return encode(modality, input);
+    };
     surface.train_codes_image = open.codes.image;
     surface.train_codes_text = open.codes.text;
   }
@@ -73,11 +96,7 @@ Result<OpenSurface> open_surface(const JobRun& run, const data::PreparedSet& set
 }
 
 std::unique_ptr<attacks::RankedLists> make_ranked_lists(const OpenSurface& open) {
-  const auto encode = [&open](Modality modality, const torch::Tensor& input) {
-    if (modality == open.surface.modality) return open.encode(input);
-    return open.target.model->encode(modality, input);
-  };
-  return std::make_unique<CodeRanks>(open.surface.modality, encode, open.codes);
+  return std::make_unique<CodeRanks>(open.encode, open.codes);
 }
 
 }  // namespace gauntlet::run

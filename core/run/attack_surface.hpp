@@ -1,6 +1,7 @@
 // What an attack may see of its target, as one job's inputs give it.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "core/attacks/attack.hpp"
@@ -8,17 +9,21 @@
 
 namespace gauntlet::run {
 
+/// Relaxed codes [B, K] of queries of either modality.
+using QueryCodes = std::function<torch::Tensor(Modality, const torch::Tensor&)>;
+
 /// A surface and what it points into.
 struct OpenSurface {
   attacks::AttackSurface surface;
   LoadedModel target;
-  TrainingCodes codes;
-  std::unique_ptr<defenses::Pipeline> pipeline;               ///< adaptive and retrained protocols only
-  std::function<torch::Tensor(const torch::Tensor&)> encode;  ///< of the attacked modality, black box or not
+  TrainingCodes codes;  ///< of whatever encodes the database under the job's protocol and defense
+  std::unique_ptr<defenses::Pipeline> pipeline;  ///< adaptive and retrained protocols only
+  QueryCodes encode;                             ///< of what is attacked, black box or not
 };
 
 /// The surface of the job's config: `protocol` static means the bare target model, anything else the whole
-/// pipeline of `defense`. A black-box attack gets neither encode nor codes; see ranked_lists.
+/// pipeline of `defense`. Training codes are those of the defense's own model where it replaces the target. A
+/// black-box attack gets neither encode nor codes; see make_ranked_lists.
 [[nodiscard]] Result<OpenSurface> open_surface(const JobRun& run, const data::PreparedSet& set,
                                                const attacks::AttackEntry& entry, Modality modality);
 

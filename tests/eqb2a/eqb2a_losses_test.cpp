@@ -3,11 +3,13 @@
 
 #include <gmock/gmock.h>
 
-#include "core/attacks/detail/eqb2a_perturbation.hpp"
+#include "core/attacks/detail/eqb2a_generator.hpp"
+#include "tests/support/finite_difference.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 namespace {
 
+using testing::expect_gradient;
 using torch::Tensor;
 
 Tensor random_codes(c10::IntArrayRef sizes, std::uint64_t seed) {
@@ -15,22 +17,6 @@ Tensor random_codes(c10::IntArrayRef sizes, std::uint64_t seed) {
                      torch::TensorOptions(torch::kFloat64)) *
              1.8 -
          0.9;
-}
-
-/// Central differences of `loss` at `input`, entry by entry, against its gradient.
-void expect_gradient(const Tensor& input, const std::function<Tensor(const Tensor&)>& loss) {
-  const Tensor leaf = input.clone().requires_grad_();
-  loss(leaf).backward();
-  constexpr double kStep = 1e-6;
-  Tensor numeric = torch::zeros_like(input);
-  for (std::int64_t i = 0; i < input.numel(); ++i) {
-    Tensor up = input.clone(), down = input.clone();
-    up.view(-1)[i] += kStep;
-    down.view(-1)[i] -= kStep;
-    numeric.view(-1)[i] = (loss(up) - loss(down)) / (2 * kStep);
-  }
-  EXPECT_GT(numeric.abs().max().item<double>(), 0);
-  EXPECT_LE((leaf.grad() - numeric).abs().max().item<double>(), 1e-8) << leaf.grad() << numeric;
 }
 
 TEST(Eqb2aLosses, HaveTheGradientsOfFiniteDifferences) {
@@ -48,6 +34,103 @@ TEST(Eqb2aLosses, HaveTheGradientsOfFiniteDifferences) {
   expect_gradient(codes, [&](const Tensor& c) { return balance(c); });
   expect_gradient(codes, [&](const Tensor& c) { return quantisation(c); });
   expect_gradient(codes, [&](const Tensor& c) { return least_squares(c, 1); });
+}
+
+/// Two planes and a mean in place of a trunk.
+class MeanBackbone final : public models::Backbone {
+ public:
+  Tensor forward(const Tensor& images) override { return images.flatten(2).mean(2); }
+  [[nodiscard]] std::int64_t n_features() const override { return 3; }
+};
+
+constexpr std::int64_t kPx = 8, kWords = 7, kBits = 6, kItems = 9, kWidth = 2;
+
+/// Steps that change nothing, so that a step's gradient can be compared with differences of its loss.
+Config standing_still() {
+  Config config;
+  config.lr_text = config.lr_image = config.lr_perturbation = config.lr_generator = 0;
+  config.supervisor_weight = 2;
+  config.rec_weight = 3;
+  config.d_every = 2;
+  return config;
+}
+
+Tensor pictures(std::int64_t n) { return random_codes({n, 3, kPx, kPx}, 11); }
+Tensor positions(std::int64_t n, std::int64_t columns) {
+  return torch::randint(kItems, {n, columns}, at::make_generator<at::CPUGeneratorImpl>(12), torch::kLong);
+}
+
+Knockoffs small_knockoffs() {
+  Knockoffs made{.image = std::make_shared<ImageKnockoff>(std::make_shared<MeanBackbone>(), 5, kBits, 0),
+                 .text = std::make_shared<TextKnockoff>(kWords, 5, kBits, 0)};
+  made.image->to(torch::kFloat64);
+  made.text->to(torch::kFloat64);
+  return made;
+}
+
+TEST(Eqb2aLosses, TheKnockoffsStepHasTheGradientOfItsTotal) {
+  torch::manual_seed(1);
+  const Knockoffs knockoffs = small_knockoffs();
+  const Tensor images = pictures(kItems), texts = random_codes({kItems, kWords}, 13);
+  KnockoffTrainer trainer(standing_still(), knockoffs, [&](Modality modality, const Tensor& rows) {
+    return (modality == Modality::kImage ? images : texts).index_select(0, rows);
+  });
+  Tensor tuples = positions(6, 4);
+  tuples.select(1, 3).remainder_(4).add_(1);  // rank gaps 1 to 4
+  const auto total = [&] { return trainer.step(tuples, tuples.flip(0)).at("total"); };
+  testing::expect_parameter_gradients(*knockoffs.image, total);
+  testing::expect_parameter_gradients(*knockoffs.text, total);
+}
+
+struct SmallGenerators {
+  std::shared_ptr<PerturbationGenerator> perturbation =
+      std::make_shared<PerturbationGenerator>(std::array<std::int64_t, 3>{kWidth, kWidth, kWidth});
+  std::shared_ptr<PerturbationSupervisor> supervisor = std::make_shared<PerturbationSupervisor>(
+      SupervisorLayout{.image_px = kPx, .code_bits = kBits, .channels = {2, 2}, .full = {5, 5, 5}});
+  SmallGenerators() {
+    perturbation->to(torch::kFloat64);
+    supervisor->to(torch::kFloat64);
+  }
+};
+
+TEST(Eqb2aLosses, TheSupervisorsStepHasTheGradientOfItsTotal) {
+  torch::manual_seed(2);
+  const SmallGenerators nets;
+  PerturbationTrainer trainer(standing_still(), nets.perturbation, nets.supervisor,
+                              random_codes({kItems, kBits}, 14));
+  const Tensor u = pictures(4), rows = positions(4, 6);
+  const auto total = [&] { return trainer.step(u, rows).at("total"); };
+  testing::expect_parameter_gradients(*nets.perturbation, total);
+  testing::expect_parameter_gradients(*nets.supervisor, total);
+}
+
+/// One linear layer in place of the discriminator: no state that a forward pass would move.
+struct LinearCritic final : models::Discriminator {
+  LinearCritic() : fc(register_module("fc", torch::nn::Linear(3 * kPx * kPx, 1))) { to(torch::kFloat64); }
+  Tensor forward(const Tensor& input) override { return fc->forward(input.flatten(1)).flatten(); }
+  torch::nn::Linear fc;
+};
+
+TEST(Eqb2aLosses, TheGeneratorsStepHasTheGradientOfItsTotal) {
+  torch::manual_seed(3);
+  const SmallGenerators nets;
+  const auto generator = std::make_shared<ImageGenerator>(kWidth);
+  generator->to(torch::kFloat64);
+  const auto critic = std::make_shared<LinearCritic>();
+  const Knockoffs knockoffs = small_knockoffs();
+  for (const bool restore : {true, false}) {
+    Config config = standing_still();
+    config.restore = restore;
+    GeneratorTrainer trainer(config, {.generator = generator,
+                                      .discriminator = critic,
+                                      .perturbation = nets.perturbation,
+                                      .supervisor = nets.supervisor,
+                                      .image_knockoff = knockoffs.image,
+                                      .text_codes = random_codes({kItems, kBits}, 15)});
+    const Tensor u = pictures(4), near = positions(4, 3);
+    testing::expect_parameter_gradients(*generator, [&] { return trainer.step(u, near, 1).at("total"); });
+    testing::expect_parameter_gradients(*critic, [&] { return trainer.step(u, near, 0).at("d"); });
+  }
 }
 
 TEST(Eqb2aLosses, EqualTheirFormulas) {

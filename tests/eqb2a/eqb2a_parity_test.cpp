@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/attacks/detail/eqb2a_generator.hpp"
-#include "tests/support/parity.hpp"
+#include "tests/support/adam_reach.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 namespace {
@@ -146,14 +146,17 @@ class Eqb2aParity : public ::testing::TestWithParam<Case> {
   }
 
   /// Compares what is recorded of the module's state below `prefix`; returns how many tensors that were.
+  /// `reach`: learning rate times steps.
   static std::size_t expect_state(const Fixture& fixture, const std::string& prefix,
-                                  const torch::nn::Module& module, Rename rename, double tolerance) {
+                                  const torch::nn::Module& module, Rename rename, double tolerance,
+                                  double reach) {
     std::size_t n = 0;
     for (const auto& [name, tensor] : testing::state_of(module)) {
       if (!fixture.has(prefix + rename(name))) continue;
       ++n;
       if (!fixture.is_double() && fixture.lists("fp32_skip_after", rename(name))) continue;
-      expect_recorded(fixture, prefix + rename(name), tensor, tolerance);
+      expect_recorded(fixture, prefix + rename(name), tensor,
+                      tolerance + testing::rounding_reach(fixture, rename(name), reach));
     }
     return n;
   }
@@ -219,15 +222,15 @@ TEST_P(Eqb2aParity, Networks) {
 
   const auto disc = open_disc(fixture);
   expect_recorded(fixture, "out.logit", disc->forward(u.detach()), tolerance);
-  std::size_t n_states = expect_state(fixture, "after.1.", *disc, &in_disc, tolerance);
+  std::size_t n_states = expect_state(fixture, "after.1.", *disc, &in_disc, tolerance, /*reach=*/0);
 
   pg->train();
   ps->train();
   const Tensor in_train_mode = pg->forward(u.detach());
   expect_recorded(fixture, "out.train.perturbation", in_train_mode, tolerance);
   expect_recorded(fixture, "out.train.code", ps->forward(in_train_mode), tolerance);
-  n_states += expect_state(fixture, "after.1.", *pg, &in_pg, tolerance);
-  n_states += expect_state(fixture, "after.1.", *ps, &in_ps, tolerance);
+  n_states += expect_state(fixture, "after.1.", *pg, &in_pg, tolerance, /*reach=*/0);
+  n_states += expect_state(fixture, "after.1.", *ps, &in_ps, tolerance, /*reach=*/0);
   EXPECT_EQ(n_states, fixture.names("after.1.").size());
 }
 
@@ -268,8 +271,9 @@ TEST_P(Eqb2aParity, KnockoffSteps) {
               fixture.names("grad.").size());
   }
   const std::string after = fmt::format("after.{}.", n_steps);
-  EXPECT_EQ(expect_state(fixture, after, *knockoffs.image, &in_sim, GetParam().after_tolerance) +
-                expect_state(fixture, after, *knockoffs.text, &in_stm, GetParam().after_tolerance),
+  const double after_tolerance = GetParam().after_tolerance, n = static_cast<double>(n_steps);
+  EXPECT_EQ(expect_state(fixture, after, *knockoffs.image, &in_sim, after_tolerance, config.lr_image * n) +
+                expect_state(fixture, after, *knockoffs.text, &in_stm, after_tolerance, config.lr_text * n),
             fixture.names("after.").size());
   EXPECT_GT(fixture.names(after).size(), 0U);
 }
@@ -303,8 +307,9 @@ TEST_P(Eqb2aParity, PerturbationSteps) {
               fixture.names("grad.").size());
   }
   const std::string after = fmt::format("after.{}.", n_steps);
-  EXPECT_EQ(expect_state(fixture, after, *pg, &in_pg, GetParam().after_tolerance) +
-                expect_state(fixture, after, *ps, &in_ps, GetParam().after_tolerance),
+  const double reach = config.lr_perturbation * static_cast<double>(n_steps);
+  EXPECT_EQ(expect_state(fixture, after, *pg, &in_pg, GetParam().after_tolerance, reach) +
+                expect_state(fixture, after, *ps, &in_ps, GetParam().after_tolerance, reach),
             fixture.names("after.").size());
   EXPECT_GT(fixture.names(after).size(), 0U);
 }
@@ -368,8 +373,10 @@ TEST_P(Eqb2aParity, GeneratorSteps) {
     }
     if (!restore) continue;
     const std::string after = fmt::format("after.{}.", n_steps);
-    EXPECT_EQ(expect_state(fixture, after, *players.discriminator, &in_disc, GetParam().after_tolerance) +
-                  expect_state(fixture, after, *players.generator, &in_ig, GetParam().after_tolerance),
+    const double reach = stage.config.lr_generator * static_cast<double>(n_steps);
+    const double after_tolerance = GetParam().after_tolerance;
+    EXPECT_EQ(expect_state(fixture, after, *players.discriminator, &in_disc, after_tolerance, reach) +
+                  expect_state(fixture, after, *players.generator, &in_ig, after_tolerance, reach),
               fixture.names("after.").size());
     EXPECT_GT(fixture.names(after).size(), 0U);
   }

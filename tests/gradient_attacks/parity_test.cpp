@@ -201,6 +201,21 @@ struct CmlaCase {
   NoisePairs pairs;
 };
 
+/// The moments whose terms are recorded as loss.<number of steps in words>.cross, with that number.
+std::map<std::string, std::int64_t> moments_of(const Fixture& fixture) {
+  static const std::vector<std::string> words = {"zero", "one",   "two",   "three", "four", "five",
+                                                 "six",  "seven", "eight", "nine",  "ten"};
+  std::map<std::string, std::int64_t> moments;
+  for (const std::string& name : fixture.names("loss.")) {
+    const std::string word = name.substr(0, name.find('.'));
+    const auto found = std::ranges::find(words, word);
+    EXPECT_NE(found, words.end()) << "loss." << name;
+    if (found != words.end()) moments[word] = found - words.begin();
+  }
+  EXPECT_GE(moments.size(), 2U);
+  return moments;
+}
+
 void expect_terms(const CmlaCase& recorded, const std::string& moment, const Tensor& noise,
                   double tolerance) {
   const NoiseLoss terms = recorded.terms(noise);
@@ -242,7 +257,15 @@ TEST_P(GradientAttacks, CmlaLearnsTheRecordedNoise) {
     expect_recorded(fixture, "out.zero.code", recorded.code(recorded.clean), tolerance());
     const Tensor noise = torch::zeros_like(recorded.clean).requires_grad_();
     expect_terms(recorded, "zero", noise, tolerance());
-    expect_terms(recorded, "five", fixture.get("after.5.noise"), tolerance());
+    for (const auto& [moment, n_steps] : moments_of(fixture)) {
+      if (n_steps == 0) continue;
+      const Tensor learned = fixture.get(fmt::format("after.{}.noise", n_steps));
+      expect_terms(recorded, moment, learned, tolerance());
+      expect_recorded(
+          fixture, "out." + moment + ".x_adv",
+          clamp_inclusive(recorded.clean + learned, recorded.search.data_low, recorded.search.data_high),
+          tolerance());
+    }
     expect_recorded(fixture, "grad.noise",
                     torch::autograd::grad({total(recorded.terms(noise), recorded.weights)}, {noise}).front(),
                     tolerance());

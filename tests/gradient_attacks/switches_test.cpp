@@ -7,28 +7,16 @@
 #include "core/attacks/detail/scheduled_descent.hpp"
 #include "core/attacks/detail/sharpening.hpp"
 #include "tests/gradient_attacks/support.hpp"
+#include "tests/support/finite_difference.hpp"
 
 namespace gauntlet::attacks {
 namespace {
 
+using testing::expect_gradient;
 using ::testing::HasSubstr;
 using torch::Tensor;
 
 constexpr std::int64_t kInputs = 6, kWords = 10, kBits = 8, kItems = 30, kLabels = 3;
-
-/// Central differences of a scalar function of a small double tensor.
-void expect_gradient(const std::function<Tensor(const Tensor&)>& value, const Tensor& at) {
-  const Tensor leaf = at.clone().requires_grad_();
-  const Tensor gradient = torch::autograd::grad({value(leaf)}, {leaf}).front().flatten();
-  const double step = 1e-6;
-  for (std::int64_t i = 0; i < at.numel(); ++i) {
-    Tensor up = at.clone(), down = at.clone();
-    up.view(-1)[i] += step;
-    down.view(-1)[i] -= step;
-    const double difference = (value(up) - value(down)).item<double>() / (2 * step);
-    EXPECT_NEAR(gradient[i].item<double>(), difference, 1e-7) << i;
-  }
-}
 
 /// A net and training codes of noise; inputs are 0/1 texts.
 struct Toy {
@@ -73,19 +61,52 @@ TEST(Sharpening, IsTheTanhOfTheScaledPreactivation) {
   for (const double alpha : {0.1, 0.7, 1.0}) {
     EXPECT_TRUE(torch::allclose(sharpened(torch::tanh(z), alpha), torch::tanh(alpha * z), 1e-9, 1e-10));
   }
-  expect_gradient([](const Tensor& code) { return sharpened(code, 0.3).square().sum(); },
-                  torch::tanh(torch::linspace(-2, 2, 9, torch::kFloat64)));
+  expect_gradient(torch::tanh(torch::linspace(-2, 2, 9, torch::kFloat64)),
+                  [](const Tensor& code) { return sharpened(code, 0.3).square().sum(); });
 }
 
-TEST(Sharpening, StaysFiniteAtSaturatedBits) {
-  for (const auto type : {torch::kFloat32, torch::kFloat64}) {
+/// d tanh(alpha z) / dz through the code tanh(z), which is all an attack sees.
+Tensor gradient_at(const Tensor& z, double alpha) {
+  const Tensor leaf = z.clone().requires_grad_();
+  return torch::autograd::grad({sharpened(torch::tanh(leaf), alpha).sum()}, {leaf}).front();
+}
+
+TEST(Sharpening, GivesSaturatedBitsTheGradientThatTheirOwnTanhHasLost) {
+  // At z = 6 the code itself has a slope of 2.5e-5 and tanh(z / 10) one of 0.07: 2900 times as much.
+  for (const auto& [type, greatest, precision] :
+       {std::tuple{torch::kFloat64, 15.0, 0.05}, std::tuple{torch::kFloat32, 6.0, 0.02}}) {
+    const Tensor z = torch::linspace(-greatest, greatest, 31, type);
+    const Tensor expected = 0.1 * (1 - torch::tanh(0.1 * z).square());
+    EXPECT_TRUE(torch::allclose(gradient_at(z, 0.1), expected, precision, 0))
+        << gradient_at(z, 0.1) / expected;
+    EXPECT_TRUE(torch::allclose(sharpened(torch::tanh(z), 0.1), torch::tanh(0.1 * z), precision, 1e-3));
+  }
+}
+
+TEST(Sharpening, LetsBitsBeyondItsLimitTurnAsLongAsTheirTanhDoes) {
+  // tanh(8) is 1 - 2.25e-7, two float units below 1 and beyond the limit of 1e-6; tanh(17) is 1 - 3.4e-15.
+  // What is left of the gradient is the share of the code's slope in the one at the limit.
+  for (const auto& [type, z] : {std::pair{torch::kFloat32, 8.0}, std::pair{torch::kFloat64, 17.5}}) {
+    const Tensor at = torch::full({1}, z, type), expected = 0.1 * (1 - torch::tanh(0.1 * at).square());
+    const double share = (gradient_at(at, 0.1) / expected).item<double>();
+    EXPECT_GT(share, 0.1) << type;
+    EXPECT_LT(share, 1) << type;
+    EXPECT_LT(gradient_at(-at, 0.1).sub(gradient_at(at, 0.1)).abs().item<double>(), 1e-6) << type;
+  }
+}
+
+TEST(Sharpening, StaysBelowOneWhereTheCodeIsExactlyOne) {
+  for (const auto& [type, greatest] : {std::pair{torch::kFloat32, 7.3}, std::pair{torch::kFloat64, 17.4}}) {
     const Tensor code = torch::tensor({1.0, -1.0, 0.0}, type).requires_grad_();
     const Tensor sharp = sharpened(code, 0.1);
     sharp.sum().backward();
-    EXPECT_TRUE(sharp.isfinite().all().item<bool>());
-    EXPECT_GT(sharp[0].item<double>(), 0.6);
+    const double limit = std::tanh(0.1 * greatest);
+    EXPECT_NEAR(sharp[0].item<double>(), limit, 0.01) << type;
+    EXPECT_EQ(sharp[1].item<double>(), -sharp[0].item<double>()) << type;
+    EXPECT_EQ(sharp[2].item<double>(), 0) << type;
+    EXPECT_NEAR(code.grad()[2].item<double>(), 0.1, 1e-6) << type;
     EXPECT_TRUE(code.grad().isfinite().all().item<bool>()) << code.grad();
-    EXPECT_NEAR(code.grad()[2].item<double>(), 0.1, 1e-6) << code.grad();
+    EXPECT_GT(code.grad()[0].item<double>(), 1e4) << type;  // d atanh / d code grows as 1 / (1 - code)
   }
 }
 
@@ -93,18 +114,16 @@ TEST(CodeLosses, HaveTheirGradients) {
   torch::manual_seed(2);
   const Tensor code = torch::rand({3, kBits}, torch::kFloat64) * 1.8 - 0.9;
   const Tensor clean = torch::rand({3, kBits}, torch::kFloat64) * 1.8 - 0.9;
-  expect_gradient([&](const Tensor& h) { return code_agreement(h, clean).sum(); }, code);
+  expect_gradient(code, [&](const Tensor& h) { return code_agreement(h, clean).sum(); });
   for (const HagLoss& form : {HagLoss{}, HagLoss{.threshold = 0, .beta = 0.5}}) {
-    expect_gradient([&](const Tensor& h) { return hag_loss(h, clean, form).sum(); }, code);
+    expect_gradient(code, [&](const Tensor& h) { return hag_loss(h, clean, form).sum(); });
   }
   const NoisePairs pairs{Toy::signs(torch::randn({5, kBits}, torch::kFloat64)),
                          Toy::signs(torch::randn({5, kBits}, torch::kFloat64)),
                          torch::rand({3, 5}, torch::kFloat64).round(), torch::rand({3, 5}, torch::kFloat64)};
-  expect_gradient(
-      [&](const Tensor& h) {
-        return total(noise_loss(h, pairs, h - clean), {0.5, 2, 3}).sum();
-      },
-      code);
+  expect_gradient(code, [&](const Tensor& h) {
+    return total(noise_loss(h, pairs, h - clean), {0.5, 2, 3}).sum();
+  });
 }
 
 TEST(CodeLosses, HagForgetsBitsThatAreFlippedForGood) {

@@ -1,192 +1,129 @@
-// Every registered attack against the promises of its interface.
+// Every registered attack against the promises of its interface: what it makes of a batch.
 
-#include "core/attacks/attack.hpp"
 #include "core/models/losses.hpp"
-#include "tests/methods_a/toys.hpp"
+#include "tests/methods_a/attack_toy.hpp"
 
 namespace gauntlet::attacks {
 namespace {
 
 using namespace gauntlet::testing;
+using torch::Tensor;
 
-struct Toy {
-  std::unique_ptr<collective::Communicator> solo = collective::make_solo_communicator();
-  std::shared_ptr<models::HashingModel> model;
-  models::TrainingBatch train, queries;
-  std::vector<std::int64_t> rows;
-
-  Toy() {
-    model = toy_model(*models::model_registry().entries().front(), 1, solo.get());
-    train = toy_pairs(40, 2);
-    queries = toy_pairs(10, 3);
-    for (std::int64_t row = 0; row < 10; ++row) rows.push_back(1000 + 7 * row);
-    model->train();  // real running statistics, so that codes differ between inputs
-    const torch::NoGradGuard no_grad;
-    for (int pass = 0; pass < 30; ++pass) {
-      model->encode_image(train.images);
-      model->encode_text(train.text);
-    }
-    model->eval();
+/// The budget that the entry's own field promises, if it has one that limits anything.
+std::optional<double> budget_of(const AttackEntry& entry, Modality modality, const Json& changes) {
+  const Json given = AttackToy::config_of(entry, changes);
+  const Json config = complete_config(entry.about.fields(), given, "toy").value();
+  for (const std::string field : {"epsilon_", "bound_"}) {
+    const auto found = config.find(field + std::string(name_of(modality)));
+    if (found != config.end() && found->get<double>() > 0) return found->get<double>();
   }
-
-  [[nodiscard]] torch::Tensor inputs(Modality modality) const {
-    return modality == Modality::kImage ? queries.images : queries.text;
-  }
-
-  [[nodiscard]] torch::Tensor signs(Modality modality) const {
-    const torch::NoGradGuard no_grad;
-    const torch::Tensor codes =
-        model->encode(modality, modality == Modality::kImage ? train.images : train.text);
-    return torch::where(codes > 0, torch::ones_like(codes), -torch::ones_like(codes));
-  }
-
-  /// What an attack may see: nothing but shapes and labels when it is a black box.
-  [[nodiscard]] AttackSurface surface_of(const AttackEntry& entry, Modality modality) const {
-    AttackSurface surface{.modality = modality,
-                          .shape = toy_shape(),
-                          .encode = nullptr,
-                          .train_codes_image = {},
-                          .train_codes_text = {},
-                          .train_labels = train.labels,
-                          .code_bits = kToyBits};
-    if (entry.about.capabilities.black_box) return surface;
-    surface.encode = [model = model, modality](const torch::Tensor& input) {
-      return model->encode(modality, input);
-    };
-    surface.train_codes_image = signs(Modality::kImage);
-    surface.train_codes_text = signs(Modality::kText);
-    return surface;
-  }
-
-  /// Ranks the training items of the other modality, and counts.
-  struct Ranks final : RankedLists {
-    explicit Ranks(const Toy& toy) : toy_(toy) {}
-    torch::Tensor rank(Modality modality, const torch::Tensor& inputs) override {
-      const torch::NoGradGuard no_grad;
-      n_queries += inputs.size(0);
-      const torch::Tensor distance =
-          -toy_.model->encode(modality, inputs).sign().matmul(toy_.signs(other(modality)).t());
-      return std::get<1>(distance.sort(/*stable=*/true, 1, /*descending=*/false));
-    }
-    [[nodiscard]] std::int64_t queries_used() const override { return n_queries; }
-    std::int64_t n_queries = 0;
-    const Toy& toy_;
-  };
-
-  [[nodiscard]] AttackTraining training_of(const AttackEntry& entry, Modality modality, Ranks& ranks) const {
-    AttackTraining setup;
-    setup.surface = surface_of(entry, modality);
-    if (entry.about.capabilities.black_box) setup.ranked_lists = &ranks;
-    setup.images = (train.images * 255).round().to(torch::kUInt8);
-    setup.text = train.text.to(torch::kUInt8);
-    setup.labels = train.labels;
-    setup.seed = 3;
-    setup.communicator = solo.get();
-    return setup;
-  }
-
-  /// Trained weights are the same for every test of an attack: same pairs, same seed.
-  [[nodiscard]] Weights trained(const AttackEntry& entry, Modality modality) const {
-    static std::map<std::pair<std::string_view, Modality>, Weights> before;
-    const auto [found, is_first] = before.try_emplace({entry.about.name, modality});
-    if (!is_first) return found->second;
-    Ranks ranks(*this);
-    auto result = entry.train(toy_config(entry.about), training_of(entry, modality, ranks));
-    EXPECT_TRUE(result) << (result ? "" : result.error().message);
-    if (!result) return {};
-    EXPECT_GT(result->n_parameters, 0);
-    EXPECT_FALSE(result->curves.empty());
-    EXPECT_EQ(ranks.n_queries > 0, entry.about.capabilities.black_box);
-    return found->second = std::move(result->weights);
-  }
-
-  [[nodiscard]] std::unique_ptr<Attack> make(const AttackEntry& entry, Modality modality,
-                                             std::uint64_t seed) const {
-    AttackSurface surface = surface_of(entry, modality);
-    EXPECT_EQ(entry.train != nullptr, entry.about.capabilities.trains);
-    if (entry.train != nullptr) surface.weights = trained(entry, modality);
-    auto attack = entry.make(toy_config(entry.about), surface, seed);
-    EXPECT_TRUE(attack) << (attack ? "" : attack.error().message);
-    return std::move(*attack);
-  }
-
-  [[nodiscard]] torch::Tensor perturbed(const AttackEntry& entry, Modality modality, std::uint64_t seed = 9,
-                                        std::int64_t begin = 0, std::int64_t end = 10) const {
-    const auto span =
-        std::span(rows).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-    AttackBatch batch{inputs(modality).slice(0, begin, end), queries.labels.slice(0, begin, end), span};
-    if (entry.about.capabilities.targeted) {
-      batch.target_labels = train.labels.slice(0, begin, end);
-      batch.target_text = train.text.slice(0, begin, end);
-    }
-    return make(entry, modality, seed)->perturb(batch);
-  }
-};
-
-std::vector<const AttackEntry*> crafting_entries() {
-  std::vector<const AttackEntry*> entries;
-  for (const AttackEntry* entry : attack_registry().entries()) {
-    if (entry->make != nullptr) entries.push_back(entry);
-  }
-  return entries;
+  return std::nullopt;
 }
 
-std::vector<Modality> modalities_of(const AttackEntry& entry) {
-  std::vector<Modality> modalities;
-  if (entry.about.capabilities.image) modalities.push_back(Modality::kImage);
-  if (entry.about.capabilities.text) modalities.push_back(Modality::kText);
-  return modalities;
+/// The entry's settings, and where it has an optional budget the same with one.
+std::vector<Json> budgets_of(const AttackEntry& entry) {
+  std::vector<Json> changes = {Json::object()};
+  if (has_field(entry, "bound_image")) changes.push_back({{"bound_image", 0.03}, {"bound_text", 0.03}});
+  return changes;
 }
 
-/// The budget that the entry's own field promises, if it has one.
-std::optional<double> budget_of(const AttackEntry& entry, Modality modality) {
-  const Json config = complete_config(entry.about.fields(), toy_config(entry.about), "toy").value();
-  const std::string field = modality == Modality::kImage ? "epsilon_image" : "epsilon_text";
-  return config.contains(field) ? std::optional(config[field].get<double>()) : std::nullopt;
+/// Greatest |adversarial - clean|, exactly: the difference of two floats is a double.
+double distance_between(const Tensor& adversarial, const Tensor& clean) {
+  return (adversarial.to(torch::kFloat64) - clean.to(torch::kFloat64)).abs().max().item<double>();
 }
 
-class EveryAttack : public ::testing::TestWithParam<const AttackEntry*> {
- protected:
-  [[nodiscard]] const AttackEntry& entry() const { return *GetParam(); }
-  Toy toy_;
-};
+bool in_range(const Tensor& values, double low, double high) {
+  return values.ge(low).logical_and(values.le(high)).all().item<bool>();
+}
 
 TEST_P(EveryAttack, DescribesItselfTruthfully) {
   EXPECT_EQ(attack_registry().find(entry().about.name).value(), GetParam());
+  EXPECT_GE(entry().about.version, 1);
+  EXPECT_FALSE(entry().about.summary.empty());
   EXPECT_FALSE(modalities_of(entry()).empty());
+  const Capabilities& can = entry().about.capabilities;
+  EXPECT_EQ(entry().train != nullptr, can.trains);
+  EXPECT_FALSE(can.black_box && can.adaptive);  // gradients are what a black box does not give
+  EXPECT_EQ(has_field(entry(), "targets"), can.targeted);
+}
+
+TEST_P(EveryAttack, ReadsBackTheConfigItWrites) {
   const Json complete = complete_config(entry().about.fields(), Json::object(), "defaults").value();
   EXPECT_EQ(complete_config(entry().about.fields(), complete, "again").value(), complete);
+  for (const auto& [dataset, options] : describe(entry().about)["dataset_defaults"].items()) {
+    const auto of_dataset = complete_config(entry().about.fields(), options, dataset);
+    EXPECT_TRUE(of_dataset) << dataset << (of_dataset ? "" : of_dataset.error().message);
+  }
+  const Json given = AttackToy::config_of(entry(), Json::object());
+  const Json effective = complete_config(entry().about.fields(), given, "toy").value();
+  for (const Modality modality : modalities_of(entry())) {
+    AttackSurface surface = toy_.surface_of(entry(), modality);
+    if (entry().train != nullptr) surface.weights = toy_.trained(entry(), modality, Json::object());
+    const auto written_out = entry().make(effective, surface, 9);
+    ASSERT_TRUE(written_out) << written_out.error().message;
+    EXPECT_TRUE(
+        (*written_out)->perturb(toy_.batch(entry(), modality)).equal(toy_.perturbed(entry(), modality)));
+  }
   const auto refused = entry().make({{"no_such_option", 1}}, {}, 0);
   ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalid);
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("no_such_option"));
 }
 
 TEST_P(EveryAttack, StaysInTheBallAndInTheValidRange) {
   for (const Modality modality : modalities_of(entry())) {
-    const torch::Tensor adversarial = toy_.perturbed(entry(), modality);
-    const torch::Tensor clean = toy_.inputs(modality);
-    ASSERT_EQ(adversarial.sizes(), clean.sizes());
-    EXPECT_TRUE(adversarial.ge(0).logical_and(adversarial.le(1)).all().item<bool>());
-    EXPECT_FALSE(adversarial.requires_grad());
-    const double distance = (adversarial - clean).abs().max().item<double>();
-    EXPECT_GT(distance, 0);
-    if (const auto budget = budget_of(entry(), modality)) {
-      EXPECT_LE(distance, *budget + 1e-6);  // the sum x + delta is rounded to float
+    for (const Json& changes : budgets_of(entry())) {
+      SCOPED_TRACE(changes.dump());
+      const Tensor clean = toy_.inputs(modality);
+      const Tensor adversarial =
+          toy_.make(entry(), modality, 9, changes)->perturb(toy_.batch(entry(), modality));
+      ASSERT_EQ(adversarial.sizes(), clean.sizes());
+      EXPECT_EQ(adversarial.scalar_type(), torch::kFloat32);
+      EXPECT_TRUE(in_range(adversarial, 0, 1));
+      EXPECT_FALSE(adversarial.requires_grad());
+      EXPECT_GT(distance_between(adversarial, clean), 0);
+      if (const auto budget = budget_of(entry(), modality, changes)) {
+        EXPECT_LE(distance_between(adversarial, clean), *budget);  // no tolerance: budgets hold exactly
+      }
     }
+  }
+}
+
+/// Data sets whose texts are features have texts in [-1,1].
+TEST_P(EveryAttack, StaysInTheRangeOfRealTexts) {
+  if (!entry().about.capabilities.text) return;
+  AttackSurface surface = toy_.surface_of(entry(), Modality::kText);
+  surface.input_low = -1;
+  if (entry().train != nullptr) surface.weights = toy_.trained(entry(), Modality::kText, Json::object());
+  const auto attack = entry().make(toy_config(entry().about), surface, 9);
+  ASSERT_TRUE(attack) << attack.error().message;
+  AttackBatch batch = toy_.batch(entry(), Modality::kText);
+  batch.inputs =
+      torch::rand({AttackToy::kQueries, kToyTextDim}, at::make_generator<at::CPUGeneratorImpl>(4)) * 2.2 -
+      1.1;
+  batch.inputs.clamp_(-1, 1);  // some values lie on the bounds
+  const Tensor adversarial = (*attack)->perturb(batch);
+  EXPECT_TRUE(in_range(adversarial, -1, 1));
+  EXPECT_LT(adversarial.min().item<float>(), 0);
+  if (const auto budget = budget_of(entry(), Modality::kText, Json::object())) {
+    EXPECT_LE(distance_between(adversarial, batch.inputs), *budget);
   }
 }
 
 TEST_P(EveryAttack, GivesTheSameBytesFromTheSameSeed) {
   for (const Modality modality : modalities_of(entry())) {
-    EXPECT_TRUE(toy_.perturbed(entry(), modality, 9).equal(toy_.perturbed(entry(), modality, 9)));
+    const auto attack = toy_.make(entry(), modality);
+    const Tensor first = attack->perturb(toy_.batch(entry(), modality));
+    EXPECT_TRUE(attack->perturb(toy_.batch(entry(), modality)).equal(first));  // it keeps nothing
+    EXPECT_TRUE(toy_.perturbed(entry(), modality).equal(first));
   }
 }
 
 TEST_P(EveryAttack, DoesNotDependOnTheBatchAnInputIsIn) {
   for (const Modality modality : modalities_of(entry())) {
-    const torch::Tensor together = toy_.perturbed(entry(), modality);
-    const torch::Tensor one = toy_.perturbed(entry(), modality, 9, 3, 4);
-    const torch::Tensor parts = torch::cat(
+    const Tensor together = toy_.perturbed(entry(), modality);
+    const Tensor one = toy_.perturbed(entry(), modality, 9, 3, 4);
+    const Tensor parts = torch::cat(
         {toy_.perturbed(entry(), modality, 9, 0, 3), one, toy_.perturbed(entry(), modality, 9, 4, 10)});
     // Sums of another order may turn the sign of a gradient that is zero but for rounding.
     const double differing = (together - parts).abs().gt(1e-6).to(torch::kFloat64).mean().item<double>();
@@ -194,15 +131,20 @@ TEST_P(EveryAttack, DoesNotDependOnTheBatchAnInputIsIn) {
   }
 }
 
-TEST_P(EveryAttack, LeavesTheModelAsItWas) {
-  const auto untouched = Toy().model;
-  for (const Modality modality : modalities_of(entry())) {
-    static_cast<void>(toy_.perturbed(entry(), modality));
-    EXPECT_FALSE(toy_.model->is_training());
-    EXPECT_TRUE(same_state(*toy_.model, *untouched));
-    for (const torch::Tensor& parameter : toy_.model->parameters()) {
-      EXPECT_FALSE(parameter.grad().defined());
-      EXPECT_TRUE(parameter.requires_grad());
+/// Weights, batch statistics, the vectors of spectral norms, train flags and gradients of every target model.
+TEST_P(EveryAttack, LeavesEveryTargetModelAsItWas) {
+  for (const models::ModelEntry* target : models::model_registry().entries()) {
+    SCOPED_TRACE(target->about.name);
+    const AttackToy toy(*target);
+    const auto untouched = AttackToy(*target).model;
+    for (const Modality modality : modalities_of(entry())) {
+      static_cast<void>(toy.perturbed(entry(), modality));
+      EXPECT_TRUE(same_state(*toy.model, *untouched));
+      for (const auto& module : toy.model->modules()) EXPECT_FALSE(module->is_training());
+      for (const Tensor& parameter : toy.model->parameters()) {
+        EXPECT_FALSE(parameter.grad().defined());
+        EXPECT_TRUE(parameter.requires_grad());
+      }
     }
   }
 }
@@ -211,35 +153,98 @@ TEST_P(EveryAttack, WorksWhileGradientsAreOff) {
   const torch::NoGradGuard no_grad;
   for (const Modality modality : modalities_of(entry())) {
     EXPECT_FALSE(toy_.perturbed(entry(), modality).equal(toy_.inputs(modality)));
+    EXPECT_FALSE(torch::GradMode::is_enabled());
   }
 }
 
-TEST_P(EveryAttack, SaysWhereItsTrainingDiverged) {
-  const AttackEntry& entry = *GetParam();
-  if (entry.train == nullptr) return;
-  const Toy toy;
-  for (const Modality modality : modalities_of(entry)) {
-    Toy::Ranks ranks(toy);
-    AttackTraining setup = toy.training_of(entry, modality, ranks);
-    const double nothing = std::numeric_limits<double>::quiet_NaN();
-    setup.images = torch::full(setup.images.sizes(), nothing, torch::kFloat32);
-    setup.text = torch::full(setup.text.sizes(), nothing, torch::kFloat32);
-    for (torch::Tensor* codes : {&setup.surface.train_codes_image, &setup.surface.train_codes_text}) {
-      if (codes->defined()) *codes = torch::full_like(*codes, nothing);
+TEST_P(EveryAttack, AimsAtTheTargetOnlyIfItSaysSo) {
+  for (const Modality modality : modalities_of(entry())) {
+    const auto attack = toy_.make(entry(), modality);
+    AttackBatch batch = toy_.batch(entry(), modality);
+    const Tensor before = attack->perturb(batch);
+    batch.target_labels = toy_.train.labels.slice(0, 20, 30);
+    batch.target_text = toy_.train.text.slice(0, 20, 30);
+    EXPECT_EQ(attack->perturb(batch).equal(before), !entry().about.capabilities.targeted);
+  }
+}
+
+TEST_P(EveryAttack, TakesQueriesWithoutLabels) {
+  for (const Modality modality : modalities_of(entry())) {
+    AttackBatch batch = toy_.batch(entry(), modality);
+    batch.labels = torch::zeros_like(batch.labels);
+    const Tensor adversarial = toy_.make(entry(), modality)->perturb(batch);
+    EXPECT_TRUE(adversarial.isfinite().all().item<bool>());
+    EXPECT_TRUE(in_range(adversarial, 0, 1));
+  }
+}
+
+/// A data set of image features has no pictures. Its texts are attacked like any others; its "images" either
+/// are, or are refused with a reason.
+TEST_P(EveryAttack, WorksOnFeaturesOrSaysWhyNot) {
+  constexpr std::int64_t kFeatures = 20;
+  for (const Modality modality : modalities_of(entry())) {
+    const bool image = modality == Modality::kImage;
+    AttackSurface surface = toy_.surface_of(entry(), modality);
+    surface.shape.image_px = 0;
+    surface.shape.feature_dim = kFeatures;
+    const auto random = [](at::IntArrayRef sizes, std::uint64_t seed) {
+      return torch::rand(sizes, at::make_generator<at::CPUGeneratorImpl>(seed));
+    };
+    const Tensor planes = random({image ? kFeatures : kToyTextDim, kToyBits}, 1) - 0.5;
+    if (surface.encode) {
+      surface.encode = [planes](const Tensor& inputs) { return torch::tanh(inputs.matmul(planes)); };
     }
-    const auto result = entry.train(toy_config(entry.about), std::move(setup));
-    ASSERT_FALSE(result);
-    EXPECT_EQ(result.error().code, ErrorCode::kDiverged);
-    EXPECT_THAT(
-        result.error().message,
-        ::testing::MatchesRegex(std::string(entry.about.name) +
-                                ".*: loss '[a-z_]+' became -?nan in epoch 1, step 1, at [a-z_]+ .*; a "
-                                "smaller learning rate may help"));
+    AttackBatch batch = toy_.batch(entry(), modality);
+    if (image) batch.inputs = random({AttackToy::kQueries, kFeatures}, 2);
+    std::optional<Error> refusal;
+    if (entry().train != nullptr) {
+      AttackToy::Ranks ranks(toy_);
+      AttackTraining setup{.surface = surface,
+                           .ranked_lists = entry().about.capabilities.black_box ? &ranks : nullptr,
+                           .images = random({AttackToy::kTrain, kFeatures}, 3),
+                           .text = toy_.train.text,
+                           .labels = toy_.train.labels,
+                           .seed = 3,
+                           .communicator = toy_.solo.get(),
+                           .on_epoch = {}};
+      auto trained = entry().train(toy_config(entry().about), std::move(setup));
+      if (trained) surface.weights = std::move(trained->weights);
+      if (!trained) refusal = trained.error();
+    }
+    if (!refusal) {
+      const auto attack = entry().make(toy_config(entry().about), surface, 9);
+      if (!attack) refusal = attack.error();
+      if (attack) {
+        const Tensor adversarial = (*attack)->perturb(batch);
+        EXPECT_EQ(adversarial.sizes(), batch.inputs.sizes());
+        EXPECT_FALSE(adversarial.equal(batch.inputs));
+      }
+    }
+    if (!refusal) continue;
+    EXPECT_TRUE(image) << refusal->message;
+    EXPECT_EQ(refusal->code, ErrorCode::kInvalid);
+    EXPECT_THAT(refusal->message,
+                ::testing::AllOf(::testing::HasSubstr("features"), ::testing::HasSubstr("allowed: ")));
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryAttack, ::testing::ValuesIn(crafting_entries()),
-                         [](const auto& tested) { return std::string(tested.param->about.name); });
+TEST_P(EveryAttack, RefusesTheModalityItDoesNotClaim) {
+  for (const Modality modality : {Modality::kImage, Modality::kText}) {
+    const auto claimed = modalities_of(entry());
+    if (std::ranges::find(claimed, modality) != claimed.end()) continue;
+    const AttackSurface surface = toy_.surface_of(entry(), modality);
+    const auto refused = entry().make(toy_config(entry().about), surface, 9);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalid);
+    EXPECT_THAT(refused.error().message, ::testing::HasSubstr("allowed: "));
+    if (entry().train == nullptr) continue;
+    AttackToy::Ranks ranks(toy_);
+    EXPECT_FALSE(toy_.train_attack(entry(), modality, ranks));
+    EXPECT_EQ(ranks.n_queries, 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryAttack, ::testing::ValuesIn(crafting_entries()), name_of_attack);
 
 TEST(AttackRegistry, HasNoneAsTheOneThatIsNeverCrafted) {
   EXPECT_EQ(attack_registry().find("none").value()->make, nullptr);
@@ -250,18 +255,18 @@ TEST(AttackRegistry, HasNoneAsTheOneThatIsNeverCrafted) {
   EXPECT_THAT(unknown.error().message, ::testing::HasSubstr("pgd"));
 }
 
-double mean_loss(const Toy& toy, Modality modality, const torch::Tensor& inputs) {
+double mean_loss(const AttackToy& toy, Modality modality, const Tensor& inputs) {
   const torch::NoGradGuard no_grad;
-  const torch::Tensor relevant = models::relevance_mask(toy.queries.labels, toy.train.labels);
+  const Tensor relevant = models::relevance_mask(toy.queries.labels, toy.train.labels);
   return models::repel_attract_loss(toy.model->encode(modality, inputs),
-                                    toy.signs(Modality::kImage) + toy.signs(Modality::kText),
+                                    toy.codes(Modality::kImage) + toy.codes(Modality::kText),
                                     relevant.logical_not(), relevant, 0.05)
       .mean()
       .item<double>();
 }
 
 TEST(Pgd, LowersTheAttackLoss) {
-  const Toy toy;
+  const AttackToy toy;
   const AttackEntry& pgd = *attack_registry().find("pgd").value();
   for (const Modality modality : {Modality::kImage, Modality::kText}) {
     EXPECT_LT(mean_loss(toy, modality, toy.perturbed(pgd, modality)),
@@ -270,7 +275,7 @@ TEST(Pgd, LowersTheAttackLoss) {
 }
 
 TEST(Pgd, LeavesInputsWithoutRelevantOrIrrelevantItemsClean) {
-  Toy toy;
+  AttackToy toy;
   toy.train.labels.select(1, 3).zero_();
   toy.train.labels.select(1, 0).fill_(1);
   toy.queries.labels.zero_();
@@ -279,7 +284,7 @@ TEST(Pgd, LeavesInputsWithoutRelevantOrIrrelevantItemsClean) {
   for (std::int64_t row = 2; row < 10; ++row) toy.queries.labels[row][1] = 1;
   const AttackEntry& pgd = *attack_registry().find("pgd").value();
   for (const Modality modality : {Modality::kImage, Modality::kText}) {
-    const torch::Tensor adversarial = toy.perturbed(pgd, modality);
+    const Tensor adversarial = toy.perturbed(pgd, modality);
     for (const std::int64_t row : {0, 1})
       EXPECT_TRUE(adversarial[row].equal(toy.inputs(modality)[row])) << row;
     EXPECT_FALSE(adversarial[2].equal(toy.inputs(modality)[2]));

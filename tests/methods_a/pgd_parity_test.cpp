@@ -2,6 +2,7 @@
 
 #include "core/attacks/detail/projection.hpp"
 #include "core/models/losses.hpp"
+#include "tests/support/finite_difference.hpp"
 #include "tests/support/parity.hpp"
 
 namespace gauntlet::attacks {
@@ -101,6 +102,22 @@ TEST(AttackLoss, EqualsTheFormulaWrittenOut) {
   EXPECT_NEAR(loss.item<double>(), expected, 1e-12);
 }
 
+TEST(AttackLoss, HasTheGradientOfItsValue) {
+  torch::manual_seed(5);
+  const auto options = torch::kFloat64;
+  const torch::Tensor u = torch::rand({4, 6}, options) * 1.8 - 0.9;
+  const torch::Tensor code_sum =
+      (torch::randint(0, 2, {9, 6}, options) + torch::randint(0, 2, {9, 6}, options) - 1) * 2;
+  torch::Tensor repel = torch::rand({4, 9}).lt(0.5);
+  repel[3].fill_(false);  // nothing to repel: this sample has no gradient
+  const torch::Tensor attract = repel.logical_not();
+  for (const double tau : {0.5, 0.05}) {
+    const models::RepelAttract objective(code_sum, attract, repel, tau);
+    testing::expect_gradient(u, [&](const torch::Tensor& at) { return objective.loss(at).sum(); });
+    testing::expect_gradient(u, [&](const torch::Tensor& at) { return objective.logsumexp(at).sum(); });
+  }
+}
+
 void expect_trace(const std::string& name, torch::Dtype dtype, double delta_tolerance,
                   double loss_tolerance) {
   const Fixture fixture = Fixture("attacks/" + name, dtype);
@@ -122,7 +139,9 @@ void expect_trace(const std::string& name, torch::Dtype dtype, double delta_tole
   const torch::Tensor start = projected(fixture.get("in.start"), clean, ball);
   const torch::Tensor trace = fixture.reference("out.loss_trace");
   EXPECT_EQ(trace.size(0), fixture.integer("steps") + 1);
-  EXPECT_TRUE(fixture.has("after." + fixture.text("steps") + ".delta"));
+  for (const auto& steps : {std::string("0"), fixture.text("steps")}) {
+    EXPECT_TRUE(fixture.has("after." + steps + ".delta"));
+  }
   for (const std::string& recorded : fixture.names("after.")) {
     const std::int64_t n_steps = std::stoll(recorded);
     const torch::Tensor delta = descend(clean, start, exponent, {ball, fixture.number("step"), n_steps});
@@ -130,7 +149,12 @@ void expect_trace(const std::string& name, torch::Dtype dtype, double delta_tole
     const torch::Tensor loss =
         repel_attract_loss(encode(clean + delta), sets.code_sum, irrelevant, sets.relevant, tau).mean();
     expect_near(loss, trace[n_steps], loss_tolerance, "loss");
+    if (n_steps == 0) expect_near(loss, fixture.reference("loss.start"), loss_tolerance, "loss.start");
+    if (n_steps != fixture.integer("steps")) continue;
+    expect_near(loss, fixture.reference("loss.end"), loss_tolerance, "loss.end");
+    expect_near(encode(clean + delta), fixture.reference("out.code_adv"), loss_tolerance, "code_adv");
   }
+  expect_near(encode(clean), fixture.reference("out.code_clean"), loss_tolerance, "code_clean");
 }
 
 TEST(Pgd, FollowsTheRecordedPath) {

@@ -1,4 +1,5 @@
 // Prototype networks and mainstay codes against recorded numbers, and the worked toy example.
+#include "core/attacks/detail/sharpening.hpp"
 #include "core/attacks/mainstay_code.hpp"
 #include "core/attacks/prototype_net.hpp"
 #include "core/defenses/detail/robust_losses.hpp"

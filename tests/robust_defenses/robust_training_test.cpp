@@ -1,6 +1,10 @@
 // What adversarial training promises beside its formulas, and what its entries refuse.
 #include "core/defenses/detail/robust_training.hpp"
 
+#include "core/attacks/detail/sharpening.hpp"
+#include "core/attacks/mainstay_code.hpp"
+#include "core/attacks/prototype_net.hpp"
+#include "core/defenses/detail/robust_losses.hpp"
 #include "core/models/epochs.hpp"
 #include "tests/methods_b/support.hpp"
 

@@ -1,5 +1,6 @@
 // Steps of ATRDH, SAAT, RoCMR and TPAP against recorded numbers: the losses, attacks and optimisers of the
 // defenses, put together in the way of each recorded case.
+#include "core/attacks/detail/sharpening.hpp"
 #include "core/attacks/mainstay_code.hpp"
 #include "core/attacks/prototype_net.hpp"
 #include "core/defenses/detail/robust_losses.hpp"

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/models/backbone.hpp"
+#include "core/models/precision.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 
@@ -53,6 +54,7 @@ struct Config {
   std::int64_t batch_size = 24;
   double beta1 = 0.5;
   double beta2 = 0.999;
+  models::PrecisionConfig precision;
 
   static void fields(auto& self, auto& visit) {
     access_fields(self, visit);
@@ -62,6 +64,7 @@ struct Config {
     visit("batch_size", self.batch_size, {.doc = "Rows of a batch in every stage.", .min = 2, .max = 65536});
     visit("beta1", self.beta1, {.doc = "First Adam decay of every network.", .min = 0, .max = 0.9999});
     visit("beta2", self.beta2, {.doc = "Second Adam decay of every network.", .min = 0, .max = 0.999999});
+    models::PrecisionConfig::fields(self.precision, visit);
   }
 
  private:

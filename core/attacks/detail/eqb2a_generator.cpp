@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/attacks/detail/in_precision.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::attacks::eqb2a {
@@ -38,8 +39,8 @@ ImageGenerator::ImageGenerator(std::int64_t width) : last_(nullptr) {
     down_.push_back(add_layer(*this, "down" + std::to_string(down_.size() + 1), "conv", make_conv(shape)));
   }
   for (int i = 1; i <= kResidualBlocks; ++i) {
-    residual_.push_back(register_module("res" + std::to_string(i),
-                                        std::make_shared<ResidualBlock>(4 * width, BlockNorm::kInstance)));
+    residual_.push_back(
+        register_module("res" + std::to_string(i), std::make_shared<ResidualBlock>(4 * width)));
   }
   const ConvShape up[] = {{.in = 4 * width, .out = 2 * width, .kernel = 4, .stride = 2, .padding = 1},
                           {.in = 2 * width, .out = width, .kernel = 4, .stride = 2, .padding = 1}};
@@ -69,14 +70,24 @@ GeneratorTrainer::GeneratorTrainer(const Config& config, GeneratorPlayers player
       generator_optimizer_(players_.generator->parameters(), adam_options(config)),
       discriminator_optimizer_(players_.discriminator->parameters(), adam_options(config)) {}
 
+template <class Forward>
+Tensor GeneratorTrainer::of(const Tensor& input, const Forward& forward) const {
+  return in_precision(config_.precision.value(), input, forward);
+}
+
+Tensor GeneratorTrainer::logits(const Tensor& pictures) const {
+  return of(pictures, [this](const Tensor& x) { return players_.discriminator->forward(x); });
+}
+
 StepLosses GeneratorTrainer::step(const Tensor& u, const Tensor& near, std::int64_t step_in_epoch) {
   StepLosses losses;
   Tensor perturbation;
   {
     const torch::NoGradGuard no_grad;
-    perturbation = players_.perturbation->forward(u);
+    perturbation = of(u, [this](const Tensor& x) { return players_.perturbation->forward(x); });
   }
-  const Tensor adversarial = players_.generator->forward(u, perturbation);
+  const Tensor adversarial =
+      of(u, [&](const Tensor& x) { return players_.generator->forward(x, perturbation); });
   if (step_in_epoch % config_.d_every == 0) step_discriminator(u, adversarial.detach(), losses);
   const models::FrozenModule frozen(*players_.discriminator, /*eval=*/false);
   const Tensor total = objective(u, near, perturbation, adversarial, losses);
@@ -88,8 +99,8 @@ StepLosses GeneratorTrainer::step(const Tensor& u, const Tensor& near, std::int6
 }
 
 void GeneratorTrainer::step_discriminator(const Tensor& real, const Tensor& fake, StepLosses& losses) {
-  const Tensor of_real = least_squares(players_.discriminator->forward(real), 0);
-  const Tensor of_fake = least_squares(players_.discriminator->forward(fake), 1);
+  const Tensor of_real = least_squares(logits(real), 0);
+  const Tensor of_fake = least_squares(logits(fake), 1);
   const Tensor total = 0.5 * (of_real + of_fake);
   discriminator_optimizer_.zero_grad();
   total.backward();
@@ -101,10 +112,11 @@ void GeneratorTrainer::step_discriminator(const Tensor& real, const Tensor& fake
 
 Tensor GeneratorTrainer::objective(const Tensor& u, const Tensor& near, const Tensor& perturbation,
                                    const Tensor& adversarial, StepLosses& losses) {
-  const Tensor codes = players_.image_knockoff->forward(as_pixels(adversarial, config_.restore));
+  const Tensor codes = of(as_pixels(adversarial, config_.restore),
+                          [this](const Tensor& x) { return players_.image_knockoff->forward(x); });
   const Tensor away = alienation(codes, players_.text_codes.index({near}), config_.alienation_margin);
   const Tensor reconstruction = (adversarial - u).pow(2).mean();
-  const Tensor gan = least_squares(players_.discriminator->forward(adversarial), 0);
+  const Tensor gan = least_squares(logits(adversarial), 0);
   losses["alienation"] = away.detach();
   losses["reconstruction"] = reconstruction.detach();
   losses["gan"] = gan.detach();
@@ -114,7 +126,7 @@ Tensor GeneratorTrainer::objective(const Tensor& u, const Tensor& near, const Te
     Tensor wanted;
     {
       const torch::NoGradGuard no_grad;
-      wanted = players_.supervisor->forward(perturbation);
+      wanted = of(perturbation, [this](const Tensor& x) { return players_.supervisor->forward(x); });
     }
     const Tensor supervised = 1 - (codes * wanted).mean();
     losses["supervisor"] = supervised.detach();

@@ -10,9 +10,9 @@
 
 #include "core/attacks/detail/eqb2a_config.hpp"
 #include "core/attacks/detail/eqb2a_knockoff.hpp"
-#include "core/attacks/detail/eqb2a_layers.hpp"
 #include "core/attacks/detail/eqb2a_losses.hpp"
 #include "core/attacks/detail/eqb2a_perturbation.hpp"
+#include "core/attacks/detail/generator_layers.hpp"
 #include "core/models/discriminators.hpp"
 
 namespace gauntlet::attacks::eqb2a {
@@ -56,6 +56,9 @@ class GeneratorTrainer {
   StepLosses step(const torch::Tensor& u, const torch::Tensor& near, std::int64_t step_in_epoch);
 
  private:
+  template <class Forward>
+  [[nodiscard]] torch::Tensor of(const torch::Tensor& input, const Forward& forward) const;
+  [[nodiscard]] torch::Tensor logits(const torch::Tensor& pictures) const;
   void step_discriminator(const torch::Tensor& real, const torch::Tensor& fake, StepLosses& losses);
   torch::Tensor objective(const torch::Tensor& u, const torch::Tensor& near,
                           const torch::Tensor& perturbation, const torch::Tensor& adversarial,

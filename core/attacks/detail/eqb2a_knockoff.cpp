@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/attacks/detail/in_precision.hpp"
 #include "core/base/check.hpp"
 
 namespace gauntlet::attacks::eqb2a {
@@ -83,8 +84,10 @@ KnockoffTrainer::KnockoffTrainer(const Config& config, Knockoffs knockoffs, Item
       image_optimizer_(adam_of(*knockoffs_.image, config.lr_image, config)) {}
 
 Tensor KnockoffTrainer::codes(Modality modality, const Tensor& positions) const {
-  const Tensor inputs = items_(modality, positions);
-  return modality == Modality::kImage ? knockoffs_.image->forward(inputs) : knockoffs_.text->forward(inputs);
+  return in_precision(config_.precision.value(), items_(modality, positions), [&](const Tensor& inputs) {
+    return modality == Modality::kImage ? knockoffs_.image->forward(inputs)
+                                        : knockoffs_.text->forward(inputs);
+  });
 }
 
 Tensor KnockoffTrainer::objective(Modality asked, const Tensor& tuples, StepLosses& losses) const {

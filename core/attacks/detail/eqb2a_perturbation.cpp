@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "core/attacks/detail/in_precision.hpp"
+
 namespace gauntlet::attacks::eqb2a {
 namespace {
 
@@ -99,7 +101,9 @@ StepLosses PerturbationTrainer::step(const Tensor& u, const Tensor& rows) {
   const auto to_spread_item = [&](const Tensor& codes, std::int64_t column) {
     return code_distance(codes, text_codes_.index_select(0, rows.select(1, column)));
   };
-  const Tensor codes = supervisor_->forward(generator_->forward(u));
+  const Tensor codes = in_precision(config_.precision.value(), u, [this](const Tensor& pictures) {
+    return supervisor_->forward(generator_->forward(pictures));
+  });
   const Tensor away = alienation(codes, text_codes_.index({near}), config_.perturbation_alienation_margin);
   // The order of the target's list, reversed: item j shall come before item i.
   const Tensor reversed = ranking(to_spread_item(codes, n_columns - 1), to_spread_item(codes, n_columns - 2),

@@ -11,8 +11,8 @@
 
 #include "core/attacks/detail/eqb2a_config.hpp"
 #include "core/attacks/detail/eqb2a_knockoff.hpp"
-#include "core/attacks/detail/eqb2a_layers.hpp"
 #include "core/attacks/detail/eqb2a_losses.hpp"
+#include "core/attacks/detail/generator_layers.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 

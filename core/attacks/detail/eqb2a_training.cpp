@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/attacks/detail/in_precision.hpp"
 #include "core/models/epochs.hpp"
 #include "core/models/weights.hpp"
 
@@ -108,7 +109,7 @@ Tensor Training::of_all_items(Modality modality, const std::function<Tensor(cons
   const torch::NoGradGuard no_grad;
   std::vector<Tensor> values;
   for (const Tensor& chunk : torch::arange(n_items(), torch::kLong).split(kChunk)) {
-    values.push_back(network(inputs(modality, chunk)));
+    values.push_back(in_precision(config_.precision.value(), inputs(modality, chunk), network));
   }
   return torch::cat(values);
 }

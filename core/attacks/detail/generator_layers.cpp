@@ -26,12 +26,19 @@ Tensor instance_norm(const Tensor& maps) {
 
 Tensor relu_of_norm(const Tensor& maps) { return torch::relu(instance_norm(maps)); }
 
-ResidualBlock::ResidualBlock(std::int64_t channels)
+ResidualBlock::ResidualBlock(std::int64_t channels, BlockNorm norm)
     : conv1_(register_module("conv1", make_conv({channels, channels, 3, 1, 1}))),
-      conv2_(register_module("conv2", make_conv({channels, channels, 3, 1, 1}))) {}
+      conv2_(register_module("conv2", make_conv({channels, channels, 3, 1, 1}))) {
+  if (norm == BlockNorm::kInstance) return;
+  bn1_ = register_module("bn1", torch::nn::BatchNorm2d(channels));
+  bn2_ = register_module("bn2", torch::nn::BatchNorm2d(channels));
+}
 
 Tensor ResidualBlock::forward(const Tensor& x) {
-  return x + instance_norm(conv2_->forward(relu_of_norm(conv1_->forward(x))));
+  const Tensor first = conv1_->forward(x);
+  const Tensor middle = torch::relu(bn1_ ? bn1_->forward(first) : instance_norm(first));
+  const Tensor second = conv2_->forward(middle);
+  return x + (bn2_ ? bn2_->forward(second) : instance_norm(second));
 }
 
 void to_channels_last(torch::nn::Module& module) {

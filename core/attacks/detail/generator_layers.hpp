@@ -37,14 +37,18 @@ Layer add_layer(torch::nn::Module& parent, const std::string& block, const std::
 /// ReLU of instance_norm.
 [[nodiscard]] torch::Tensor relu_of_norm(const torch::Tensor& maps);
 
-/// x + [Conv3, IN, ReLU, Conv3, IN](x), without biases; layers conv1, conv2.
+enum class BlockNorm : std::uint8_t { kInstance, kBatch };
+
+/// x + [Conv3, norm, ReLU, Conv3, norm](x), convolutions without bias; layers conv1, conv2 and, with batch
+/// norm, bn1, bn2.
 class ResidualBlock : public torch::nn::Module {
  public:
-  explicit ResidualBlock(std::int64_t channels);
+  explicit ResidualBlock(std::int64_t channels, BlockNorm norm = BlockNorm::kInstance);
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
   torch::nn::Conv2d conv1_, conv2_;
+  torch::nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
 };
 
 /// Moves every convolution weight of a module to the memory order in which convolutions run fastest on a CPU.

@@ -20,6 +20,16 @@ torch::Tensor applied(const torch::Tensor& clean, const torch::Tensor& delta, co
   return (clean + delta).clamp_(ball.low, ball.high);
 }
 
+torch::Tensor applied_within(const torch::Tensor& clean, const torch::Tensor& delta, const Ball& ball) {
+  const torch::Tensor sum = applied(clean, delta, ball);
+  if (sum.scalar_type() != torch::kFloat32) return sum;
+  const torch::Tensor center = clean.to(torch::kFloat64);
+  const torch::Tensor nearest =
+      sum.to(torch::kFloat64).clamp(center - ball.epsilon, center + ball.epsilon).to(torch::kFloat32);
+  const torch::Tensor outside = (nearest.to(torch::kFloat64) - center).abs().gt(ball.epsilon);
+  return torch::where(outside, torch::nextafter(nearest, clean), nearest);
+}
+
 torch::Tensor random_start(const torch::Tensor& clean, std::span<const std::int64_t> rows, std::uint64_t seed,
                            const Ball& ball) {
   const std::int64_t n_inputs = clean.size(0);

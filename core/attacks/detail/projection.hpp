@@ -23,6 +23,12 @@ struct Ball {
 /// clean + delta, within [low, high] exactly.
 [[nodiscard]] torch::Tensor applied(const torch::Tensor& clean, const torch::Tensor& delta, const Ball& ball);
 
+/// clean + delta, within [low, high] and within epsilon of `clean` exactly: a float sum may be rounded to
+/// just outside the budget, and is then moved back by one unit in the last place. What an attack hands out.
+/// Doubles are as `applied` leaves them.
+[[nodiscard]] torch::Tensor applied_within(const torch::Tensor& clean, const torch::Tensor& delta,
+                                           const Ball& ball);
+
 /// A projected random start, uniform in [-epsilon, epsilon]: input i draws from the stream of (seed,
 /// rows[i]).
 [[nodiscard]] torch::Tensor random_start(const torch::Tensor& clean, std::span<const std::int64_t> rows,

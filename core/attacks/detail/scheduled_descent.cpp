@@ -44,7 +44,7 @@ torch::Tensor descend_scheduled(const torch::Tensor& clean, std::int64_t n_steps
     const torch::NoGradGuard no_grad;
     delta = projected(delta - rule(gradient), clean, ball);
   }
-  return applied(clean, delta, ball);
+  return applied_within(clean, delta, ball);
 }
 
 }  // namespace gauntlet::attacks

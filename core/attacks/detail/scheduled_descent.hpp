@@ -29,8 +29,8 @@ using StepRule = std::function<torch::Tensor(const torch::Tensor& gradient)>;
 /// 0).
 [[nodiscard]] StepRule momentum_steps(double size, double momentum);
 
-/// From delta = 0, n_steps times: delta <- projected(delta - rule(gradient)). Returns clean + delta, in the
-/// valid range.
+/// From delta = 0, n_steps times: delta <- projected(delta - rule(gradient)). Returns applied_within(clean,
+/// delta).
 [[nodiscard]] torch::Tensor descend_scheduled(const torch::Tensor& clean, std::int64_t n_steps,
                                               const Ball& ball, const ScheduledLoss& loss,
                                               const StepRule& rule);

@@ -13,9 +13,9 @@ namespace gauntlet::attacks {
 [[nodiscard]] double sharpness(std::int64_t step, std::int64_t n_steps);
 
 /// tanh(alpha z) of a relaxed code tanh(z) in (-1,1), any shape; so it works on any pipeline, of which only
-/// codes are seen. z is found by atanh of the code, held 4 machine epsilons off ±1 (|z| <= 7.6 in float, 17.7
-/// in double): a bit that is closer to ±1 is saturated and gets no gradient. alpha = 1 returns the code as it
-/// is.
+/// codes are seen. z is found by atanh of the code, held off ±1 by 1e-6 in float (|z| <= 7.3) and by 8
+/// machine epsilons in double (|z| <= 17.3). The gradient passes that limit as if it were not there, so that
+/// a bit beyond it can still be turned as long as its own tanh has a gradient.
 [[nodiscard]] torch::Tensor sharpened(const torch::Tensor& code, double alpha);
 
 }  // namespace gauntlet::attacks

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/fields.hpp"
+#include "core/models/precision.hpp"
 
 namespace gauntlet::attacks {
 
@@ -26,12 +27,14 @@ struct TaDchConfig {
   double lr = 1e-4, beta1 = 0.5, beta2 = 0.999, adam_eps = 1e-8;
   double code_weight = 5, gan_weight = 1, rec_weight = 150, rec_weight_text = 150;
   std::int64_t d_every = 3;
+  models::PrecisionConfig precision;
 
   static void fields(auto& self, auto& visit) {
     aims(self, visit);
     networks(self, visit);
     prototype_training(self, visit);
     generator_training(self, visit);
+    models::PrecisionConfig::fields(self.precision, visit);
   }
 
  private:

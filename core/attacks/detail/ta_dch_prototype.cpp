@@ -98,4 +98,15 @@ Prototype PrototypeNet::forward(const Tensor& labels, const Tensor& text) {
   return made;
 }
 
+Prototype prototype_of(PrototypeNet& net, models::Precision precision, const Tensor& labels,
+                       const Tensor& text) {
+  Prototype made;
+  {
+    const models::PrecisionScope scope(precision, labels.device().type());
+    made = net.forward(labels, text);
+  }
+  const auto type = labels.scalar_type();
+  return {made.feature.to(type), made.code.to(type), made.labels.to(type)};
+}
+
 }  // namespace gauntlet::attacks::ta_dch

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "core/models/precision.hpp"
+
 namespace gauntlet::attacks::ta_dch {
 
 /// Sizes of PrototypeNet. `side` is that of the feature map F; 16 belongs to pictures of 224 px.
@@ -45,5 +47,9 @@ class PrototypeNet : public torch::nn::Module {
   torch::nn::Conv2d fuse1_{nullptr}, fuse2_{nullptr};
   torch::nn::Linear hash_{nullptr}, classifier_{nullptr};
 };
+
+/// The forward pass under `precision`; results of the type of the labels.
+[[nodiscard]] Prototype prototype_of(PrototypeNet& net, models::Precision precision,
+                                     const torch::Tensor& labels, const torch::Tensor& text);
 
 }  // namespace gauntlet::attacks::ta_dch

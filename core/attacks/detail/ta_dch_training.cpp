@@ -1,6 +1,7 @@
 #include "core/attacks/detail/ta_dch_training.hpp"
 
 #include "core/attacks/detail/generator_layers.hpp"
+#include "core/attacks/detail/in_precision.hpp"
 #include "core/models/losses.hpp"
 #include "core/models/objectives.hpp"
 #include "core/models/weights.hpp"
@@ -51,7 +52,7 @@ double PrototypeTrainer::learning_rate() const {
 }
 
 StepLosses PrototypeTrainer::step(const Tensor& labels, const Tensor& text) {
-  const Prototype made = net_->forward(labels, text);
+  const Prototype made = prototype_of(*net_, config_.precision.value(), labels, text);
   const Tensor theta = 0.5 * made.code.matmul(codes_.t());
   const Tensor similar = models::relevance_mask(labels, train_labels_).to(theta.scalar_type());
   const auto n_rows = static_cast<double>(labels.size(0));
@@ -80,11 +81,15 @@ GeneratorTrainer::GeneratorTrainer(const TaDchConfig& config, Players players)
       generator_reducer_(players_.communicator->make_reducer(players_.generator->parameters())),
       discriminator_reducer_(players_.communicator->make_reducer(players_.discriminator->parameters())) {}
 
+Tensor GeneratorTrainer::logits(const Tensor& input) const {
+  return in_precision(config_.precision.value(), input,
+                      [this](const Tensor& x) { return players_.discriminator->forward(x); });
+}
+
 void GeneratorTrainer::step_discriminator(const GeneratorBatch& batch, const Tensor& adversarial,
                                           StepLosses& losses) {
-  auto& discriminator = *players_.discriminator;
-  const Tensor real = least_squares(discriminator.forward(batch.inputs), batch.labels, kReal).mean();
-  const Tensor fake = least_squares(discriminator.forward(adversarial), batch.target_labels, kFake).mean();
+  const Tensor real = least_squares(logits(batch.inputs), batch.labels, kReal).mean();
+  const Tensor fake = least_squares(logits(adversarial), batch.target_labels, kFake).mean();
   const Tensor loss = batch.share * 0.5 * (real + fake);
   discriminator_optimizer_.zero_grad();
   discriminator_reducer_->backward(loss);
@@ -96,15 +101,16 @@ void GeneratorTrainer::step_discriminator(const GeneratorBatch& batch, const Ten
 
 StepLosses GeneratorTrainer::step(const GeneratorBatch& batch, std::int64_t step_in_epoch) {
   StepLosses losses;
-  const Tensor output = players_.generator->forward(batch.inputs, batch.feature).output;
+  const Tensor output = in_precision(config_.precision.value(), batch.inputs, [&](const Tensor& input) {
+    return players_.generator->forward(input, batch.feature).output;
+  });
   const Tensor adversarial = within_bound(output, batch.inputs, players_.bound);
   if (step_in_epoch % config_.d_every == 0) step_discriminator(batch, adversarial.detach(), losses);
 
   const models::FrozenModule frozen(*players_.discriminator, /*eval=*/false);
   const Tensor code = input_loss(
       adversarial, [&](const Tensor& input) { return 1 - (players_.encode(input) * batch.code).mean(); });
-  const Tensor logits = players_.discriminator->forward(adversarial);
-  const Tensor gan = least_squares(logits, batch.target_labels, kReal).mean();
+  const Tensor gan = least_squares(logits(adversarial), batch.target_labels, kReal).mean();
   const Tensor rec = (output - batch.inputs).square().mean();
   const Tensor total =
       batch.share * (config_.code_weight * code + config_.gan_weight * gan + config_.rec_weight * rec);

@@ -73,6 +73,7 @@ class GeneratorTrainer {
   StepLosses step(const GeneratorBatch& batch, std::int64_t step_in_epoch);
 
  private:
+  [[nodiscard]] torch::Tensor logits(const torch::Tensor& input) const;
   void step_discriminator(const GeneratorBatch& batch, const torch::Tensor& adversarial, StepLosses& losses);
 
   TaDchConfig config_;
