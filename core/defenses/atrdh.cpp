@@ -116,10 +116,12 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   return train_robust(*training, method, kName, config.robust);
 }
 
+// Two passes over all scenes: one leaves clean queries 0.06 short, four over 1,000 scenes 0.1. The single
+// emoji are 1,000 in all.
 constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"epsilon_image": "8/255", "n_train": 1000, "at_epochs": 4, "batch_size": 64, "pgd_iters": 5, "at_lr": 0.001,
+  "picto": {"epsilon_image": "8/255", "at_epochs": 4, "batch_size": 64, "pgd_iters": 5, "at_lr": 0.001,
             "at_lr_backbone": 0.001, "atrdh_hidden": 512, "atrdh_middle": 256, "atrdh_lr": 0.001},
-  "picto_scenes": {"epsilon_image": "8/255", "n_train": 1000, "at_epochs": 4, "batch_size": 64, "pgd_iters": 5, "at_lr": 0.001,
+  "picto_scenes": {"epsilon_image": "8/255", "at_epochs": 2, "batch_size": 64, "pgd_iters": 5, "at_lr": 0.001,
                    "at_lr_backbone": 0.001, "atrdh_hidden": 512, "atrdh_middle": 256, "atrdh_lr": 0.001}
 })";
 

@@ -164,10 +164,12 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
   return trained;
 }
 
+// Few passes over all scenes, many over the 1,000 single emoji. The budget on pictures is half of the other
+// defenses' 8/255: every query takes a step of its whole size, and on 48 px one of 8/255 lowered MAP on clean
+// and on attacked pictures.
 constexpr std::string_view kDatasetDefaults = R"({
-  "picto": {"epsilon_image": "8/255", "n_train": 1000, "at_epochs": 12, "batch_size": 64, "at_lr": 0.001, "at_lr_backbone": 0.001},
-  "picto_scenes": {"epsilon_image": "8/255", "n_train": 1000, "at_epochs": 12, "batch_size": 64, "at_lr": 0.001,
-                   "at_lr_backbone": 0.001}
+  "picto": {"epsilon_image": "4/255", "at_epochs": 12, "batch_size": 64, "at_lr": 0.001, "at_lr_backbone": 0.001},
+  "picto_scenes": {"epsilon_image": "4/255", "at_epochs": 3, "batch_size": 64, "at_lr": 0.001, "at_lr_backbone": 0.001}
 })";
 
 }  // namespace

@@ -47,7 +47,9 @@ struct RobustConfig {
           {.doc = "Weight of the loss on clean inputs.", .min = 0, .max = 1e6});
     visit("n_train", self.n_train, {.doc = "Training pairs used, the first ones; 0 = all.", .min = 0});
     visit("at_epochs", self.at_epochs,
-          {.doc = "Passes over the training pairs; the papers have 20 to 100.", .min = 1, .max = 100000});
+          {.doc = "Passes over the training pairs; the papers have 20 to 100, Picto a few, for two cores.",
+           .min = 1,
+           .max = 100000});
     visit("batch_size", self.batch_size,
           {.doc = "Least number of pairs in a global batch; an epoch is cut into equal batches of at least "
                   "this size.",
@@ -57,9 +59,13 @@ struct RobustConfig {
           {.doc = "adam, or sgd as the release of SAAT; sgd at its rate can upset batch normalisation before "
                   "a code.",
            .choices = {"adam", "sgd"}});
-    visit("at_lr", self.at_lr, {.doc = "Learning rate outside the backbone.", .min = 0, .max = 10});
+    visit("at_lr", self.at_lr,
+          {.doc = "Learning rate outside the backbone; 1e-4 as ATRDH's. Picto has 1e-3, for its few steps.",
+           .min = 0,
+           .max = 10});
     visit("at_lr_backbone", self.at_lr_backbone,
-          {.doc = "Learning rate of the backbone; a tenth, because its weights come from a larger data set.",
+          {.doc = "Learning rate of the backbone; a tenth, because its weights come from a larger data set. "
+                  "Picto's trunk is trained from nothing and has the rate of the rest.",
            .min = 0,
            .max = 10});
     visit("at_beta1", self.at_beta1, {.doc = "Adam's first decay.", .min = 0, .max = 0.9999});
@@ -80,7 +86,8 @@ struct RobustConfig {
   /// `pgd_iters`, for the methods whose training examples take more than one step.
   static void iterations(auto& self, auto& visit) {
     visit("pgd_iters", self.pgd_iters,
-          {.doc = "Steps of the inner attack, of a quarter of the budget each; 7 in the papers.",
+          {.doc = "Steps of the inner attack, of a quarter of the budget each; 7 in the papers, 5 on Picto, "
+                  "for two cores.",
            .min = 1,
            .max = 1000});
   }
