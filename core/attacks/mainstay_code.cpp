@@ -3,6 +3,10 @@
 namespace gauntlet::attacks {
 namespace {
 
+/// Two means that are equal differ by rounding, which depends on how many label vectors stand in a batch; of
+/// means that are not, none are this close.
+constexpr double kTie = 1e-9;
+
 constexpr double kTurned = -0.5;  // agreement at and below which a bit counts as turned
 
 /// weights [B, N] · codes [N, K], divided by the weights' sums; 0 where these are 0.
@@ -28,7 +32,9 @@ torch::Tensor mainstay_before_sign(const torch::Tensor& labels, const torch::Ten
 
 torch::Tensor mainstay_code(const torch::Tensor& labels, const torch::Tensor& train_labels,
                             const torch::Tensor& codes) {
-  return signs(mainstay_before_sign(labels, train_labels, codes));
+  const torch::Tensor exact = mainstay_before_sign(
+      labels.to(torch::kFloat64), train_labels.to(torch::kFloat64), codes.to(torch::kFloat64));
+  return signs(exact - kTie).to(codes.scalar_type());
 }
 
 torch::Tensor agreement_terms(const torch::Tensor& u, const torch::Tensor& c, Agreement form) {

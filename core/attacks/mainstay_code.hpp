@@ -17,7 +17,8 @@ namespace gauntlet::attacks {
                                                  const torch::Tensor& train_labels,
                                                  const torch::Tensor& codes);
 
-/// Its sign: the code that stands for all training items in the way the labels relate to them.
+/// Its sign: the code that stands for all training items in the way the labels relate to them; -1 where both
+/// means are equal (to 1e-9, worked out in double, so that a code does not depend on its batch).
 [[nodiscard]] torch::Tensor mainstay_code(const torch::Tensor& labels, const torch::Tensor& train_labels,
                                           const torch::Tensor& codes);
 
