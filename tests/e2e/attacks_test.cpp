@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <optional>
@@ -36,8 +37,9 @@ std::vector<Tried> attacks_of(const Json& catalog) {
   std::vector<Tried> tried;
   for (const Json& entry : catalog.at("attacks")) {
     const Json& can = entry.at("capabilities");
-    Tried attack{entry.at("name"), "static",           can.at("image"),
-                 can.at("text"),   can.at("targeted"), can.at("black_box")};
+    const bool asks = std::ranges::any_of(entry.at("fields"),
+                                          [](const Json& field) { return field.at("name") == "n_queries"; });
+    Tried attack{entry.at("name"), "static", can.at("image"), can.at("text"), can.at("targeted"), asks};
     if (attack.name == "none") continue;
     tried.push_back(attack);
     for (const auto& [capability, protocol] : {std::pair{"adaptive", "adaptive"}, {"trains", "retrained"}}) {

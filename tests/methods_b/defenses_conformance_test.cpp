@@ -191,7 +191,8 @@ TEST_P(DefenseConformance, SaysWhichLossDivergedWhenAndAtWhichRate) {
   EXPECT_EQ(trained.error().code, ErrorCode::kDiverged);
   EXPECT_THAT(trained.error().message,
               ::testing::AllOf(HasSubstr(std::string(GetParam().entry->about.name)), HasSubstr("loss '"),
-                               HasSubstr("became nan in epoch 1"), HasSubstr("lr may help (it is 0.0")));
+                               HasSubstr("became nan in epoch 1, step 1, at "), HasSubstr("lr 0.0"),
+                               HasSubstr("a smaller learning rate may help")));
   expect_model_as_before();
 }
 

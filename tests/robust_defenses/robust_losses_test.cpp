@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/attacks/detail/sharpening.hpp"
 #include "core/attacks/mainstay_code.hpp"
 #include "core/attacks/prototype_net.hpp"
 

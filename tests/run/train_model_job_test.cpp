@@ -91,7 +91,7 @@ TEST_F(TrainModelJob, RefusesATrainingSetWithoutLabels) {
 
 TEST_F(TrainModelJob, ThatDivergesFailsAndKeepsItsLastGoodWeights) {
   const Json explosive = {{"optimiser", "sgd"}, {"schedule", "constant"}, {"epochs", 500},
-                          {"lr_image", 0.4},    {"lr_text", 0.4},         {"warmup_steps", 100}};
+                          {"lr_image", 10},     {"lr_text", 10},          {"warmup_steps", 100}};
   const spec::JobSpec training = job("dcmh", folder_.add(forty_items()), explosive);
   const JobKey key = spec::key_of(training).value();
   const auto failed = folder_.attempt(training);
