@@ -38,7 +38,7 @@ constexpr auto kDatasetDefaults = emoji_defaults(R"({
 extern const ModelEntry cpah_entry;
 constinit const ModelEntry cpah_entry{
     .about = {.name = kName,
-              .version = 2,
+              .version = 3,
               .summary = "Multi-task consistency-preserving adversarial hashing",
               .reference = "Xie et al., IEEE TIP 2020; settings of comrados/cpah",
               .fields = &describe_fields<CpahConfig>,

@@ -38,7 +38,7 @@ constexpr auto kDatasetDefaults = emoji_defaults(R"({
 extern const ModelEntry dadh_entry;
 constinit const ModelEntry dadh_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Deep adversarial discrete hashing",
               .reference = "Bai et al., ICMR 2020; settings of Zjut-MultimediaPlus/DADH",
               .fields = &describe_fields<DadhConfig>,

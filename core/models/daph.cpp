@@ -41,7 +41,7 @@ constexpr auto kDatasetDefaults = emoji_defaults(R"({
 extern const ModelEntry daph_entry;
 constinit const ModelEntry daph_entry{
     .about = {.name = kName,
-              .version = 1,
+              .version = 2,
               .summary = "Data-aware proxy hashing",
               .reference = "Tu et al., SIGIR 2023; settings of rongchengtu1/DAPH",
               .fields = &describe_fields<DaphConfig>,

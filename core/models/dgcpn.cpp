@@ -135,6 +135,7 @@ constexpr auto kDatasetDefaults = emoji_defaults(R"({
 extern const ModelEntry dgcpn_entry;
 constinit const ModelEntry dgcpn_entry{
     .about = {.name = kName,
+              .version = 2,
               .summary = "Deep graph-neighbour coherence preserving network, unsupervised",
               .reference = "Yu et al., AAAI 2021",
               .fields = &describe_fields<DgcpnConfig>,
