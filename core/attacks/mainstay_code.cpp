@@ -17,10 +17,6 @@ torch::Tensor weighted_mean(const torch::Tensor& weights, const torch::Tensor& c
 
 }  // namespace
 
-torch::Tensor signs(const torch::Tensor& x) {
-  return torch::where(x > 0, torch::ones_like(x), -torch::ones_like(x));
-}
-
 torch::Tensor mainstay_before_sign(const torch::Tensor& labels, const torch::Tensor& train_labels,
                                    const torch::Tensor& codes) {
   const torch::Tensor shared = labels.matmul(train_labels.t());

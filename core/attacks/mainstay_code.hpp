@@ -5,10 +5,11 @@
 
 #include <torch/torch.h>
 
+#include "core/models/objectives.hpp"
+
 namespace gauntlet::attacks {
 
-/// +1 where x > 0, else -1; of the type of x.
-[[nodiscard]] torch::Tensor signs(const torch::Tensor& x);
+using models::signs;
 
 /// The mainstay code of each label vector before its sign: the mean of the training codes weighted by the
 /// cosine of labels, minus the mean of the codes that share no label; a mean over nothing is 0. labels [B,
