@@ -75,7 +75,7 @@ struct JobCancelled {
 struct JobRetried {
   JobId job;
 };
-/// An attempt begins: the attempt's row, the lease's row, state leased.
+/// An attempt begins: the lease's row, state leased.
 struct JobLeased {
   JobId job;
   LeaseId lease;
@@ -83,9 +83,9 @@ struct JobLeased {
   WorkerId worker;
   std::uint64_t gpus = 0;  ///< devices of the worker, bit i = device i
 };
-/// The attempt is done: rows, curves and the job's state change together; the lease's row goes. A job that
-/// had to run again (its artifact was damaged) replaces its earlier rows: with attempt > 1, rows of the job
-/// are removed first.
+/// The attempt is done: rows, curves and the job's state change together; the lease's row becomes the
+/// attempt's. A job that had to run again (its artifact was damaged) replaces its earlier rows: with attempt
+/// > 1, rows of the job are removed first.
 struct AttemptDone {
   JobId job;
   LeaseId lease;
@@ -93,8 +93,8 @@ struct AttemptDone {
   WorkerId worker;
   AttemptOutcome outcome;
 };
-/// The attempt is over without a result; the lease's row goes. The new state of the job follows as a
-/// transition of its own in the same decision.
+/// The attempt is over without a result; the lease's row becomes the attempt's. The new state of the job
+/// follows as a transition of its own in the same decision.
 struct AttemptFailed {
   JobId job;
   LeaseId lease;

@@ -72,22 +72,16 @@ class Applier {
                                     "changed_ms = ? WHERE job_id = ?"));
     GAUNTLET_CHECK_OK(job->run_with(change.attempt, at_ms_, change.job));
     GAUNTLET_TRY(db::Statement * lease,
-                 connection_.cached("INSERT INTO leases (lease_id, job_id, attempt, worker_id, "
+                 connection_.cached("INSERT INTO leases (job_id, lease_id, attempt, worker_id, "
                                     "gpus, started_ms) VALUES (?, ?, ?, ?, ?, ?)"));
     GAUNTLET_CHECK_OK(
-        lease->run_with(change.lease, change.job, change.attempt, change.worker, change.gpus, at_ms_));
-    GAUNTLET_TRY(db::Statement * attempt,
-                 connection_.cached("INSERT INTO attempts (job_id, attempt, lease_id, "
-                                    "worker_id, gpus, started_ms) VALUES (?, ?, ?, ?, ?, ?)"));
-    GAUNTLET_CHECK_OK(
-        attempt->run_with(change.job, change.attempt, change.lease, change.worker, change.gpus, at_ms_));
+        lease->run_with(change.job, change.lease, change.attempt, change.worker, change.gpus, at_ms_));
     last_lease_ = std::max(last_lease_, change.lease.value);
     return {};
   }
 
   Status on(const engine::AttemptDone& change) {
-    GAUNTLET_CHECK_OK(close_lease(change.job, change.lease, change.attempt));
-    GAUNTLET_CHECK_OK(end_attempt(change.job, change.attempt, 0, change.outcome));
+    GAUNTLET_CHECK_OK(end_attempt(change.job, change.lease, change.attempt, 0, change.outcome));
     GAUNTLET_TRY(db::Statement * job,
                  connection_.cached("UPDATE jobs SET state = 3, code = NULL, message = NULL, "
                                     "blocked_by = NULL, changed_ms = ? WHERE job_id = ?"));
@@ -97,8 +91,8 @@ class Applier {
   }
 
   Status on(const engine::AttemptFailed& change) {
-    GAUNTLET_CHECK_OK(close_lease(change.job, change.lease, change.attempt));
-    GAUNTLET_CHECK_OK(end_attempt(change.job, change.attempt, outcome_number(change.code), change.outcome));
+    GAUNTLET_CHECK_OK(
+        end_attempt(change.job, change.lease, change.attempt, outcome_number(change.code), change.outcome));
     GAUNTLET_TRY(db::Statement * job,
                  connection_.cached("UPDATE jobs SET failures = ?, lost_count = ?, message = ?, "
                                     "changed_ms = ? WHERE job_id = ?"));
@@ -143,32 +137,34 @@ class Applier {
     return update->run_with(static_cast<int>(state), at_ms_, job);
   }
 
-  // The fence: only the holder of the open lease ends its attempt.
-  Status close_lease(JobId job, LeaseId lease, AttemptNo attempt) {
-    GAUNTLET_TRY(db::Statement * remove,
-                 connection_.cached("DELETE FROM leases WHERE lease_id = ? AND job_id = ? AND "
-                                    "attempt = ?"));
-    GAUNTLET_CHECK_OK(remove->run_with(lease, job, attempt));
-    if (connection_.changes() == 1) return {};
-    return fail(ErrorCode::kStaleLease, "lease {} of job {}, attempt {}, is not open", lease.value, job.value,
-                attempt.value);
-  }
-
-  Status end_attempt(JobId job, AttemptNo attempt, int code, const engine::AttemptOutcome& outcome) {
+  // The lease becomes the attempt's row. This is the fence: only the holder of the open lease ends its
+  // attempt.
+  Status end_attempt(JobId job, LeaseId lease, AttemptNo attempt, int code,
+                     const engine::AttemptOutcome& outcome) {
     GAUNTLET_TRY(const auto environment, state_.rows.environment(outcome.environment));
     const auto text_or_null = [](const std::string& text) {
       return text.empty() ? std::optional<std::string_view>() : std::optional<std::string_view>(text);
     };
-    const Result<Digest> manifest = digest_from_hex(outcome.manifest);
-    const auto manifest_key = manifest ? std::optional<JobKey>(JobKey{*manifest}) : std::optional<JobKey>();
+    std::optional<JobKey> manifest;
+    if (!outcome.manifest.empty()) {
+      if (const Result<Digest> digest = digest_from_hex(outcome.manifest)) manifest = JobKey{*digest};
+    }
     GAUNTLET_TRY(
-        db::Statement * update,
-        connection_.cached("UPDATE attempts SET ended_ms = ?, code = ?, message = ?, log = ?, wall_s = ?, "
-                           "environment_id = ?, manifest = ? WHERE job_id = ? AND attempt = ?"));
-    return update->run_with(
-        at_ms_, code, text_or_null(outcome.message), text_or_null(outcome.log),
-        std::isfinite(outcome.wall_s) ? std::optional<double>(outcome.wall_s) : std::nullopt, environment,
-        manifest_key, job, attempt);
+        db::Statement * insert,
+        connection_.cached("INSERT INTO attempts (job_id, attempt, lease_id, worker_id, gpus, started_ms, "
+                           "ended_ms, code, message, log, wall_s, environment_id, manifest) SELECT job_id, "
+                           "attempt, lease_id, worker_id, gpus, started_ms, ?, ?, ?, ?, ?, ?, ? FROM leases "
+                           "WHERE job_id = ? AND lease_id = ? AND attempt = ?"));
+    GAUNTLET_CHECK_OK(
+        insert->run_with(at_ms_, code, text_or_null(outcome.message), text_or_null(outcome.log),
+                         std::isfinite(outcome.wall_s) ? std::optional<double>(outcome.wall_s) : std::nullopt,
+                         environment, manifest, job, lease, attempt));
+    if (connection_.changes() != 1) {
+      return fail(ErrorCode::kStaleLease, "lease {} of job {}, attempt {}, is not open", lease.value,
+                  job.value, attempt.value);
+    }
+    GAUNTLET_TRY(db::Statement * remove, connection_.cached("DELETE FROM leases WHERE job_id = ?"));
+    return remove->run_with(job);
   }
 
   Status raise_counter(std::string_view name, std::uint64_t value) {

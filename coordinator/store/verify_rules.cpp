@@ -57,14 +57,13 @@ constexpr std::array kRules = {
       SELECT @j, 'is at attempt ' || j.attempt || ', but lease ' || l.lease_id || ' is of attempt ' || l.attempt
       FROM leases l JOIN jobs j ON j.job_id = l.job_id WHERE l.attempt <> j.attempt)"},
     VerifyRule{"leases", R"(
-      SELECT @j, 'holds lease ' || l.lease_id || ', which no running attempt of it has'
-      FROM leases l JOIN jobs j ON j.job_id = l.job_id WHERE NOT EXISTS (
-        SELECT 1 FROM attempts a WHERE a.job_id = l.job_id AND a.attempt = l.attempt AND a.lease_id = l.lease_id
-        AND a.worker_id = l.worker_id AND a.gpus = l.gpus AND a.ended_ms IS NULL))"},
+      SELECT @j, 'holds lease ' || l.lease_id || ', but attempt ' || l.attempt || ' has ended'
+      FROM leases l JOIN jobs j ON j.job_id = l.job_id JOIN attempts a ON a.job_id = l.job_id AND a.attempt = l.attempt)"},
     VerifyRule{"leases", R"(
-      SELECT @j, 'has attempt ' || a.attempt || ' running without a lease'
-      FROM attempts a JOIN jobs j ON j.job_id = a.job_id
-      WHERE a.ended_ms IS NULL AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.lease_id = a.lease_id))"},
+      SELECT @j, 'holds lease ' || l.lease_id || ', which ' || @k || ' holds too'
+      FROM (SELECT lease_id FROM leases GROUP BY lease_id HAVING count(*) > 1) d
+      JOIN leases l ON l.lease_id = d.lease_id JOIN leases m ON m.lease_id = d.lease_id AND m.job_id > l.job_id
+      JOIN jobs j ON j.job_id = l.job_id JOIN jobs k ON k.job_id = m.job_id)"},
     VerifyRule{"leases", R"(
       SELECT @j, 'holds lease ' || l.lease_id || ' of worker ' || w.name || ', which has left'
       FROM leases l JOIN jobs j ON j.job_id = l.job_id JOIN workers w ON w.worker_id = l.worker_id
@@ -80,7 +79,7 @@ constexpr std::array kRules = {
       FROM attempts a JOIN jobs j ON j.job_id = a.job_id WHERE a.attempt > j.attempt)"},
     VerifyRule{"attempts", R"(
       SELECT @j, 'is at attempt ' || j.attempt || ', of which there is no record'
-      FROM jobs j WHERE j.attempt > 0 AND NOT EXISTS (
+      FROM jobs j WHERE j.attempt > 0 AND j.state <> 2 AND NOT EXISTS (
         SELECT 1 FROM attempts a WHERE a.job_id = j.job_id AND a.attempt = j.attempt))"},
     VerifyRule{"attempts", R"(
       SELECT @j, 'is done, but its attempt ' || j.attempt || ' did not succeed'
@@ -89,10 +88,11 @@ constexpr std::array kRules = {
         AND a.ended_ms IS NOT NULL))"},
     VerifyRule{"attempts", R"(
       SELECT @j, 'has attempt ' || a.attempt || ', which ended without an outcome'
-      FROM attempts a JOIN jobs j ON j.job_id = a.job_id WHERE a.ended_ms IS NOT NULL AND a.code IS NULL)"},
+      FROM attempts a JOIN jobs j ON j.job_id = a.job_id WHERE a.ended_ms IS NULL OR a.code IS NULL)"},
     VerifyRule{"counters", R"(
       SELECT 'counter last_lease', 'is ' || c.value || ', but lease ' || a.last || ' was given'
-      FROM counters c, (SELECT max(lease_id) AS last FROM attempts) a
+      FROM counters c, (SELECT max(lease_id) AS last FROM (
+        SELECT lease_id FROM attempts UNION ALL SELECT lease_id FROM leases)) a
       WHERE c.name = 'last_lease' AND a.last > c.value)"},
     VerifyRule{"counters", R"(
       SELECT 'counter last_worker', 'is ' || c.value || ', but there is worker ' || w.last

@@ -28,7 +28,8 @@ std::optional<std::int64_t> integer_at(const Json& document, const char* name) {
 }  // namespace
 
 Result<std::int64_t> RowStore::metric_id(const spec::ResultRow& row) {
-  const auto known = metrics_.find({row.metric, row.unit, row.higher_is_better});
+  const auto known = metrics_.find(
+      std::tuple(std::string_view(row.metric), std::string_view(row.unit), row.higher_is_better));
   if (known != metrics_.end()) return known->second;
   GAUNTLET_TRY(
       db::Statement * insert,

@@ -189,8 +189,8 @@ class StoreHistory {
 
   Status compare(const engine::RestoredRows& rows) {
     GAUNTLET_TRY(const std::string integrity, store_->connection().text("PRAGMA integrity_check"));
-    if (integrity.find("unable to get the page") !=
-        std::string::npos) {  // the disk's word, not the database's
+    if (integrity.find("unable to get the page") != std::string::npos ||
+        integrity.find("failed to get page") != std::string::npos) {  // the disk's word, not the database's
       return fail(ErrorCode::kIo, "database {}: disk I/O error: {}", path_.string(), integrity);
     }
     if (integrity != "ok") return blame("integrity check: " + integrity);

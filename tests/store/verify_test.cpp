@@ -84,7 +84,7 @@ TEST(Verify, SoundDatabasesHaveNoFindings) {
   EXPECT_EQ(counts->sweeps, 2);
   EXPECT_EQ(counts->cells, 2);
   EXPECT_EQ(counts->jobs, 5);
-  EXPECT_EQ(counts->attempts, 3);
+  EXPECT_EQ(counts->attempts, 2);
   EXPECT_EQ(counts->numbers, 1);
 }
 
@@ -115,14 +115,16 @@ const Damage kDamages[] = {
     {"leases", "DELETE FROM leases", "job #4 is leased, but has no lease"},
     {"leases", "UPDATE jobs SET state = 1 WHERE job_id = 4", "job #4 is queued, but holds lease 9"},
     {"leases", "UPDATE leases SET attempt = 2", "job #4 is at attempt 1, but lease 9 is of attempt 2"},
-    {"leases", "UPDATE leases SET gpus = 2", "job #4 holds lease 9, which no running attempt of it has"},
-    {"leases", "UPDATE attempts SET ended_ms = NULL WHERE job_id = 2",
-     "job #2 has attempt 1 running without a lease"},
+    {"leases",
+     "INSERT INTO attempts (job_id, attempt, lease_id, worker_id, gpus, started_ms, ended_ms, code) VALUES "
+     "(4, 1, 9, 1, 1, 1, 2, 14)",
+     "job #4 holds lease 9, but attempt 1 has ended"},
+    {"leases",
+     "UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (3, 9, 1, 1, 0, 1)",
+     "job #3 holds lease 9, which job #4 holds too"},
     {"leases", "UPDATE workers SET left_ms = 1", "job #4 holds lease 9 of worker node1, which has left"},
     {"leases",
-     "UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (10, 3, 1, 1, 3, "
-     "1); "
-     "INSERT INTO attempts (job_id, attempt, lease_id, worker_id, gpus, started_ms) VALUES (3, 1, 10, 1, 3, "
+     "UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (3, 10, 1, 1, 3, "
      "1); "
      "UPDATE counters SET value = 10 WHERE name = 'last_lease'",
      "job #4 has a gpu of worker node1 that job #3 has too"},
@@ -132,6 +134,8 @@ const Damage kDamages[] = {
     {"attempts", "UPDATE attempts SET code = 14 WHERE job_id = 1",
      "job #1 is done, but its attempt 1 did not succeed"},
     {"attempts", "UPDATE attempts SET code = NULL WHERE job_id = 1",
+     "job #1 has attempt 1, which ended without an outcome"},
+    {"attempts", "UPDATE attempts SET ended_ms = NULL WHERE job_id = 1",
      "job #1 has attempt 1, which ended without an outcome"},
     {"counters", "UPDATE counters SET value = 8 WHERE name = 'last_lease'",
      "counter last_lease is 8, but lease 9 was given"},
