@@ -34,6 +34,7 @@ Json to_json(spec::EntryKind kind, const spec::CatalogEntry& entry) {
             {"text", entry.text},
             {"trains", entry.trains},
             {"targeted", entry.targeted},
+            {"black_box", entry.black_box},
             {"adaptive", entry.adaptive},
             {"joint", entry.joint},
             {"replaces_model", entry.replaces_model},

@@ -25,6 +25,7 @@ Result<CatalogEntry> entry_from(const Json& value) {
   entry.text = can.at("text").get<bool>();
   entry.trains = can.at("trains").get<bool>();
   entry.targeted = can.at("targeted").get<bool>();
+  entry.black_box = can.at("black_box").get<bool>();
   entry.adaptive = can.at("adaptive").get<bool>();
   entry.joint = can.at("joint").get<bool>();
   entry.replaces_model = can.at("replaces_model").get<bool>();

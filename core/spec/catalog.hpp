@@ -28,6 +28,7 @@ struct CatalogEntry {
   bool text = true;
   bool trains = false;
   bool targeted = false;
+  bool black_box = false;
   bool adaptive = false;
   bool joint = false;
   bool replaces_model = false;
