@@ -448,6 +448,7 @@ class Failing {
   }
   // An interruption after the commit's own work would be told as an error of something that happened.
   static bool committing(sqlite3* handle) {
+    if (sqlite3_get_autocommit(handle) != 0) return true;  // just done, or not begun
     for (sqlite3_stmt* s = sqlite3_next_stmt(handle, nullptr); s != nullptr;
          s = sqlite3_next_stmt(handle, s)) {
       if (sqlite3_stmt_busy(s) != 0 && std::string_view(sqlite3_sql(s)) == "COMMIT") return true;
