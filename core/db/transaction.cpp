@@ -4,8 +4,10 @@ namespace gauntlet::db {
 
 Result<Transaction> Transaction::begin(Connection& connection) {
   GAUNTLET_TRY(Statement * statement, connection.cached("BEGIN IMMEDIATE"));
-  GAUNTLET_CHECK_OK(statement->run());
-  return Transaction(connection);
+  const Status begun = statement->run();
+  Transaction transaction(connection);  // an interrupted BEGIN may have begun: it is rolled back with this
+  GAUNTLET_CHECK_OK(begun);
+  return transaction;
 }
 
 Transaction::~Transaction() { roll_back(); }

@@ -474,7 +474,7 @@ TEST_F(Store, AnErrorAtAnyPointOfASubmissionOrABatchLeavesTheOldState) {
       const auto answer = work();
       failing.disarm();
       if (answer) break;
-      ASSERT_TRUE(failing.fired());
+      ASSERT_TRUE(failing.fired()) << answer.error().message;
       ASSERT_EQ(dump(store), before) << "after " << after << " steps";
       ++n_points;
     }
