@@ -64,7 +64,7 @@ Action declare(CLI::App& app) {
                  "A worker silent for three of these is lost (default 5000)")
       ->check(number_between(10, 3'600'000));
   app.add_option("--grace-ms", options->serve.grace_ms,
-                 "Time a worker has to come back after its connection closed")
+                 "Time a worker has to come back after its connection closed (default 1000)")
       ->check(number_between(0, 3'600'000));
   app.add_option("--http", options->http,
                  "Serve /metrics and /healthz there, read-only and without a token; a port alone is for this "

@@ -18,6 +18,7 @@ Status restore_leases(State& state, const RestoredRows& rows, const Now& now) {
   for (const WorkerRow& row : rows.workers) {
     Worker& worker = state.add_worker(row.id, offer_of(row));
     worker.last_heard = now.steady;
+    worker.back_by = now.steady + state.config().restart_grace;
   }
   for (const LeaseRow& row : rows.leases) {
     if (!state.has_job(row.job) || state.find_worker(row.worker) == nullptr) {

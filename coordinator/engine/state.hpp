@@ -29,7 +29,9 @@ struct EngineConfig {
   Milliseconds max_backoff{60000};
   Milliseconds heartbeat{5000};
   int silent_heartbeats = 3;  ///< missed heartbeats after which an attached worker is lost
-  Milliseconds grace{5000};   ///< time a worker has to come back after its connection closed
+  Milliseconds grace{1000};   ///< time a worker has to come back after its connection closed; one that lives
+                              ///< tries again within a tenth of it
+  Milliseconds restart_grace{15000};  ///< the same after the coordinator was away; longer than agents pause
   std::uint32_t max_overtakes =
       8;  ///< placements that may pass an older job that does not fit, before a worker is kept for it
 };
@@ -141,6 +143,7 @@ struct Worker {
   bool attached = false;
   bool draining = false;
   SteadyTime last_heard;             ///< attached: last frame; else: when the connection closed
+  SteadyTime back_by;                ///< not attached: when it is lost
   std::uint32_t open_index = kNone;  ///< place in State::open_workers
   std::vector<std::uint8_t> hosts;   ///< by shape: 0 = not worked out, 1 = never, 2 = when free
 };
@@ -285,7 +288,7 @@ struct Restored {
   std::vector<Transition> transitions;
 };
 
-/// Builds the state of a database. Leases stay with their workers, which have the grace period to come back.
+/// Builds the state of a database. Leases stay with their workers, which have `restart_grace` to come back.
 /// Errors (kCorrupt): rows that contradict each other.
 [[nodiscard]] Result<Restored> restore(const EngineConfig& config, const RestoredRows& rows, const Now& now);
 

@@ -113,8 +113,9 @@ void drop_silent_workers(State& state, const Now& now, Decision& decision) {
   const EngineConfig& config = state.config();
   std::vector<std::pair<WorkerId, std::string>> lost;
   for (const auto& [id, worker] : state.workers()) {
-    const Milliseconds allowed = worker.attached ? config.heartbeat * config.silent_heartbeats : config.grace;
-    if (now.steady - worker.last_heard <= allowed) continue;
+    const SteadyTime until =
+        worker.attached ? worker.last_heard + config.heartbeat * config.silent_heartbeats : worker.back_by;
+    if (now.steady <= until) continue;
     const std::string since = seconds_since(worker.last_heard, now.steady);
     lost.emplace_back(id, worker.attached
                               ? fmt::format("lost: silent for {}", since)
@@ -158,6 +159,7 @@ Decision on_worker_left(State& state, const Now& now, WorkerId id) {
   }
   worker->attached = false;
   worker->last_heard = now.steady;
+  worker->back_by = now.steady + state.config().grace;
   state.refresh_open(*worker);
   return decision;
 }

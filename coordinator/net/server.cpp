@@ -48,6 +48,7 @@ engine::EngineConfig engine_config(const ServeOptions& options) {
   engine::EngineConfig config;
   config.heartbeat = Milliseconds(options.heartbeat_ms);
   config.grace = Milliseconds(options.grace_ms);
+  config.restart_grace = std::max(config.restart_grace, config.grace);
   config.backoff = Milliseconds(options.backoff_ms);
   return config;
 }

@@ -425,7 +425,7 @@ TEST(Worker, ComesBackWithinTheGracePeriodAndKeepsItsLeases) {
   const WorkerId worker = world.join(World::offer("a", 1));
   const LeaseRef ref = world.take(worker, 1);
   world.keep(on_worker_left(world.state, world.now(), worker));
-  world.advance(Milliseconds(5000));
+  world.advance(EngineConfig{}.grace);
   world.keep(on_tick(world.state, world.now()));
   EXPECT_EQ(world.join(World::offer("a", 1), {ref}), worker);
   EXPECT_THAT(world.last_stale, IsEmpty());
