@@ -29,11 +29,13 @@ class ChunkSender {
   Status add(const spec::PlannedJob& planned) {
     proto::Job& job = *chunk().add_jobs();
     job.set_key(proto::key_bytes(planned.key));
-    GAUNTLET_TRY(*job.mutable_canonical(), canonical_json(spec::canonical_form(planned.job)));
+    GAUNTLET_TRY(*job.mutable_canonical(), spec::canonical_text(planned.job));
     job.set_title(planned.job.title);
     *job.mutable_resources() = proto::to_proto(planned.job.resources);
     for (const spec::JobInput& input : planned.job.inputs) job.add_needs(proto::key_bytes(input.key));
-    GAUNTLET_TRY(*job.mutable_locations(), canonical_json(absolute(planned.job.locations)));
+    if (!planned.job.locations.empty()) {
+      GAUNTLET_TRY(*job.mutable_locations(), canonical_json(absolute(planned.job.locations)));
+    }
     return added(job.ByteSizeLong());
   }
 
@@ -57,11 +59,13 @@ class ChunkSender {
     return added(cell.ByteSizeLong());
   }
 
+  /// Nobody waits for an answer: what is wrong with a chunk is told at the commit.
   Status flush() {
     if (n_bytes_ == 0) return {};
     n_bytes_ = 0;
-    GAUNTLET_CHECK_OK(client_.request(std::exchange(frame_, {})));
-    return {};
+    const Status sent = client_.send(frame_);
+    frame_.Clear();
+    return sent;
   }
 
  private:

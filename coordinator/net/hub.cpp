@@ -246,7 +246,7 @@ asio::awaitable<Status> Hub::answer_client(SessionPtr session, Ask ask) {
   if (ask.has_submit_begin()) {
     on_submit_begin(*session, request, ask.submit_begin());
   } else if (ask.has_submit_chunk()) {
-    on_submit_chunk(*session, request, ask.submit_chunk());
+    on_submit_chunk(*session, request, *ask.mutable_submit_chunk());
   } else if (ask.has_submit_commit()) {
     co_return co_await on_submit_commit(std::move(session), std::move(ask));
   } else if (ask.has_status_request()) {

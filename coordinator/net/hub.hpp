@@ -73,7 +73,7 @@ class Hub final : public FrameHandler {
 
   // What clients ask (hub_clients.cpp, hub_status.cpp).
   void on_submit_begin(Session& session, std::uint64_t request, const proto::SubmitBegin& begin);
-  void on_submit_chunk(Session& session, std::uint64_t request, const proto::SubmitChunk& chunk);
+  void on_submit_chunk(Session& session, std::uint64_t request, proto::SubmitChunk& chunk);
   [[nodiscard]] boost::asio::awaitable<Status> on_submit_commit(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_cancel(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_retry(SessionPtr session, Ask ask);

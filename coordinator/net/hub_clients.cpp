@@ -20,17 +20,18 @@ Frame accepted_frame(std::uint64_t request) {
   return frame;
 }
 
-Result<store::SubmittedJob> job_from(const proto::Job& message) {
+Result<store::SubmittedJob> job_from(proto::Job& message) {
   store::SubmittedJob job;
   GAUNTLET_TRY(job.key, proto::key_from_bytes(message.key()));
   GAUNTLET_TRY(job.resources, proto::resources_from(message.resources()));
-  job.canonical = message.canonical();
-  job.title = message.title();
-  if (!message.locations().empty()) job.locations = message.locations();
+  job.canonical = std::move(*message.mutable_canonical());
+  job.title = std::move(*message.mutable_title());
+  if (!message.locations().empty()) job.locations = std::move(*message.mutable_locations());
   for (const std::string& need : message.needs()) {
     GAUNTLET_TRY(JobKey key, proto::key_from_bytes(need));
     job.needs.push_back(key);
   }
+  GAUNTLET_CHECK_OK(store::check_job(job));  // while the next chunk travels, not while the store is busy
   return job;
 }
 
@@ -53,12 +54,12 @@ Result<store::SubmittedCell> cell_from(const proto::Cell& message) {
   return cell;
 }
 
-Status add_chunk(const proto::SubmitChunk& chunk, PendingSubmission& pending) {
+Status add_chunk(proto::SubmitChunk& chunk, PendingSubmission& pending) {
   pending.n_bytes += chunk.ByteSizeLong();
   if (pending.n_bytes > kMaxSubmissionBytes) {
     return fail(ErrorCode::kInvalid, "the submission is larger than {} bytes", kMaxSubmissionBytes);
   }
-  for (const proto::Job& message : chunk.jobs()) {
+  for (proto::Job& message : *chunk.mutable_jobs()) {
     GAUNTLET_TRY(store::SubmittedJob job, job_from(message));
     pending.submission.jobs.push_back(std::move(job));
   }
@@ -113,7 +114,7 @@ void Hub::on_submit_begin(Session& session, std::uint64_t request, const proto::
   if (request != 0) session.send(accepted_frame(request));
 }
 
-void Hub::on_submit_chunk(Session& session, std::uint64_t request, const proto::SubmitChunk& chunk) {
+void Hub::on_submit_chunk(Session& session, std::uint64_t request, proto::SubmitChunk& chunk) {
   if (!session.pending) {
     if (request != 0) session.fail(request, {ErrorCode::kInvalid, "a submission starts with submit_begin"});
     return;

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "coordinator/engine/transitions.hpp"
+#include "coordinator/store/canonical_head.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/result.hpp"
 #include "core/spec/cell.hpp"
@@ -28,8 +30,14 @@ struct SubmittedJob {
   std::string title;
   spec::Resources resources;
   std::vector<JobKey> needs;
-  std::string locations = "{}";  ///< JSON object
+  std::string locations = "{}";       ///< JSON object
+  std::optional<CanonicalHead> head;  ///< filled by check_job
 };
+
+/// What of a job can be checked without the database: that its key is the hash of its text, and that its text
+/// is a job's. To be called before submit() by whoever has time for it; submit() does it for the others.
+/// Errors: kInvalid, with the key and the title.
+[[nodiscard]] Status check_job(SubmittedJob& job);
 
 /// The part a job plays for a cell.
 struct CellJob {

@@ -30,6 +30,7 @@ class Submitter {
 
   Result<engine::SubmitOutcome> submit() {
     GAUNTLET_CHECK_OK(add_sweep());
+    jobs_.reserve(submission_.jobs.size());
     for (const SubmittedJob& job : submission_.jobs) GAUNTLET_CHECK_OK(add_job(job));
     for (const SubmittedCell& cell : submission_.cells) GAUNTLET_CHECK_OK(add_cell(cell));
     outcome_.sweep.reused = outcome_.done_jobs;
@@ -100,19 +101,22 @@ class Submitter {
   }
 
   Status add_job(const SubmittedJob& job) {
-    if (sha256(job.canonical) != job.key.digest) {
-      return fail(ErrorCode::kInvalid,
-                  "job {} ({}): the key is not the SHA-256 of the canonical text, which is {}",
-                  job.key.brief(), job.title, to_hex(sha256(job.canonical)).substr(0, 12));
+    if (job.head) return add_checked(job);
+    SubmittedJob checked = job;
+    GAUNTLET_CHECK_OK(check_job(checked));
+    return add_checked(checked);
+  }
+
+  Status add_checked(const SubmittedJob& job) {
+    const auto seen = jobs_.find(job.key);
+    if (seen != jobs_.end() && seen->second.member) return {};
+    if (seen == jobs_.end()) {
+      GAUNTLET_TRY(const bool is_new, insert_job(job));
+      if (is_new) return add_member(jobs_.at(job.key));
     }
-    GAUNTLET_TRY(const KnownJob* known, find_job(job.key));
-    if (known != nullptr && known->member) return {};
-    if (known == nullptr) {
-      GAUNTLET_CHECK_OK(insert_job(job));
-    } else {
-      GAUNTLET_CHECK_OK(reuse_job(job, *known));
-    }
-    return add_member(job.key);
+    GAUNTLET_TRY(KnownJob * known, find_job(job.key));
+    GAUNTLET_CHECK_OK(reuse_job(job, *known));
+    return add_member(*known);
   }
 
   Status reuse_job(const SubmittedJob& job, const KnownJob& known) {
@@ -126,11 +130,8 @@ class Submitter {
     return update->run_with(job.locations, known.id);
   }
 
-  Status insert_job(const SubmittedJob& job) {
-    const Result<CanonicalHead> head = read_canonical_head(job.canonical);
-    if (!head) {
-      return fail(ErrorCode::kInvalid, "job {} ({}): {}", job.key.brief(), job.title, head.error().message);
-    }
+  /// False: the database has it already.
+  Result<bool> insert_job(const SubmittedJob& job) {
     std::vector<JobId> needs;
     bool ready = true;
     for (const JobKey& key : job.needs) {
@@ -144,11 +145,12 @@ class Submitter {
       if (std::find(needs.begin(), needs.end(), need->id) == needs.end()) needs.push_back(need->id);
     }
     const JobStateTag state = ready ? JobStateTag::kQueued : JobStateTag::kWaiting;
-    GAUNTLET_TRY(const std::int64_t shape, shape_id(*head, job.resources));
+    GAUNTLET_TRY(const std::int64_t shape, shape_id(*job.head, job.resources));
     GAUNTLET_TRY(db::Statement * insert,
                  connection_.cached("INSERT INTO jobs (key, shape_id, state, created_ms, "
-                                    "changed_ms) VALUES (?, ?, ?, ?, ?)"));
+                                    "changed_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"));
     GAUNTLET_CHECK_OK(insert->run_with(job.key, shape, static_cast<int>(state), at_ms_, at_ms_));
+    if (connection_.changes() == 0) return false;
     const JobId id{static_cast<std::uint64_t>(connection_.last_insert_id())};
     GAUNTLET_TRY(db::Statement * texts,
                  connection_.cached("INSERT INTO job_specs (job_id, title, canonical, locations) "
@@ -167,7 +169,7 @@ class Submitter {
     GAUNTLET_TRY(row.shape, shapes_.index_of(shape, outcome_.rows.shapes));
     outcome_.rows.jobs.push_back(row);
     ++outcome_.new_jobs;
-    return {};
+    return true;
   }
 
   Result<std::int64_t> shape_id(const CanonicalHead& head, const spec::Resources& asks) {
@@ -189,15 +191,13 @@ class Submitter {
     return id;
   }
 
-  Status add_member(const JobKey& key) {
-    KnownJob& known = jobs_.at(key);
+  Status add_member(KnownJob& known) {
     known.member = true;
-    const JobId job = known.id;
     GAUNTLET_TRY(db::Statement * insert,
                  connection_.cached("INSERT OR IGNORE INTO sweep_jobs (sweep_id, job_id) "
                                     "VALUES (?, ?)"));
-    GAUNTLET_CHECK_OK(insert->run_with(outcome_.sweep.id, job));
-    if (connection_.changes() > 0) outcome_.rows.members.push_back({outcome_.sweep.id, job});
+    GAUNTLET_CHECK_OK(insert->run_with(outcome_.sweep.id, known.id));
+    if (connection_.changes() > 0) outcome_.rows.members.push_back({outcome_.sweep.id, known.id});
     return {};
   }
 
@@ -366,6 +366,20 @@ class Submitter {
 };
 
 }  // namespace
+
+Status check_job(SubmittedJob& job) {
+  if (sha256(job.canonical) != job.key.digest) {
+    return fail(ErrorCode::kInvalid,
+                "job {} ({}): the key is not the SHA-256 of the canonical text, which is {}", job.key.brief(),
+                job.title, to_hex(sha256(job.canonical)).substr(0, 12));
+  }
+  Result<CanonicalHead> head = read_canonical_head(job.canonical);
+  if (!head) {
+    return fail(ErrorCode::kInvalid, "job {} ({}): {}", job.key.brief(), job.title, head.error().message);
+  }
+  job.head = std::move(*head);
+  return {};
+}
 
 Result<engine::SubmitOutcome> submit_all(StoreState& state, const Submission& submission,
                                          std::int64_t at_ms) {

@@ -148,6 +148,11 @@ std::string canonical_text(const JobSpec& job, std::string_view config_text, std
   return text;
 }
 
+Result<std::string> canonical_text(const JobSpec& job) {
+  GAUNTLET_TRY(const std::string config, canonical_json(job.config));
+  return canonical_text(job, config, precision_of(job.config));
+}
+
 Result<JobKey> key_of(const JobSpec& job) {
   GAUNTLET_TRY(const std::string text, canonical_json(canonical_form(job)));
   return JobKey{sha256(text)};

@@ -45,6 +45,7 @@ TEST(JobKey, IsTheHashOfTheCanonicalForm) {
   const auto config = canonical_json(job.config);
   ASSERT_TRUE(config);
   const std::string text = canonical_text(job, *config, "fp32");
+  EXPECT_EQ(canonical_text(job).value(), text);
   EXPECT_EQ(text, canonical_json(canonical_form(job)).value());
   EXPECT_EQ(key_text(job), to_hex(sha256(text)));
   EXPECT_EQ(key_text(job), "bcb2df0dbed0efbd804543cc3ce226a0cf784c28dd2b2e855e41aca0a83c546f");
