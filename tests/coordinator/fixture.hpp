@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -31,14 +32,21 @@ class RunningServer {
       return;
     }
     server_ = std::move(*opened);
-    thread_ = std::thread([this] { status_ = server_->run(); });
+    thread_ = std::thread([this] {
+      status_ = server_->run();
+      if (status_) return;
+      const std::lock_guard lock(mutex_);  // as when its process ends: its connections close with it
+      server_.reset();
+    });
   }
   ~RunningServer() { stop(); }
 
   [[nodiscard]] Server& operator*() { return *server_; }
   Status stop() {
-    if (server_ == nullptr) return {};
-    server_->stop();
+    {
+      const std::lock_guard lock(mutex_);
+      if (server_ != nullptr) server_->stop();
+    }
     return join();
   }
   /// As kill -9 would: nothing more is said or written.
@@ -54,7 +62,8 @@ class RunningServer {
   }
 
  private:
-  std::unique_ptr<Server> server_;
+  std::mutex mutex_;
+  std::unique_ptr<Server> server_;  ///< guarded by mutex_ while the thread runs
   Status status_;
   std::thread thread_;
 };
