@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "coordinator/engine/placement.hpp"
+#include "coordinator/engine/retry_policy.hpp"
 #include "core/base/overloaded.hpp"
 #include "core/base/text.hpp"
 
@@ -112,9 +113,11 @@ void explain_queued(const State& state, JobId id, const Queued& queued, const No
                     std::vector<std::string>& reasons) {
   const Job& job = state.job(id);
   if (queued.not_before > now.steady) {
-    reasons.push_back(fmt::format("attempt {} failed; the next one starts in {} (failure {} of {} allowed)",
-                                  job.attempts, seconds_until(queued.not_before, now.steady), job.failures,
-                                  state.config().max_failures));
+    reasons.push_back(fmt::format(
+        "attempt {} failed with {}; the next one starts in {} (failure {} of at "
+        "most {})",
+        job.attempts, gauntlet::name_of(queued.cause), seconds_until(queued.not_before, now.steady),
+        job.failures, retry_limit(state.config(), queued.cause)));
     return;
   }
   const std::vector<std::uint32_t> sweeps = state.sweeps_of(id);

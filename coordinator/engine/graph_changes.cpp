@@ -3,43 +3,45 @@
 #include <algorithm>
 #include <set>
 
+#include "coordinator/engine/retry_policy.hpp"
+
 namespace gauntlet::engine {
 namespace {
 
-Milliseconds backoff_after(const EngineConfig& config, std::uint8_t n_failures) {
-  const int doublings = std::clamp(n_failures - 1, 0, 16);
-  return std::min(config.max_backoff, config.backoff * (std::int64_t{1} << doublings));
-}
-
-/// What the code says about the job itself.
+/// What the cause says about the job itself.
 struct Verdict {
   bool again = false;
-  SteadyTime not_before{};
+  Queued from{};  ///< how it goes back to the queue
 };
 
-Verdict judge(State& state, const Now& now, Job& job, ErrorCode code) {
+Verdict judge(State& state, const Now& now, JobId id, ErrorCode cause) {
   const EngineConfig& config = state.config();
-  if (code == ErrorCode::kInterrupted) return {.again = true, .not_before = {}};
-  if (code == ErrorCode::kLost) {
-    ++job.losses;
-    return {.again = job.losses < config.max_losses, .not_before = {}};
+  Job& job = state.job(id);
+  switch (retry_policy(cause).charge) {
+    case Charge::kNothing:
+      return {.again = true, .from = {}};
+    case Charge::kLoss:
+      ++job.losses;
+      return {.again = job.losses < retry_limit(config, cause), .from = {}};
+    case Charge::kFailure:
+      break;
   }
   ++job.failures;
-  const bool again = is_retryable(code) && job.failures < config.max_failures;
-  return {.again = again, .not_before = now.steady + backoff_after(config, job.failures)};
+  const Milliseconds wait = retry_wait(config, cause, job.failures, id, AttemptNo{job.attempts});
+  return {.again = job.failures < retry_limit(config, cause), .from = {now.steady + wait, cause}};
 }
 
 }  // namespace
 
 void settle_job(State& state, const Now& now, JobId id, std::vector<Transition>& transitions,
-                SteadyTime queued_from) {
+                const Queued& queued) {
   JobState settled = state.settled(id);
   if (const auto* blocked = std::get_if<Blocked>(&settled)) {
     transitions.push_back({now.wall_ms, JobBlocked{id, blocked->culprit}});
   } else if (std::holds_alternative<Waiting>(settled)) {
     transitions.push_back({now.wall_ms, JobWaiting{id}});
   } else {
-    std::get<Queued>(settled).not_before = queued_from;
+    settled = queued;
     transitions.push_back({now.wall_ms, JobQueued{id}});
   }
   state.set_state(id, settled);
@@ -75,8 +77,8 @@ void block_dependants(State& state, const Now& now, JobId blocker, JobId culprit
 
 /// A need of it may have had to run again, and failed: then what waits for the job is blocked with it.
 void settle_with_dependants(State& state, const Now& now, JobId id, std::vector<Transition>& transitions,
-                            SteadyTime queued_from = {}) {
-  settle_job(state, now, id, transitions, queued_from);
+                            const Queued& queued = {}) {
+  settle_job(state, now, id, transitions, queued);
   const auto* blocked = std::get_if<Blocked>(&state.job(id).state);
   if (blocked != nullptr) block_dependants(state, now, id, blocked->culprit, transitions);
 }
@@ -126,14 +128,14 @@ void end_attempt(State& state, const Now& now, JobId id, AttemptEnd end,
   const LeaseRef ref = current_ref(state, id);
   Job& job = state.job(id);
   const WorkerId worker = std::get<Leased>(job.state).worker;
-  const Verdict verdict = judge(state, now, job, end.code);
+  const Verdict verdict = judge(state, now, id, end.code);
   transitions.push_back({now.wall_ms, AttemptFailed{id, ref.lease, ref.attempt, worker, end.code,
                                                     std::move(end.outcome), job.failures, job.losses}});
   if (!verdict.again) {
     fail_job(state, now, id, end.code, transitions);
     return;
   }
-  settle_with_dependants(state, now, id, transitions, verdict.not_before);
+  settle_with_dependants(state, now, id, transitions, verdict.from);
 }
 
 void place_into(State& state, const Now& now, Decision& decision) {

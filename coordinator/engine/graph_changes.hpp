@@ -8,9 +8,9 @@
 
 namespace gauntlet::engine {
 
-/// Gives a job the state its needs imply; `queued_from` delays it when they are all done.
+/// Gives a job the state its needs imply; `queued` when they are all done.
 void settle_job(State& state, const Now& now, JobId id, std::vector<Transition>& transitions,
-                SteadyTime queued_from = {});
+                const Queued& queued = {});
 /// Counts the need as met in every job that waits for it.
 void release_dependants(State& state, const Now& now, JobId done, std::vector<Transition>& transitions);
 /// Blocks what waits, directly or not, for `blocker`, which is the culprit itself or blocked by it.
@@ -28,8 +28,8 @@ struct AttemptEnd {
   ErrorCode code = ErrorCode::kInternal;
   AttemptOutcome outcome;
 };
-/// Ends the attempt and decides what becomes of the job: back to the queue (at once, or after its backoff) or
-/// failed. Interrupted attempts cost nothing, lost ones count as losses, all others as failures.
+/// Ends the attempt and decides by retry_policy what becomes of the job: back to the queue (at once, or after
+/// its wait) or failed.
 void end_attempt(State& state, const Now& now, JobId id, AttemptEnd end,
                  std::vector<Transition>& transitions);
 

@@ -23,9 +23,10 @@
 namespace gauntlet::engine {
 
 struct EngineConfig {
+  // Bounds of what retry_policy allows by cause.
   std::uint8_t max_failures = 3;  ///< attempts that may fail before the job does
   std::uint8_t max_losses = 5;    ///< workers that may be lost under a job before it fails
-  Milliseconds backoff{1000};     ///< wait before the second attempt; doubles with every failure
+  Milliseconds backoff{1000};     ///< the unit of waits before another attempt
   Milliseconds max_backoff{60000};
   Milliseconds heartbeat{5000};
   int silent_heartbeats = 3;  ///< missed heartbeats after which an attached worker is lost
@@ -50,7 +51,8 @@ struct Waiting {
   std::uint32_t n_unmet = 0;  ///< needs that are not done, > 0
 };
 struct Queued {
-  SteadyTime not_before{};  ///< the epoch = at once; else a timer moves it to the ready queue
+  SteadyTime not_before{};                 ///< the epoch = at once; else a timer moves it to the ready queue
+  ErrorCode cause = ErrorCode::kInternal;  ///< of a delay: how the last attempt ended
 };
 struct Leased {
   LeaseId lease;

@@ -122,55 +122,8 @@ TEST(Report, AfterTheLeaseWentToAnotherIsStaleAndChangesNothing) {
   EXPECT_EQ(world.books.n_done[1], 1);
 }
 
-// ---------------------------------------------------------------- retry policy
-
-struct Policy {
-  ErrorCode code;
-  bool again;
-};
-
-class RetryPolicy : public testing::TestWithParam<Policy> {};
-
-TEST_P(RetryPolicy, FollowsTheCode) {
-  World world;
-  world.submit(1, {{}});
-  const WorkerId worker = world.join(World::offer("a", 1));
-  world.report(worker, world.take(worker, 1), GetParam().code);
-  EXPECT_EQ(world.tag(1) != JobStateTag::kFailed, GetParam().again) << gauntlet::name_of(GetParam().code);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    EveryCode, RetryPolicy,
-    testing::Values(Policy{ErrorCode::kInternal, false}, Policy{ErrorCode::kInvalid, false},
-                    Policy{ErrorCode::kNotFound, false}, Policy{ErrorCode::kUnreachable, true},
-                    Policy{ErrorCode::kRefused, false}, Policy{ErrorCode::kIo, true},
-                    Policy{ErrorCode::kNoSpace, true}, Policy{ErrorCode::kCorrupt, true},
-                    Policy{ErrorCode::kTimedOut, true}, Policy{ErrorCode::kOutOfMemory, false},
-                    Policy{ErrorCode::kDiverged, false}, Policy{ErrorCode::kCollective, true},
-                    Policy{ErrorCode::kProcessDied, true}, Policy{ErrorCode::kLost, true},
-                    Policy{ErrorCode::kStaleLease, false}, Policy{ErrorCode::kInterrupted, true},
-                    Policy{ErrorCode::kIncomplete, false}, Policy{ErrorCode::kJobsFailed, false}));
-
-TEST(Failures, BackOffTwiceAsLongEachTimeAndEndAtTheThird) {
-  World world;
-  world.submit(1, {{}});
-  const WorkerId worker = world.join(World::offer("a", 1));
-  for (const int wait_ms : {1000, 2000}) {
-    world.report(worker, world.take(worker, 1), ErrorCode::kProcessDied);
-    EXPECT_EQ(world.tag(1), JobStateTag::kQueued);
-    world.advance(Milliseconds(wait_ms - 1));
-    world.keep(on_heartbeat(world.state, world.now(), worker, {}));
-    world.keep(on_tick(world.state, world.now()));
-    EXPECT_EQ(world.tag(1), JobStateTag::kQueued) << "still backing off";
-    world.advance(Milliseconds(1));
-    world.keep(on_tick(world.state, world.now()));
-    EXPECT_EQ(world.tag(1), JobStateTag::kLeased);
-  }
-  world.report(worker, world.take(worker, 1), ErrorCode::kProcessDied);
-  EXPECT_EQ(world.tag(1), JobStateTag::kFailed);
-  EXPECT_EQ(std::get<Failed>(world.state.job(JobId{1}).state).code, ErrorCode::kProcessDied);
-  EXPECT_EQ(world.books.attempts[1], 3U);
-}
+// ---------------------------------------------------------------- failures; their policy:
+// retry_policy_test.cpp
 
 TEST(Failures, InterruptedAttemptsAreFree) {
   World world;

@@ -4,6 +4,7 @@
 namespace gauntlet::engine {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -141,7 +142,9 @@ TEST(Explain, TellsOfBackoffPauseBlockFailureAndEnd) {
   const WorkerId worker = world.join(World::offer("a", 1));
   EXPECT_THAT(why(world, 1).front(), HasSubstr("attempt 1 runs on worker a"));
   world.report(worker, world.take(worker, 1), ErrorCode::kProcessDied);
-  EXPECT_THAT(why(world, 1).front(), HasSubstr("attempt 1 failed; the next one starts in"));
+  EXPECT_THAT(why(world, 1).front(),
+              AllOf(HasSubstr("attempt 1 failed with process_died; the next one starts in"),
+                    HasSubstr("(failure 1 of at most 3)")));
   world.keep(on_pause(world.state, world.now(), SweepId{2}, true));
   world.report(worker, world.take(worker, 3));
   EXPECT_THAT(why(world, 3).front(), HasSubstr("done by attempt 1"));

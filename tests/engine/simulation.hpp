@@ -273,7 +273,8 @@ class Simulation {
     }
     const auto code =
         any_of<ErrorCode>({ErrorCode::kProcessDied, ErrorCode::kDiverged, ErrorCode::kInterrupted,
-                           ErrorCode::kTimedOut, ErrorCode::kCorrupt, ErrorCode::kIo});
+                           ErrorCode::kTimedOut, ErrorCode::kCorrupt, ErrorCode::kIo, ErrorCode::kNoSpace,
+                           ErrorCode::kOutOfMemory, ErrorCode::kCollective});
     if (!damaged.empty()) note("damaged inputs");
     agent.end(lease, code, 0, std::move(damaged));
   }
