@@ -73,6 +73,24 @@ TEST_F(LaunchTest, EndsWhatTheProcessLeavesBehind) {
   EXPECT_TRUE(is_gone(left));
 }
 
+TEST_F(LaunchTest, EndsWhatHasLeftTheProcessGroup) {
+  const testing_support::TempFolder folder;
+  const std::filesystem::path file = folder.path() / "pid";
+  run_script(
+      fmt::format("setsid sh -c 'echo $$ > {0}.part; mv {0}.part {0}; exec sleep 1000' & "
+                  "while ! test -e {0}; do sleep 0.01; done",
+                  file.string()));
+  const pid_t left = read_pid(file);
+  ASSERT_GT(left, 0);
+  EXPECT_TRUE(is_gone(left));
+}
+
+TEST_F(LaunchTest, LeavesWhatOthersHaveStartedAlone) {
+  const Child other({"/bin/sleep", "1000"});
+  run_script("exit 0");
+  EXPECT_EQ(::kill(other.pid(), 0), 0);
+}
+
 TEST_F(LaunchTest, KillsAProcessThatIgnoresTheRequestToEnd) {
   const testing_support::TempFolder folder;
   const std::filesystem::path file = folder.path() / "pid";

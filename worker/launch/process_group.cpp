@@ -15,6 +15,7 @@
 
 #include "core/base/check.hpp"
 #include "core/base/files.hpp"
+#include "worker/launch/strays.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -155,20 +156,27 @@ std::string log_tail(const std::filesystem::path& path, std::size_t n_lines) {
 
 Result<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(boost::asio::io_context& context,
                                                                 const Command& command, Handlers handlers) {
-  GAUNTLET_TRY(const Started started, fork_and_exec(command));
+  const std::string mark = new_mark();
+  Command marked = command;
+  marked.environment.emplace_back(kMarkVariable, mark);
+  GAUNTLET_TRY(const Started started, fork_and_exec(marked));
   boost::system::error_code error;
   FrameChannel::Socket socket(context);
   socket.assign(boost::asio::local::stream_protocol(), started.socket, error);
   GAUNTLET_CHECK(!error);
   std::shared_ptr<ExecutorProcess> process(
-      new ExecutorProcess(context, started.pid, std::move(socket), std::move(handlers)));
+      new ExecutorProcess(context, {started.pid, mark}, std::move(socket), std::move(handlers)));
   process->watch();
   return process;
 }
 
-ExecutorProcess::ExecutorProcess(boost::asio::io_context& context, pid_t pid, FrameChannel::Socket socket,
-                                 Handlers handlers)
-    : pid_(pid), handlers_(std::move(handlers)), child_signals_(context, SIGCHLD), patience_(context) {
+ExecutorProcess::ExecutorProcess(boost::asio::io_context& context, Identity identity,
+                                 FrameChannel::Socket socket, Handlers handlers)
+    : pid_(identity.pid),
+      mark_(std::move(identity.mark)),
+      handlers_(std::move(handlers)),
+      child_signals_(context, SIGCHLD),
+      patience_(context) {
   channel_ = std::make_shared<FrameChannel>(std::move(socket));
 }
 
@@ -178,6 +186,7 @@ ExecutorProcess::~ExecutorProcess() {
   signal_group(SIGKILL);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
+  kill_marked(mark_);
 }
 
 void ExecutorProcess::watch() {
@@ -202,6 +211,7 @@ void ExecutorProcess::reap() {
     signal_group(SIGKILL);  // before the reaping, while the group's number cannot belong to anybody else
     int status = 0;
     ::waitpid(pid_, &status, 0);
+    kill_marked(mark_);
     ending_ = ending_of(status);
     boost::system::error_code ignored;
     child_signals_.cancel(ignored);

@@ -42,7 +42,7 @@ struct Ending {
 [[nodiscard]] std::string log_tail(const std::filesystem::path& path, std::size_t n_lines = 20);
 
 /// One child process with its own process group and a socket to it. It dies with this process (parent-death
-/// signal), and whatever it leaves in its group dies with it.
+/// signal), and whatever it leaves behind, in its group or outside of it, dies with it.
 class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
  public:
   struct Handlers {
@@ -70,7 +70,11 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   void kill();
 
  private:
-  ExecutorProcess(boost::asio::io_context& context, pid_t pid, FrameChannel::Socket socket,
+  struct Identity {
+    pid_t pid = 0;
+    std::string mark;  ///< see strays.hpp
+  };
+  ExecutorProcess(boost::asio::io_context& context, Identity identity, FrameChannel::Socket socket,
                   Handlers handlers);
   void watch();
   void reap();
@@ -80,6 +84,7 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   void signal_group(int signal) const;
 
   pid_t pid_;
+  std::string mark_;
   std::shared_ptr<FrameChannel> channel_;
   Handlers handlers_;
   boost::asio::signal_set child_signals_;
