@@ -44,7 +44,7 @@ Status LocalCluster::start(Child& child, std::string_view verb) {
     }
   } else {
     options.dies_with_parent = true;
-    options.command.insert(options.command.end(), {"--exit-without-coordinator", "30"});
+    options.command.insert(options.command.end(), {"--exit-without-coordinator", "30", "--drain-grace", "0"});
     if (options_.cpus > 0) {
       options.command.emplace_back("--cpus");
       options.command.push_back(fmt::format("{}", options_.cpus));

@@ -37,10 +37,15 @@ std::map<std::string, double> values_of(const proto::Outcome& outcome) {
 
 class AgentTest : public ::testing::Test {
  protected:
-  void start_agent(std::string rank = GAUNTLET_TEST_EXECUTOR, double exit_s = 0) {
+  void start_agent(std::string rank = GAUNTLET_TEST_EXECUTOR, double exit_s = 0, double grace_s = 0) {
     agent_ = Child({GAUNTLET_TEST_AGENT, workdir().string(), GAUNTLET_TEST_EXECUTOR, std::move(rank), "2",
-                    fmt::format("{}", exit_s)});
+                    fmt::format("{}", exit_s), fmt::format("{}", grace_s)});
     ASSERT_GT(agent_.pid(), 0);
+  }
+  /// With attempts that have so long to end after a signal.
+  void join_with_grace(double grace_s) {
+    start_agent(GAUNTLET_TEST_EXECUTOR, 0, grace_s);
+    coordinator_.accept();
   }
   proto::WorkerJoin join() {
     start_agent();
@@ -148,6 +153,39 @@ TEST_F(AgentTest, AnExitWithoutAReportIsADeathToo) {
   EXPECT_THAT(outcome.message(), HasSubstr("gauntlet executor (rank 0 of 1) died: exit code 3"));
 }
 
+TEST_F(AgentTest, AKillForWantOfMemoryIsNoOrdinaryDeath) {
+  fs::create_directories(workdir() / "system" / "proc");
+  const auto count_kills = [&](int n) {
+    std::ofstream(workdir() / "system" / "proc" / "vmstat.part") << "oom_kill " << n << '\n';
+    fs::rename(workdir() / "system" / "proc" / "vmstat.part", workdir() / "system" / "proc" / "vmstat");
+  };
+  count_kills(5);
+  join();
+  const auto kill_one = [&](int n_kills) {
+    const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+    coordinator_.send_leases({lease});
+    const pid_t pid = pid_of(lease);
+    count_kills(n_kills);
+    EXPECT_EQ(::kill(pid, SIGKILL), 0);
+    return coordinator_.next_report().outcome();
+  };
+  const proto::Outcome no_memory = kill_one(6);
+  EXPECT_EQ(no_memory.code(), number(ErrorCode::kOutOfMemory));
+  EXPECT_THAT(no_memory.message(), AllOf(HasSubstr("SIGKILL"), HasSubstr("ran out of memory")));
+  EXPECT_EQ(kill_one(6).code(), number(ErrorCode::kProcessDied)) << "that kill is accounted for";
+}
+
+TEST_F(AgentTest, AnExecutorThatCannotBeStartedIsTheMachinesFault) {
+  const fs::path program = workdir() / "rank";
+  std::ofstream(program) << "no program";
+  fs::permissions(program, fs::perms::owner_all);
+  start_agent(program.string());
+  coordinator_.accept();
+  const proto::Outcome outcome = run(JobKind::kTrainModel, {{"do", "rows"}});
+  EXPECT_EQ(outcome.code(), number(ErrorCode::kIo));
+  EXPECT_THAT(outcome.message(), HasSubstr("cannot start " + program.string()));
+}
+
 TEST_F(AgentTest, NamesInputsWhoseArtifactIsMissingOrDamaged) {
   join();
   spec::JobSpec made;
@@ -229,6 +267,25 @@ TEST_F(AgentTest, ADeadRankEndsItsGangAndLeavesNoOrphan) {
   EXPECT_THAT(report.outcome().message(),
               HasSubstr("gauntlet-rank (rank 1 of 2) died: killed by signal 9 (SIGKILL)"));
   EXPECT_EQ(run(JobKind::kTrainModel, {{"do", "rows"}}).code(), 0U);
+}
+
+TEST_F(AgentTest, ADeadRankEndsChildrenAndGrandchildrenThatDoNotWantTo) {
+  join();
+  Json config = {{"do", "spawn_deep"}, {"until", flag("never").string()}};
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, config, 2, 2);
+  coordinator_.send_leases({lease});
+  std::vector<pid_t> all;
+  for (const int rank : {0, 1}) {
+    for (const char* who : {"", ".child", ".grandchild"}) all.push_back(pid_of(lease, rank, who));
+  }
+  ASSERT_THAT(all, Not(::testing::Contains(0)));
+  ASSERT_EQ(::kill(pid_of(lease, 0), SIGKILL), 0);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);  // what we promise
+  for (const pid_t pid : all) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    EXPECT_TRUE(is_gone(pid, std::chrono::ceil<std::chrono::seconds>(left))) << pid;
+  }
+  EXPECT_THAT(coordinator_.next_report().outcome().message(), HasSubstr("(rank 0 of 2) died"));
 }
 
 TEST_F(AgentTest, AFailedRankEndsItsGangWithItsOwnError) {
@@ -377,6 +434,79 @@ TEST_F(AgentTest, LeavesAtOnceOnASecondSignal) {
   agent_.signal(SIGINT);
   EXPECT_EQ(agent_.wait(), 130);
   EXPECT_TRUE(is_gone(pid));
+}
+
+TEST_F(AgentTest, AfterASignalAttemptsMayEndByThemselves) {
+  join_with_grace(3600);
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("go"));
+  coordinator_.send_leases({lease});
+  ASSERT_GT(pid_of(lease), 0);
+  agent_.signal(SIGTERM);
+  coordinator_.expect_drain();
+  const proto::Lease late = coordinator_.lease(JobKind::kTrainModel, {{"do", "rows"}});
+  coordinator_.send_leases({late});
+  const proto::Report refused = coordinator_.next_report();
+  EXPECT_EQ(refused.lease_id(), late.lease_id()) << "no new leases";
+  EXPECT_EQ(refused.outcome().code(), number(ErrorCode::kInterrupted));
+  raise_flag("go");
+  EXPECT_EQ(coordinator_.next_report().outcome().code(), 0U);
+  EXPECT_EQ(agent_.wait(), 0);
+}
+
+TEST_F(AgentTest, WhenTheGraceIsOverAttemptsGoBackFreeOfCharge) {
+  join_with_grace(0.2);
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"), 2, 2);
+  coordinator_.send_leases({lease});
+  const pid_t first = pid_of(lease, 0);
+  const pid_t second = pid_of(lease, 1);
+  agent_.signal(SIGTERM);
+  coordinator_.expect_drain();
+  EXPECT_EQ(coordinator_.next_report().outcome().code(), number(ErrorCode::kInterrupted));
+  EXPECT_EQ(agent_.wait(), 0);
+  EXPECT_TRUE(is_gone(first));
+  EXPECT_TRUE(is_gone(second));
+}
+
+TEST_F(AgentTest, ASecondSignalEndsTheGrace) {
+  join_with_grace(3600);
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+  coordinator_.send_leases({lease});
+  const pid_t pid = pid_of(lease);
+  agent_.signal(SIGTERM);
+  coordinator_.expect_drain();
+  agent_.signal(SIGINT);
+  EXPECT_EQ(agent_.wait(), 130);
+  EXPECT_TRUE(is_gone(pid));
+}
+
+TEST_F(AgentTest, RanksThatAreToldToEndTogetherWithTheWorkerArePreempted) {
+  join_with_grace(3600);
+  const proto::Lease before = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+  const proto::Lease after = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+  coordinator_.send_leases({before, after});
+  const pid_t one = pid_of(before);
+  const pid_t other = pid_of(after);
+  ASSERT_EQ(::kill(one, SIGTERM), 0);
+  ASSERT_TRUE(is_gone(one));
+  agent_.signal(SIGTERM);
+  coordinator_.expect_drain();
+  ASSERT_EQ(::kill(other, SIGTERM), 0);
+  for (int n = 0; n < 2; ++n) {
+    const proto::Outcome outcome = coordinator_.next_report().outcome();
+    EXPECT_EQ(outcome.code(), number(ErrorCode::kInterrupted)) << outcome.message();
+    EXPECT_THAT(outcome.message(), HasSubstr("together with the worker"));
+  }
+  EXPECT_EQ(agent_.wait(), 0);
+}
+
+TEST_F(AgentTest, ARankThatIsToldToEndAloneHasDied) {
+  join_with_grace(3600);
+  const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"));
+  coordinator_.send_leases({lease});
+  ASSERT_EQ(::kill(pid_of(lease), SIGTERM), 0);
+  const proto::Outcome outcome = coordinator_.next_report().outcome();
+  EXPECT_EQ(outcome.code(), number(ErrorCode::kProcessDied));
+  EXPECT_THAT(outcome.message(), HasSubstr("SIGTERM"));
 }
 
 TEST_F(AgentTest, FinishesItsAttemptsWhenDrained) {

@@ -44,6 +44,39 @@ TEST(OutcomeOf, CarriesAnErrorOrAResult) {
   EXPECT_EQ(proto::row_from(done.rows(0)).value().per_query, result.rows[0].per_query);
 }
 
+TEST(CauseOfException, IsReadFromWhatLibrariesSay) {
+  EXPECT_EQ(cause_of_exception("CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; ...)"),
+            ErrorCode::kOutOfMemory);
+  EXPECT_EQ(
+      cause_of_exception("[enforce fail at alloc_cpu.cpp:75] . DefaultCPUAllocator: can't allocate memory: "
+                         "you tried to allocate 400 bytes. Error code 12 (Cannot allocate memory)"),
+      ErrorCode::kOutOfMemory);
+  EXPECT_EQ(cause_of_exception("NCCL error: unhandled cuda error, ... Cuda failure 'out of memory'"),
+            ErrorCode::kOutOfMemory);
+  EXPECT_EQ(cause_of_exception("NCCL error in: ProcessGroupNCCL.cpp:1331, unhandled system error"),
+            ErrorCode::kCollective);
+  EXPECT_EQ(cause_of_exception("CUDA error: uncorrectable ECC error encountered"), ErrorCode::kIo);
+  EXPECT_EQ(cause_of_exception("mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"),
+            ErrorCode::kInternal);
+}
+
+TEST(OomKills, AreReadWhereTheyAreCounted) {
+  const testing_support::TempFolder root;
+  const auto write = [&](const std::string& file, const std::string& text) {
+    std::filesystem::create_directories((root.path() / file).parent_path());
+    std::ofstream(root.path() / file) << text;
+  };
+  EXPECT_EQ(oom_kills(root.path()), 0U) << "nothing is known";
+  write("proc/vmstat", "nr_free_pages 7\noom_kill 12\n");
+  EXPECT_EQ(oom_kills(root.path()), 12U);
+  write("proc/self/cgroup", "4:memory:/batch/7\n0::/\n");
+  write("sys/fs/cgroup/memory/batch/7/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+  EXPECT_EQ(oom_kills(root.path()), 3U);
+  write("proc/self/cgroup", "0::/batch/8\n");
+  write("sys/fs/cgroup/batch/8/memory.events", "low 0\noom 5\noom_kill 4\n");
+  EXPECT_EQ(oom_kills(root.path()), 4U);
+}
+
 proto::Report report_of(std::uint64_t lease, std::size_t n_bytes = 0) {
   proto::Report report;
   report.set_lease_id(lease);

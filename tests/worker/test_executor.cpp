@@ -58,6 +58,8 @@ class TestRunner final : public JobRunner {
     if (what == "chatter") chatter();
     if (what == "wait") wait(attempt, until);
     if (what == "spawn") spawn(attempt, until);
+    if (what == "flood") flood(attempt, until);
+    if (what == "spawn_deep") spawn_deep(attempt, until);
     if (what == "stubborn") {
       ::signal(SIGTERM, SIG_IGN);
       wait(attempt, until);
@@ -95,6 +97,13 @@ class TestRunner final : public JobRunner {
     std::cerr << "to stderr\n";
   }
 
+  /// 8 MB in lines.
+  static void flood(const AttemptContext& attempt, const fs::path& until) {
+    for (int line = 0; line < 500'000; ++line) std::cout << fmt::format("line {:010}\n", line);
+    std::cout << "flooded" << std::endl;
+    wait(attempt, until);
+  }
+
   static void wait(const AttemptContext& attempt, const fs::path& until) {
     write_pid(attempt, "", ::getpid());
     wait_for(until);
@@ -103,6 +112,22 @@ class TestRunner final : public JobRunner {
   static void spawn(const AttemptContext& attempt, const fs::path& until) {
     const pid_t child = ::fork();
     if (child == 0) sleep_for_ever();
+    write_pid(attempt, ".child", child);
+    wait(attempt, until);
+  }
+
+  /// A child in the group, and its child in a session of its own; none of the three ends when asked to.
+  static void spawn_deep(const AttemptContext& attempt, const fs::path& until) {
+    ::signal(SIGTERM, SIG_IGN);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::fork() == 0) {
+        ::setsid();
+        write_pid(attempt, ".grandchild", ::getpid());
+        sleep_for_ever();
+      }
+      sleep_for_ever();
+    }
     write_pid(attempt, ".child", child);
     wait(attempt, until);
   }

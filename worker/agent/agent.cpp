@@ -12,16 +12,18 @@
 
 #include "core/artifacts/artifact_store.hpp"
 #include "core/base/text.hpp"
+#include "core/proto/convert.hpp"
 #include "core/spec/catalog.hpp"
 #include "worker/agent/attempts.hpp"
 #include "worker/agent/connection.hpp"
 #include "worker/agent/machine.hpp"
 #include "worker/agent/reports.hpp"
+#include "worker/executor/outcome.hpp"
 
 namespace gauntlet::worker {
 namespace {
 
-/// How long a leaving agent waits for its attempts to end and its reports to be settled.
+/// How long a leaving agent waits for the attempts it has stopped to end and its reports to be settled.
 constexpr std::chrono::seconds kLeaveDeadline{8};
 /// A coordinator that says nothing for this long, and for three heartbeats, is taken for gone.
 constexpr std::chrono::milliseconds kLeastSilence{10000};
@@ -58,9 +60,10 @@ class Agent {
         has_torch_(::access(options_.rank_program.c_str(), X_OK) == 0),
         signals_(context_, SIGTERM, SIGINT),
         heartbeat_(context_),
+        grace_(context_),
         leave_deadline_(context_),
         alone_(context_),
-        attempts_(context_, {options_.workdir, options_.cpus, has_torch_},
+        attempts_(context_, {options_.workdir, options_.cpus, has_torch_, options_.system_root},
                   {{options_.gauntlet_program, {"executor"}, {}}, {options_.rank_program, {}, {}}},
                   [this](proto::Report report) { report_later(std::move(report)); }),
         connection_(context_, options_.workdir, {options_.host, options_.port, options_.token},
@@ -254,7 +257,8 @@ class Agent {
         exit_code_ = kExitInterrupted;
         return finish();
       }
-      spdlog::info("SIG{}: stopping {} and leaving", name, count_of(attempts_.size(), "attempt"));
+      spdlog::info("SIG{}: leaving; {} may go on for {} (a second signal: at once)", name,
+                   count_of(attempts_.size(), "attempt"), human_duration(options_.drain_grace_s));
       asked_by_signal_ = true;
       await_signal();
       leave();
@@ -263,11 +267,23 @@ class Agent {
 
   void leave() {
     leaving_ = true;
+    send_drain();
+    attempts_.note_leaving();
+    leave_if_done();
+    if (options_.drain_grace_s <= 0) return stop_attempts();
+    const auto grace = std::chrono::duration<double>(options_.drain_grace_s);
+    grace_.expires_after(std::chrono::duration_cast<std::chrono::milliseconds>(grace));
+    grace_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) stop_attempts();
+    });
+  }
+
+  void stop_attempts() {
+    if (!attempts_.empty()) spdlog::info("stopping {}", count_of(attempts_.size(), "attempt"));
     leave_deadline_.expires_after(kLeaveDeadline);
     leave_deadline_.async_wait([this](const boost::system::error_code& error) {
       if (!error) finish();
     });
-    send_drain();
     attempts_.stop_all({ErrorCode::kInterrupted, "the worker was asked to leave"});
     leave_if_done();
   }
@@ -297,6 +313,7 @@ class Agent {
   boost::asio::io_context context_{1};
   boost::asio::signal_set signals_;
   boost::asio::steady_timer heartbeat_;
+  boost::asio::steady_timer grace_;
   boost::asio::steady_timer leave_deadline_;
   boost::asio::steady_timer alone_;
   Attempts attempts_;

@@ -30,20 +30,22 @@ struct AgentOptions {
   std::int64_t cpus = 0;       ///< threads to offer; 0 = the processors this process may use
   std::int64_t memory_mb = 0;  ///< 0 = physical memory
   std::vector<AgentGpu> gpus;
+  double drain_grace_s = 30;       ///< what attempts get to end by themselves after SIGTERM
   std::uint32_t credit = 512;  ///< most leases in hand at once; only jobs that need no cpu come close to it
   std::filesystem::path
       gauntlet_program;  ///< started as `<program> executor --fd N`; "" = gauntlet beside this program
   std::filesystem::path
       rank_program;  ///< started as `<program> --fd N`; "" = gauntlet-rank beside this program
+  std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
   /// Leave when no coordinator has been reached for that many seconds; empty = try for ever.
   std::optional<double> exit_with_coordinator_s;
 };
 
-/// Works until it is asked to leave: by SIGTERM or SIGINT (attempts are stopped and reported as interrupted;
-/// a second signal ends everything at once), by the coordinator (attempts finish first), or by
-/// exit_with_coordinator_s. Returns the process exit code: 0, or 130 after a second signal. Errors: kRefused
-/// (wrong token, another protocol), kInvalid (an option), kIo, kUnreachable (no coordinator within
-/// exit_with_coordinator_s, ever). Logs through spdlog's default logger.
+/// Works until it is asked to leave: by SIGTERM or SIGINT (no new leases; attempts have drain_grace_s to end,
+/// then they are stopped and reported as interrupted; a second signal ends everything at once), by the
+/// coordinator (attempts finish first), or by exit_with_coordinator_s. Returns the process exit code: 0, or
+/// 130 after a second signal. Errors: kRefused (wrong token, another protocol), kInvalid (an option), kIo,
+/// kUnreachable (no coordinator within exit_with_coordinator_s, ever). Logs through spdlog's default logger.
 [[nodiscard]] Result<int> run_agent(const AgentOptions& options);
 
 }  // namespace gauntlet::worker

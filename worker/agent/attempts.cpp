@@ -1,11 +1,14 @@
 #include "worker/agent/attempts.hpp"
 
+#include <signal.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
+#include "worker/agent/machine.hpp"
 #include "worker/executor/outcome.hpp"
 #include "worker/launch/process_group.hpp"
 
@@ -14,9 +17,12 @@ namespace {
 
 /// What ranks get to end by themselves, and so stay warm, after one of them failed.
 constexpr std::chrono::seconds kGangPatience{2};
+/// A batch system that preempts sends SIGTERM to ranks and agent alike; they hear of it in any order.
+constexpr std::chrono::seconds kPreemptionPatience{1};
 constexpr std::size_t kMaxMessageBytes = 16 << 10;
 /// Executors that noops which take time may occupy, at least.
 constexpr std::size_t kLeastSleepers = 2;
+constexpr const char* kPreempted = "its process was told to end together with the worker";
 
 Result<spec::JobSpec> job_of(const proto::Lease& lease) {
   GAUNTLET_TRY(const Json form, parse_json(lease.canonical(), "the lease's job"));
@@ -49,7 +55,7 @@ Attempts::Attempts(boost::asio::io_context& context, AttemptSettings settings,
       on_report_(std::move(on_report)) {
   pool_.set_handlers({[this](Executor& executor, const auto& progress) { take_progress(executor, progress); },
                       [this](Executor& executor, const auto& ended) { take_end(executor, ended); },
-                      [this](Executor& executor, const std::string& how) { take_death(executor, how); }});
+                      [this](Executor& executor, const Ending& ending) { take_death(executor, ending); }});
 }
 
 void Attempts::start(const proto::Lease& lease) {
@@ -74,6 +80,7 @@ Status Attempts::assign(Attempt& attempt) {
   std::error_code
       ignored;  // a log of an earlier database may be there; if it cannot be removed, it is appended to
   std::filesystem::remove(settings_.workdir / log_of(attempt.lease), ignored);
+  attempt.oom_kills = oom_kills(settings_.system_root);
   if (spec::needs_torch(job.kind)) return assign_ranks(attempt);
   attempt.ranks.resize(1);
   GAUNTLET_TRY(Executor* const executor, pool_.idle(ExecutorKind::kLight, std::nullopt));
@@ -168,6 +175,26 @@ void Attempts::stop_all(const Error& reason) {
   for (const proto::HeldLease& lease : held()) stop(lease.lease_id(), reason);
 }
 
+void Attempts::note_leaving() {
+  leaving_ = true;
+  for (const proto::HeldLease& lease : held()) {
+    Attempt& attempt = attempts_.at(lease.lease_id());
+    if (!std::exchange(attempt.maybe_preempted, false)) continue;
+    attempt.verdict = Error{ErrorCode::kInterrupted, kPreempted};
+    finish_if_over(lease.lease_id());
+  }
+}
+
+void Attempts::await_own_signal(Attempt& attempt) {
+  attempt.limit = std::make_unique<boost::asio::steady_timer>(context_, kPreemptionPatience);
+  attempt.limit->async_wait([this, id = attempt.lease.lease_id()](const boost::system::error_code& error) {
+    Attempt* const waiting = error ? nullptr : find(id);
+    if (waiting == nullptr) return;
+    waiting->maybe_preempted = false;
+    finish_if_over(id);
+  });
+}
+
 void Attempts::abandon(std::uint64_t lease_id) {
   Attempt* const attempt = find(lease_id);
   if (attempt == nullptr) return;
@@ -251,7 +278,27 @@ void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& end
   run_waiting();
 }
 
-void Attempts::take_death(const Executor& executor, const std::string& how) {
+Error Attempts::cause_of_death(const Attempt& attempt, const Executor& executor, std::size_t rank,
+                               const Ending& ending) {
+  std::string message =
+      fmt::format("{} (rank {} of {}) died: {}{}",
+                  executor.kind == ExecutorKind::kRank ? "gauntlet-rank" : "gauntlet executor", rank,
+                  attempt.ranks.size(), describe(ending), executor.ready ? "" : " before it was ready");
+  ErrorCode cause = ErrorCode::kProcessDied;
+  // The kernel tells nobody whom it killed for want of memory; that it killed somebody, it counts.
+  const std::uint64_t known = std::max(attempt.oom_kills, oom_kills_);
+  if (ending.signal == SIGKILL && executor.kind != ExecutorKind::kNoop &&
+      oom_kills(settings_.system_root) > known) {
+    oom_kills_ = known + 1;
+    cause = ErrorCode::kOutOfMemory;
+    message += "; the machine ran out of memory and the kernel chose this process";
+  }
+  const std::string tail = log_tail(settings_.workdir / log_of(attempt.lease));
+  if (!tail.empty()) message += fmt::format("; its log ends with:\n{}", tail);
+  return {cause, std::move(message)};
+}
+
+void Attempts::take_death(const Executor& executor, const Ending& ending) {
   const std::deque<std::uint64_t> leases = executor.leases;
   for (std::size_t place = 0; place < leases.size(); ++place) {
     Attempt* const attempt = find(leases[place]);
@@ -263,13 +310,14 @@ void Attempts::take_death(const Executor& executor, const std::string& how) {
     if (place > 0 && !attempt->stopping) {  // it was only queued there
       if (const Status again = assign(*attempt); !again) give_verdict(*attempt, again.error());
     } else if (!attempt->stopping) {
-      std::string message =
-          fmt::format("{} (rank {} of {}) died: {}",
-                      executor.kind == ExecutorKind::kRank ? "gauntlet-rank" : "gauntlet executor",
-                      rank - attempt->ranks.begin(), attempt->ranks.size(), how);
-      const std::string tail = log_tail(settings_.workdir / log_of(attempt->lease));
-      if (!tail.empty()) message += fmt::format("; its log ends with:\n{}", tail);
-      give_verdict(*attempt, {ErrorCode::kProcessDied, std::move(message)});
+      const auto number = static_cast<std::size_t>(rank - attempt->ranks.begin());
+      const bool by_request = ending.signal == SIGTERM && executor.kind != ExecutorKind::kNoop;
+      if (by_request && leaving_) {
+        give_verdict(*attempt, {ErrorCode::kInterrupted, kPreempted});
+      } else {
+        give_verdict(*attempt, cause_of_death(*attempt, executor, number, ending));
+        attempt->maybe_preempted = by_request;
+      }
       end_ranks(*attempt);
     }
     finish_if_over(leases[place]);
@@ -303,6 +351,7 @@ void Attempts::finish_if_over(std::uint64_t lease_id) {
   const bool runs = std::any_of(attempt->ranks.begin(), attempt->ranks.end(),
                                 [](const Rank& rank) { return rank.executor != 0; });
   if (waits || runs) return;
+  if (attempt->maybe_preempted && attempt->wanted) return await_own_signal(*attempt);
   Attempt over = std::move(*attempt);
   attempts_.erase(lease_id);
   finish(std::move(over));

@@ -30,6 +30,7 @@ struct AttemptSettings {
   std::filesystem::path workdir;
   std::int64_t cpus = 1;  ///< threads the worker offers; an attempt gets no more
   bool has_torch = true;
+  std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
 };
 
 class Attempts {
@@ -45,6 +46,9 @@ class Attempts {
   /// ignored.
   void stop(std::uint64_t lease_id, const Error& reason);
   void stop_all(const Error& reason);
+  /// The agent leaves. What somebody else ended by SIGTERM a moment ago, or ends from now on, was preempted
+  /// together with the agent: that is reported as an interruption.
+  void note_leaving();
   /// Ends an attempt whose outcome nobody wants.
   void abandon(std::uint64_t lease_id);
 
@@ -66,9 +70,11 @@ class Attempts {
     std::optional<Error> verdict;          ///< why it did not succeed
     bool stopping = false;                 ///< the remaining ranks are being ended
     bool wanted = true;                    ///< whether anybody hears how it ended
+    bool maybe_preempted = false;          ///< a rank got SIGTERM from elsewhere; the agent may be next
     std::set<std::string> damaged_inputs;  ///< keys, as any rank found them
     proto::AttemptProgress progress;
     std::chrono::steady_clock::time_point started;
+    std::uint64_t oom_kills = 0;  ///< of the machine when it began
     std::unique_ptr<boost::asio::steady_timer>
         limit;  ///< its time limit, later the patience with its remaining ranks
   };
@@ -82,12 +88,15 @@ class Attempts {
   void wait_then_end(Attempt& attempt);
   void end_ranks(Attempt& attempt);
   void finish_if_over(std::uint64_t lease_id);
+  void await_own_signal(Attempt& attempt);
   void finish(Attempt attempt);
   void run_waiting();
 
   void take_progress(const Executor& executor, const proto::AttemptProgress& progress);
   void take_end(const Executor& executor, const proto::AttemptEnded& ended);
-  void take_death(const Executor& executor, const std::string& how);
+  void take_death(const Executor& executor, const Ending& ending);
+  [[nodiscard]] Error cause_of_death(const Attempt& attempt, const Executor& executor, std::size_t rank,
+                                     const Ending& ending);
 
   [[nodiscard]] Attempt* find(std::uint64_t lease_id);
   [[nodiscard]] std::filesystem::path log_of(
@@ -100,6 +109,8 @@ class Attempts {
   OnReport on_report_;
   std::map<std::uint64_t, Attempt> attempts_;  ///< by lease id
   std::deque<std::uint64_t> waiting_;          ///< noops that take time and have no executor yet
+  bool leaving_ = false;
+  std::uint64_t oom_kills_ = 0;  ///< of the machine, as far as deaths were put down to them
 };
 
 }  // namespace gauntlet::worker

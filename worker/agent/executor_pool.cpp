@@ -49,10 +49,17 @@ Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint
     command.environment.emplace_back("CUDA_VISIBLE_DEVICES", gpu ? fmt::format("{}", *gpu) : std::string());
   }
   const std::uint64_t id = next_id_++;
-  GAUNTLET_TRY(std::shared_ptr<ExecutorProcess> process,
-               ExecutorProcess::start(context_, command,
-                                      {[this, id](const proto::Frame& frame) { take(id, frame); },
-                                       [this, id](const Ending& ending) { died(id, ending); }}));
+  Result<std::shared_ptr<ExecutorProcess>> started =
+      ExecutorProcess::start(context_, command,
+                             {[this, id](const proto::Frame& frame) { take(id, frame); },
+                              [this, id](const Ending& ending) { died(id, ending); }});
+  if (!started) {
+    Error error = std::move(started.error());
+    if (error.code != ErrorCode::kNoSpace)
+      error.code = ErrorCode::kIo;  // another worker may have the program
+    return fail(std::move(error));
+  }
+  std::shared_ptr<ExecutorProcess> process = std::move(*started);
   spdlog::debug("started {} (process {})", command.program.filename().string(), process->pid());
   Executor& executor = executors_.emplace_back();
   executor.kind = kind;
@@ -113,10 +120,8 @@ void ExecutorPool::died(std::uint64_t id, const Ending& ending) {
       std::find_if(executors_.begin(), executors_.end(), [&](const Executor& e) { return e.id == id; });
   if (found == executors_.end()) return;
   found->ending = true;
-  std::string how = describe(ending);
-  if (!found->ready) how += " before it was ready";
-  spdlog::debug("process {} ended: {}", found->process->pid(), how);
-  handlers_.on_died(*found, how);
+  spdlog::debug("process {} ended: {}", found->process->pid(), describe(ending));
+  handlers_.on_died(*found, ending);
   executors_.erase(found);
 }
 

@@ -50,14 +50,15 @@ class ExecutorPool {
     std::function<void(Executor&, const proto::AttemptEnded&)> on_ended;
     /// The process is gone; the executor is dropped after this call. `leases` still names what it had in
     /// hand.
-    std::function<void(Executor&, const std::string& how)> on_died;
+    std::function<void(Executor&, const Ending&)> on_died;
   };
 
   ExecutorPool(boost::asio::io_context& context, Programs programs)
       : context_(context), programs_(std::move(programs)) {}
   void set_handlers(Handlers handlers) { handlers_ = std::move(handlers); }
 
-  /// One that has nothing in hand, started if need be. Errors: kNotFound, kIo (cannot be started).
+  /// One that has nothing in hand, started if need be. Errors: kIo, kNoSpace (cannot be started: the
+  /// machine's fault, whatever the reason).
   [[nodiscard]] Result<Executor*> idle(ExecutorKind kind, std::optional<std::uint32_t> gpu);
   /// The one for noops, however much it has in hand.
   [[nodiscard]] Result<Executor*> noop();

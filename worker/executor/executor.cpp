@@ -177,7 +177,7 @@ class Executor {
     } catch (const std::bad_alloc&) {
       return fail(ErrorCode::kOutOfMemory, "{}: out of memory", context.job.title);
     } catch (const std::exception& thrown) {
-      return fail(ErrorCode::kInternal, "{}: {}", context.job.title, thrown.what());
+      return fail(cause_of_exception(thrown.what()), "{}: {}", context.job.title, thrown.what());
     } catch (...) {
       return fail(ErrorCode::kInternal, "{}: something that is no std::exception was thrown",
                   context.job.title);

@@ -1,5 +1,8 @@
 #include "worker/executor/outcome.hpp"
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "core/proto/convert.hpp"
 
 namespace gauntlet::worker {
@@ -40,6 +43,24 @@ proto::Outcome outcome_of(const Error& error) {
   outcome.set_code(static_cast<std::uint32_t>(error.code));
   outcome.set_message(valid_utf8(error.message));
   return outcome;
+}
+
+ErrorCode cause_of_exception(std::string_view text) {
+  const auto says_any = [text](std::initializer_list<std::string_view> words) {
+    return std::any_of(words.begin(), words.end(),
+                       [text](std::string_view word) { return text.find(word) != std::string_view::npos; });
+  };
+  // NCCL reports a device without memory too, so memory is asked for first.
+  if (says_any({"out of memory", "an't allocate memory", "annot allocate memory"}))
+    return ErrorCode::kOutOfMemory;
+  if (says_any({"NCCL error", "ncclSystemError", "ncclRemoteError", "ncclInternalError", "[c10d]",
+                "Connection closed by peer"}))
+    return ErrorCode::kCollective;
+  if (says_any({"uncorrectable ECC error", "uncorrectable NVLink error", "hardware stack error",
+                "no CUDA-capable device", "devices are busy or unavailable", "device(s) is/are busy",
+                "system not yet initialized", "GPU is lost"}))
+    return ErrorCode::kIo;
+  return ErrorCode::kInternal;
 }
 
 std::string valid_utf8(std::string_view text) {
