@@ -1,113 +1,178 @@
-// gauntlet logs: what a job's attempts printed.
-#include <algorithm>
-#include <charconv>
-#include <fstream>
-
+// gauntlet logs: what a job's attempts print.
 #include "cli/support/interrupt.hpp"
+#include "cli/support/log_source.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
+#include "cli/support/status_text.hpp"
 #include "cli/verb.hpp"
 #include "core/base/text.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
-namespace fs = std::filesystem;
+constexpr Milliseconds kPause{200};
 
 struct Options {
   std::string key;
-  std::filesystem::path workdir;
-  int attempt = 0;
+  ConnectOptions connect;
+  std::filesystem::path database;
+  std::uint64_t attempt = 0;
   bool follow = false;
+  bool list = false;
+  bool events = false;
+  bool json = false;
 };
 
-/// The log folder of the one job whose key starts so.
-Result<fs::path> job_folder(const Options& options) {
-  const fs::path logs = options.workdir / "logs";
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(logs, error)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory() && name.starts_with(options.key)) found.push_back(entry.path());
+Json attempts_json(const proto::AttemptsReply& reply) {
+  Json attempts = Json::array();
+  for (const proto::AttemptStatus& one : reply.attempts()) {
+    attempts.push_back({{"attempt", one.attempt()},
+                        {"outcome", one.outcome()},
+                        {"superseded", one.superseded()},
+                        {"worker", one.worker()},
+                        {"started_at", iso8601_utc(one.started_ms())},
+                        {"ended_at", one.ended_ms() == 0 ? Json() : Json(iso8601_utc(one.ended_ms()))},
+                        {"message", one.message()},
+                        {"log", one.log()}});
   }
-  if (found.empty()) {
-    return fail(ErrorCode::kNotFound, "no job whose key starts with '{}' has logs in {}", options.key,
-                logs.string());
-  }
-  if (found.size() > 1) {
-    return fail(ErrorCode::kInvalid, "{} keys start with '{}', e.g. {} and {}; give more digits",
-                found.size(), options.key, found[0].filename().string().substr(0, 16),
-                found[1].filename().string().substr(0, 16));
-  }
-  return found.front();
+  return {{"format", 1},
+          {"key", key_hex(reply.key())},
+          {"kind", reply.kind()},
+          {"title", reply.title()},
+          {"state", reply.state()},
+          {"attempts", std::move(attempts)}};
 }
 
-/// Logs of the attempts, by number.
-std::vector<std::pair<int, fs::path>> attempts_in(const fs::path& folder) {
-  std::vector<std::pair<int, fs::path>> attempts;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    const std::string stem = entry.path().stem().string();
-    int number = 0;
-    const auto [end, status] = std::from_chars(stem.data(), stem.data() + stem.size(), number);
-    if (status == std::errc{} && end == stem.data() + stem.size())
-      attempts.emplace_back(number, entry.path());
+std::string attempts_text(const proto::AttemptsReply& reply) {
+  std::string text =
+      fmt::format("{}  {}: {}\n", key_hex(reply.key()).substr(0, 12), reply.title(), reply.state());
+  const std::int64_t now_ms = SystemClock().wall_ms();
+  for (const proto::AttemptStatus& one : reply.attempts()) {
+    const std::int64_t until_ms = one.ended_ms() == 0 ? now_ms : one.ended_ms();
+    text += fmt::format(
+        "  {:>3}  {:<13}  {}  {} on {}{}\n", one.attempt(), one.outcome(), iso8601_utc(one.started_ms()),
+        human_duration(static_cast<double>(std::max<std::int64_t>(0, until_ms - one.started_ms())) / 1000),
+        one.worker(), one.superseded() ? ", superseded" : "");
+    const std::string first_line = one.message().substr(0, one.message().find('\n'));
+    if (!first_line.empty()) text += fmt::format("       {}\n", first_line);
   }
-  std::sort(attempts.begin(), attempts.end());
-  return attempts;
+  if (reply.attempts().empty()) text += "  no attempt has begun\n";
+  return text;
 }
 
-Status print_new(std::ifstream& file) {
-  std::string block(std::size_t{64} * 1024, '\0');
-  while (true) {
-    file.read(block.data(), static_cast<std::streamsize>(block.size()));
-    const std::streamsize n_read = file.gcount();
-    if (n_read <= 0) break;
-    GAUNTLET_CHECK_OK(print(std::string_view(block).substr(0, static_cast<std::size_t>(n_read))));
+class Reader {
+ public:
+  explicit Reader(const Options& options) : options_(options) {
+    request_.set_key_prefix(options.key);
+    request_.set_attempt(options.attempt);
+    request_.set_events(options.events);
   }
-  file.clear();
-  return flush_output();
-}
+
+  [[nodiscard]] Result<int> run() {
+    GAUNTLET_TRY(source_, open());
+    if (options_.list) return list();
+    if (!options_.follow) return print_until_end();
+    catch_interrupts();
+    GAUNTLET_CHECK_OK(await_attempt());
+    return print_until_end();
+  }
+
+ private:
+  [[nodiscard]] Result<std::unique_ptr<LogSource>> open() const {
+    return open_logs(options_.connect, {options_.connect.workdir, options_.database});
+  }
+
+  [[nodiscard]] Result<int> list() {
+    GAUNTLET_TRY(const proto::AttemptsReply reply, source_->attempts(options_.key));
+    GAUNTLET_CHECK_OK(options_.json ? print_json(attempts_json(reply)) : print(attempts_text(reply)));
+    return 0;
+  }
+
+  /// Whoever follows a job that waits sees its first attempt from the start.
+  [[nodiscard]] Status await_attempt() {
+    for (bool told = false; n_interrupts() == 0; pause_for(kPause)) {
+      const Result<proto::AttemptsReply> reply =
+          patiently<proto::AttemptsReply>([this] { return source_->attempts(options_.key); });
+      if (!reply) return fail(reply.error());
+      const bool comes = reply->state() == "waiting" || reply->state() == "queued";
+      if (reply->attempts_size() > 0 || !comes) return {};
+      if (!std::exchange(told, true)) {
+        note(fmt::format("{} is {}; its first attempt is waited for\n", reply->title(), reply->state()));
+      }
+    }
+    return {};
+  }
+
+  /// Without following, to the end there is now; else to the end of the attempt.
+  [[nodiscard]] Result<int> print_until_end() {
+    while (true) {
+      if (n_interrupts() > 0) return exit_code_of(ErrorCode::kInterrupted);
+      const Result<proto::LogReply> reply =
+          options_.follow ? patiently<proto::LogReply>([this] { return source_->read(request_); })
+                          : source_->read(request_);
+      if (!reply) return fail(reply.error());
+      GAUNTLET_CHECK_OK(print(reply->data()));
+      request_.set_attempt(reply->attempt());  // a later attempt is another story
+      request_.set_offset(reply->next_offset());
+      if (!reply->at_end()) continue;
+      GAUNTLET_CHECK_OK(flush_output());
+      if (!options_.follow) return 0;
+      if (reply->ended()) return say_end();
+      pause_for(kPause);
+    }
+  }
+
+  [[nodiscard]] Result<int> say_end() {
+    GAUNTLET_TRY(const proto::AttemptsReply reply, source_->attempts(options_.key));
+    for (const proto::AttemptStatus& one : reply.attempts()) {
+      if (one.attempt() == request_.attempt())
+        note(fmt::format("attempt {} ended: {}\n", one.attempt(), one.outcome()));
+    }
+    return 0;
+  }
+
+  /// A coordinator that restarts is waited for: what is printed is not lost meanwhile.
+  template <class Reply, class Ask>
+  [[nodiscard]] Result<Reply> patiently(Ask ask) {
+    while (true) {
+      Result<Reply> reply = ask();
+      const bool may_come_back = !reply && (reply.error().code == ErrorCode::kUnreachable ||
+                                            reply.error().code == ErrorCode::kTimedOut);
+      if (!may_come_back || n_interrupts() > 0) return reply;
+      if (!std::exchange(told_of_loss_, true)) note(fmt::format("{}; trying again\n", reply.error().message));
+      pause_for(kPause);
+      if (Result<std::unique_ptr<LogSource>> again = open()) source_ = std::move(*again);
+    }
+  }
+
+  const Options& options_;
+  std::unique_ptr<LogSource> source_;
+  proto::LogRequest request_;
+  bool told_of_loss_ = false;
+};
 
 Result<int> run(const Options& options) {
   if (options.key.size() < 4) {
     return fail(ErrorCode::kInvalid, "'{}' is too short; give at least 4 digits of the job's key",
                 options.key);
   }
-  GAUNTLET_TRY(const fs::path folder, job_folder(options));
-  const std::vector<std::pair<int, fs::path>> attempts = attempts_in(folder);
-  if (attempts.empty()) return fail(ErrorCode::kNotFound, "{} holds no logs", folder.string());
-  auto chosen = std::prev(attempts.end());
-  if (options.attempt > 0) {
-    chosen = std::find_if(attempts.begin(), attempts.end(),
-                          [&](const auto& one) { return one.first == options.attempt; });
-    if (chosen == attempts.end()) {
-      return fail(ErrorCode::kNotFound, "attempt {} has no log; there are logs of {}, the last of attempt {}",
-                  options.attempt, count_of(attempts.size(), "attempt"), attempts.back().first);
-    }
-  }
-  std::ifstream file(chosen->second, std::ios::binary);
-  if (!file) return fail(ErrorCode::kIo, "cannot read {}", chosen->second.string());
-  GAUNTLET_CHECK_OK(print_new(file));
-  if (!options.follow) return 0;
-  catch_interrupts();
-  while (n_interrupts() == 0) {
-    pause_for(Milliseconds(200));
-    GAUNTLET_CHECK_OK(print_new(file));
-  }
-  return exit_code_of(ErrorCode::kInterrupted);
+  if (options.json && !options.list) return fail(ErrorCode::kInvalid, "--json is for --list; logs are text");
+  return Reader(options).run();
 }
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  options->workdir = default_workdir();
   app.add_option("key", options->key, "First digits of a job's key (at least 4)")->required();
   app.add_option("--attempt", options->attempt, "Which attempt (default: the last)")
       ->check(number_between(1, 1'000'000));
-  app.add_flag("-f,--follow", options->follow, "Go on printing what is added, until Ctrl-C");
-  app.add_option("--workdir", options->workdir,
-                 "Work folder (default: $GAUNTLET_WORKDIR, else ./gauntlet-runs)")
-      ->type_name("DIR");
+  app.add_flag("-f,--follow", options->follow, "Go on printing what is added, until the attempt ends");
+  app.add_flag("--list", options->list, "The attempts, how each ended, and where");
+  app.add_flag("--events", options->events,
+               "What the attempt told of itself instead: one JSON object per line");
+  options->connect.add_to(app);
+  app.add_option("--database", options->database, "Database file (default: gauntlet.db in the work folder)")
+      ->type_name("FILE");
+  add_json(app, options->json);
   return [options] { return run(*options); };
 }
 
@@ -116,8 +181,12 @@ Action declare(CLI::App& app) {
 extern const Verb logs_verb;
 constinit const Verb logs_verb{
     .name = "logs",
-    .summary = "Print what a job's attempts printed",
-    .examples = "  gauntlet logs 3fa9c2\n  gauntlet logs 3fa9c2 --attempt 1\n  gauntlet logs 3fa9c2 -f\n",
+    .summary = "Print what a job's attempts print",
+    .examples =
+        "  gauntlet logs 3fa9c2\n"
+        "  gauntlet logs 3fa9c2 -f\n"
+        "  gauntlet logs 3fa9c2 --list\n"
+        "  gauntlet logs 3fa9c2 --attempt 1 --events\n",
     .declare = &declare,
 };
 

@@ -42,6 +42,9 @@ Action declare(CLI::App& app) {
   app.add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
                  "Leave after so many seconds without a coordinator (default: never)")
       ->check(number_between(0.001, 1e9));
+  app.add_option("--log-limit-mb", options->agent.log_limit_mb,
+                 "What the log of one attempt may occupy; of a longer one the middle goes (default 64)")
+      ->check(number_between(1, 1e6));
   app.add_option("--drain-grace", options->agent.drain_grace_s,
                  "Seconds that attempts get to end by themselves after SIGTERM or Ctrl-C (default 30)")
       ->check(number_between(0, 86400));

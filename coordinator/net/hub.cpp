@@ -108,10 +108,12 @@ void Hub::closed(Session& session) {
   if (mine == workers_.end() || mine->second.get() != &session) return;  // replaced by a newer connection
   log_->info("worker {}: connection closed", session.worker.value);
   workers_.erase(mine);
+  give_up_log_questions(session.worker, "the worker that has the log has lost its connection");
   settle(engine::on_worker_left(state_, now(), session.worker));
 }
 
 void Hub::close_all() {
+  give_up_log_questions({}, "the coordinator is stopping");
   std::vector<SessionPtr> open;
   for (const auto& [raw, weak] : sessions_) {
     if (SessionPtr session = weak.lock()) open.push_back(std::move(session));
@@ -218,8 +220,8 @@ void Hub::answer(Session& session, std::uint64_t request, const engine::Outgoing
 
 asio::awaitable<void> Hub::handle(SessionPtr session, Frame frame) {
   const std::uint64_t request = frame.id();
-  const bool from_worker =
-      frame.has_worker_join() || frame.has_heartbeat() || frame.has_report_batch() || frame.has_drain();
+  const bool from_worker = frame.has_worker_join() || frame.has_heartbeat() || frame.has_report_batch() ||
+                           frame.has_drain() || frame.has_log_reply();
   if (from_worker != session->is_worker() || (from_worker && !frame.has_worker_join() && !session->worker)) {
     session->fail(request,
                   {ErrorCode::kInvalid, fmt::format("a {} message is not expected from this peer now",
@@ -235,6 +237,8 @@ asio::awaitable<void> Hub::handle(SessionPtr session, Frame frame) {
     on_heartbeat(session, request, *frame.mutable_heartbeat());
   } else if (frame.has_report_batch()) {
     co_await on_reports(session, std::move(frame));
+  } else if (frame.has_log_reply()) {
+    on_log_reply(request, *frame.mutable_log_reply());
   } else {
     log_->info("worker {}: drains", session->worker.value);
     settle(engine::on_drain(state_, now(), session->worker));
@@ -253,6 +257,10 @@ asio::awaitable<Status> Hub::answer_client(SessionPtr session, Ask ask) {
     co_return co_await on_status(std::move(session), std::move(ask));
   } else if (ask.has_explain_request()) {
     co_return co_await on_explain(std::move(session), std::move(ask));
+  } else if (ask.has_attempts_request()) {
+    co_return co_await on_attempts(std::move(session), std::move(ask));
+  } else if (ask.has_log_request()) {
+    co_return co_await on_log(std::move(session), std::move(ask));
   } else if (ask.has_cancel_request()) {
     co_return co_await on_cancel(std::move(session), std::move(ask));
   } else if (ask.has_retry_request()) {

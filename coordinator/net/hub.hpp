@@ -4,7 +4,11 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +25,8 @@ namespace gauntlet::coordinator {
 
 struct HubOptions {
   std::string token;
-  std::string database;  ///< path told to clients
+  std::string database;           ///< path told to clients
+  std::filesystem::path workdir;  ///< where logs are
 };
 
 class Hub final : public FrameHandler {
@@ -80,6 +85,14 @@ class Hub final : public FrameHandler {
   [[nodiscard]] boost::asio::awaitable<Status> on_pause(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_status(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_explain(SessionPtr session, Ask ask);
+  // Attempts and what they print (hub_logs.cpp).
+  [[nodiscard]] boost::asio::awaitable<Status> on_attempts(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Status> on_log(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<Result<proto::LogReply>> ask_worker(WorkerId worker,
+                                                                           proto::LogRequest request);
+  void on_log_reply(std::uint64_t request, proto::LogReply& reply);
+  /// Of one worker, or of all with a number of 0.
+  void give_up_log_questions(WorkerId worker, std::string_view why);
   [[nodiscard]] boost::asio::awaitable<Status> answer_client(SessionPtr session, Ask ask);
   /// Commits the decision, sends its messages, then tells the client how many jobs changed.
   [[nodiscard]] boost::asio::awaitable<void> settle_change(SessionPtr session, std::uint64_t request,
@@ -99,6 +112,15 @@ class Hub final : public FrameHandler {
   std::function<void()> on_shutdown_;
   std::unordered_map<Session*, std::weak_ptr<Session>> sessions_;  ///< greeted ones
   std::unordered_map<WorkerId, SessionPtr> workers_;
+  /// A part of a log that a worker was asked for; at most one per client.
+  struct LogQuestion {
+    boost::asio::steady_timer answered;  ///< cancelled by the answer
+    WorkerId worker;
+    std::optional<Result<proto::LogReply>> answer;
+  };
+  std::map<std::uint64_t, std::shared_ptr<LogQuestion>> log_questions_;
+  std::uint64_t last_log_question_ = 0;
+  boost::asio::thread_pool log_reader_{1};  ///< a slow file system must not hold up commits
   std::size_t n_clients_ = 0;
   bool had_clients_ = false;
   std::int64_t started_ms_;

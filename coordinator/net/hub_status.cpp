@@ -4,7 +4,6 @@
 
 #include "coordinator/engine/explain.hpp"
 #include "coordinator/net/hub.hpp"
-#include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
 
 namespace gauntlet::coordinator {
@@ -15,7 +14,6 @@ using proto::Frame;
 
 constexpr std::size_t kMaxRunning = 256;
 constexpr std::size_t kMaxFailed = 100;
-constexpr std::size_t kMinPrefix = 4;
 
 /// Texts of running and failed jobs, read together.
 struct Details {
@@ -53,26 +51,6 @@ std::uint64_t count_blocked(const engine::State& state, JobId culprit) {
 
 std::string label_of(const store::JobDetail& detail) {
   return fmt::format("{} ({})", detail.title, detail.key.brief());
-}
-
-/// The one job a prefix names. Errors: kInvalid (too short, several), kNotFound.
-Result<store::JobDetail> find_one(store::JobStore& store, const std::string& prefix) {
-  if (prefix.size() < kMinPrefix) {
-    return fail(ErrorCode::kInvalid, "'{}' is too short for a key; at least {} digits are needed", prefix,
-                kMinPrefix);
-  }
-  store::Selection selection;
-  selection.key_prefix = prefix;
-  GAUNTLET_TRY(std::vector<JobId> jobs, store.select(selection));
-  if (jobs.empty()) return fail(ErrorCode::kNotFound, "no job has a key that starts with {}", prefix);
-  const std::size_t n_jobs = jobs.size();
-  jobs.resize(std::min<std::size_t>(n_jobs, 5));
-  GAUNTLET_TRY(std::vector<store::JobDetail> details, store.details(jobs));
-  if (n_jobs == 1 && !details.empty()) return std::move(details.front());
-  std::string names;
-  for (const store::JobDetail& detail : details) names += (names.empty() ? "" : ", ") + label_of(detail);
-  return fail(ErrorCode::kInvalid, "{} have a key that starts with {}, among them {}",
-              count_of(n_jobs, "job"), prefix, names);
 }
 
 }  // namespace
@@ -189,7 +167,7 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
 asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
   CommitQueue::Work<Result<store::JobDetail>> search =
       [prefix = ask.explain_request().key_prefix()](store::JobStore& store) {
-        return find_one(store, prefix);
+        return store.find_one(prefix);
       };
   const Result<store::JobDetail> found = co_await queue_.asked(std::move(search));
   if (!found) co_return fail(found.error());

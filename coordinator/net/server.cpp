@@ -110,8 +110,9 @@ class ServerImpl final : public Server {
                                            [this](const Error& error) { end_with(error); });
     store_.reset();
     hub_ = std::make_unique<Hub>(
-        HubOptions{token_, options_.database.string()}, clock_, *queue_, std::move(restored.state), log_,
-        [this](const Error& error) { end_with(error); }, [this] { begin_stop("asked by a client"); });
+        HubOptions{token_, options_.database.string(), options_.workdir}, clock_, *queue_,
+        std::move(restored.state), log_, [this](const Error& error) { end_with(error); },
+        [this] { begin_stop("asked by a client"); });
     hub_->settle({std::move(restored.transitions), {}, 0});
     GAUNTLET_CHECK_OK(serve_http());
     log_->info("listening on {} port {}; {} jobs, {} leases restored", options_.address, port(),

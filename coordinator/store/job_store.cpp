@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "coordinator/store/lookup.hpp"
 #include "coordinator/store/state.hpp"
 #include "core/db/migrate.hpp"
 
@@ -61,6 +62,14 @@ Result<std::vector<engine::JobPayload>> JobStore::apply(std::span<const engine::
 
 Result<std::vector<JobId>> JobStore::select(const Selection& selection) {
   return select_jobs(state_->connection, selection);
+}
+
+Result<JobDetail> JobStore::find_one(const std::string& key_prefix) {
+  return find_one_job(state_->connection, key_prefix);
+}
+
+Result<JobAttempts> JobStore::attempts(const std::string& key_prefix) {
+  return job_attempts(state_->connection, key_prefix);
 }
 
 Result<std::vector<JobDetail>> JobStore::details(std::span<const JobId> jobs) {

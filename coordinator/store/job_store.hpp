@@ -86,6 +86,7 @@ struct JobDetail {
 };
 
 struct StoreState;
+struct JobAttempts;
 
 class JobStore {
  public:
@@ -116,6 +117,9 @@ class JobStore {
 
   /// Job ids, growing. Errors (kInvalid): a `where` that cannot be read, a prefix that is not hexadecimal.
   [[nodiscard]] Result<std::vector<JobId>> select(const Selection& selection);
+  /// What lookup.hpp finds.
+  [[nodiscard]] Result<JobDetail> find_one(const std::string& key_prefix);
+  [[nodiscard]] Result<JobAttempts> attempts(const std::string& key_prefix);
   /// In the order asked for; unknown ids are left out.
   [[nodiscard]] Result<std::vector<JobDetail>> details(std::span<const JobId> jobs);
 

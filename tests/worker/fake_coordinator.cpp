@@ -134,6 +134,21 @@ void FakeCoordinator::send_drain() {
   send(frame);
 }
 
+proto::LogReply FakeCoordinator::ask_log(const proto::Lease& lease, std::uint64_t offset, bool events) {
+  proto::Frame frame;
+  frame.set_id(77);
+  frame.mutable_log_request()->set_key(lease.key());
+  frame.mutable_log_request()->set_attempt(lease.attempt());
+  frame.mutable_log_request()->set_offset(offset);
+  frame.mutable_log_request()->set_max_bytes(1 << 20);
+  frame.mutable_log_request()->set_events(events);
+  send(frame);
+  while (log_replies_.empty()) pump();
+  proto::LogReply reply = std::move(log_replies_.front());
+  log_replies_.pop_front();
+  return reply;
+}
+
 proto::Report FakeCoordinator::next_report(bool settle) {
   settle_ = settle;
   while (reports_.empty()) pump();
@@ -202,6 +217,9 @@ void FakeCoordinator::take(const proto::Frame& frame, bool settle) {
       answer.mutable_report_reply()->add_settled(report.lease_id());
     }
     if (settle) send(answer);
+  } else if (frame.has_log_reply()) {
+    must(frame.id() == 77, "an answer to nobody's question");
+    log_replies_.push_back(frame.log_reply());
   } else if (frame.has_drain()) {
     drained_ = true;
   } else {

@@ -37,6 +37,8 @@ class FakeCoordinator {
   void send_leases(const std::vector<proto::Lease>& leases);
   void send_stop(std::uint64_t lease_id, const std::string& reason);
   void send_drain();
+  /// Asks for a part of an attempt's log and waits for the answer.
+  proto::LogReply ask_log(const proto::Lease& lease, std::uint64_t offset, bool events = false);
 
   /// The next report. It is settled at once unless `settle` is false.
   proto::Report next_report(bool settle = true);
@@ -65,6 +67,7 @@ class FakeCoordinator {
   proto::FrameReader reader_;
   std::deque<proto::Report> reports_;
   std::deque<proto::Heartbeat> heartbeats_;
+  std::deque<proto::LogReply> log_replies_;
   std::uint64_t next_lease_ = 1;
 };
 

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   options.rank_program = argv[3];
   options.cpus = std::atoi(argv[4]);
   options.name = "agent under test";
+  options.log_limit_mb = 1;
   options.drain_grace_s = argc == 7 ? std::atof(argv[6]) : 0;
   if (const std::filesystem::path root = options.workdir / "system"; std::filesystem::exists(root))
     options.system_root = root;

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "core/artifacts/artifact_store.hpp"
+#include "core/base/log_file.hpp"
 #include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
 #include "core/spec/catalog.hpp"
@@ -28,6 +29,10 @@ constexpr std::chrono::seconds kLeaveDeadline{8};
 /// A coordinator that says nothing for this long, and for three heartbeats, is taken for gone.
 constexpr std::chrono::milliseconds kLeastSilence{10000};
 constexpr std::uint32_t kDefaultHeartbeatMs = 1000;
+/// Of a log, in one answer.
+constexpr std::uint32_t kMaxLogBytes = 256 << 10;
+/// How often the lengths of logs are looked at.
+constexpr std::chrono::seconds kLogInterval{1};
 constexpr int kExitInterrupted = 130;
 
 std::string random_id() {
@@ -63,7 +68,9 @@ class Agent {
         grace_(context_),
         leave_deadline_(context_),
         alone_(context_),
-        attempts_(context_, {options_.workdir, options_.cpus, has_torch_, options_.system_root},
+        logs_(context_),
+        attempts_(context_,
+                  {options_.workdir, options_.cpus, has_torch_, options_.log_limit_mb, options_.system_root},
                   {{options_.gauntlet_program, {"executor"}, {}}, {options_.rank_program, {}, {}}},
                   [this](proto::Report report) { report_later(std::move(report)); }),
         connection_(context_, options_.workdir, {options_.host, options_.port, options_.token},
@@ -79,6 +86,7 @@ class Agent {
     }
     await_signal();
     watch_loneliness();
+    watch_logs();
     connection_.start();
     context_.run();
     if (error_) return fail(*error_);
@@ -158,6 +166,15 @@ class Agent {
     });
   }
 
+  void watch_logs() {
+    logs_.expires_after(kLogInterval);
+    logs_.async_wait([this](const boost::system::error_code& error) {
+      if (error) return;
+      attempts_.limit_logs();
+      watch_logs();
+    });
+  }
+
   // ---- leases and reports
 
   void take(const proto::Frame& frame) {
@@ -176,6 +193,8 @@ class Agent {
       for (const proto::HeldLease& lease : frame.stop_attempts().attempts()) {
         attempts_.stop(lease.lease_id(), {ErrorCode::kInterrupted, reason.empty() ? "stopped" : reason});
       }
+    } else if (frame.has_log_request()) {
+      answer_log_request(frame.id(), frame.log_request());
     } else if (frame.has_drain()) {
       spdlog::info("asked to drain: {} to finish first", count_of(attempts_.size(), "attempt"));
       leaving_ = true;
@@ -184,6 +203,29 @@ class Agent {
       connection_.reconnect({ErrorCode::kIo, frame.failure().message()});
     }
     // Anything else is of a newer coordinator, and nothing this worker has asked for.
+  }
+
+  void answer_log_request(std::uint64_t request, const proto::LogRequest& asked) {
+    proto::Frame frame;
+    frame.set_id(request);
+    proto::LogReply& reply = *frame.mutable_log_reply();
+    const Result<LogPart> part = read_asked(asked);
+    if (part) {
+      reply.set_data(part->bytes);
+      reply.set_next_offset(part->next);
+      reply.set_at_end(part->at_end);
+    } else {
+      reply.mutable_failure()->set_code(static_cast<std::uint32_t>(part.error().code));
+      reply.mutable_failure()->set_message(valid_utf8(part.error().message));
+    }
+    connection_.send(frame);
+  }
+
+  [[nodiscard]] Result<LogPart> read_asked(const proto::LogRequest& asked) const {
+    GAUNTLET_TRY(const JobKey key, proto::key_from_bytes(asked.key()));
+    const std::filesystem::path log = attempt_log(options_.workdir, key.hex(), asked.attempt());
+    return read_log(asked.events() ? events_beside(log) : log, asked.offset(),
+                    std::min(asked.max_bytes(), kMaxLogBytes));
   }
 
   void take_lease(const proto::Lease& lease) {
@@ -316,6 +358,7 @@ class Agent {
   boost::asio::steady_timer grace_;
   boost::asio::steady_timer leave_deadline_;
   boost::asio::steady_timer alone_;
+  boost::asio::steady_timer logs_;
   Attempts attempts_;
   Reports reports_;
   Connection connection_;

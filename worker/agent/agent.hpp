@@ -30,6 +30,7 @@ struct AgentOptions {
   std::int64_t cpus = 0;       ///< threads to offer; 0 = the processors this process may use
   std::int64_t memory_mb = 0;  ///< 0 = physical memory
   std::vector<AgentGpu> gpus;
+  std::int64_t log_limit_mb = 64;  ///< MiB a running attempt's log may occupy; then its middle goes
   double drain_grace_s = 30;       ///< what attempts get to end by themselves after SIGTERM
   std::uint32_t credit = 512;  ///< most leases in hand at once; only jobs that need no cpu come close to it
   std::filesystem::path

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/log_file.hpp"
 #include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
 #include "worker/agent/machine.hpp"
@@ -77,9 +78,11 @@ Status Attempts::assign(Attempt& attempt) {
   GAUNTLET_TRY(const spec::JobSpec job, job_of(attempt.lease));
   attempt.kind = job.kind;
   if (job.kind == spec::JobKind::kNoop) return assign_noop(attempt, takes_no_time(job));
-  std::error_code
-      ignored;  // a log of an earlier database may be there; if it cannot be removed, it is appended to
-  std::filesystem::remove(settings_.workdir / log_of(attempt.lease), ignored);
+  // Logs of an earlier database may be there; if they cannot be removed, they are appended to.
+  const std::filesystem::path log = settings_.workdir / log_of(attempt.lease);
+  std::error_code ignored;
+  std::filesystem::remove(log, ignored);
+  std::filesystem::remove(events_beside(log), ignored);
   attempt.oom_kills = oom_kills(settings_.system_root);
   if (spec::needs_torch(job.kind)) return assign_ranks(attempt);
   attempt.ranks.resize(1);
@@ -220,6 +223,16 @@ std::vector<proto::AttemptProgress> Attempts::progress() const {
     if (attempt.wanted) all.push_back(attempt.progress);
   }
   return all;
+}
+
+void Attempts::limit_logs() {
+  for (const auto& [id, attempt] : attempts_) {
+    if (attempt.kind == spec::JobKind::kNoop) continue;
+    const std::filesystem::path log = settings_.workdir / log_of(attempt.lease);
+    const Result<bool> limited = limit_log(log, static_cast<std::uint64_t>(settings_.log_limit_mb) << 20);
+    if (limited || std::exchange(warned_of_logs_, true)) continue;
+    spdlog::warn("a log cannot be shortened: {}", limited.error().message);  // no reason to end the attempt
+  }
 }
 
 void Attempts::give_verdict(Attempt& attempt, Error reason) {
@@ -392,7 +405,7 @@ Attempts::Attempt* Attempts::find(std::uint64_t lease_id) {
 std::filesystem::path Attempts::log_of(const proto::Lease& lease) const {
   const Result<JobKey> key = proto::key_from_bytes(lease.key());
   const std::string folder = key ? key->hex() : fmt::format("lease-{}", lease.lease_id());
-  return std::filesystem::path("logs") / folder / fmt::format("{}.log", lease.attempt());
+  return attempt_log("", folder, lease.attempt());
 }
 
 std::filesystem::path Attempts::rendezvous_of(const Attempt& attempt) const {

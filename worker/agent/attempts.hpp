@@ -30,6 +30,7 @@ struct AttemptSettings {
   std::filesystem::path workdir;
   std::int64_t cpus = 1;  ///< threads the worker offers; an attempt gets no more
   bool has_torch = true;
+  std::int64_t log_limit_mb = 64;
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
 };
 
@@ -49,6 +50,8 @@ class Attempts {
   /// The agent leaves. What somebody else ended by SIGTERM a moment ago, or ends from now on, was preempted
   /// together with the agent: that is reported as an interruption.
   void note_leaving();
+  /// Shortens the logs of running attempts that have grown too long; to be called about once a second.
+  void limit_logs();
   /// Ends an attempt whose outcome nobody wants.
   void abandon(std::uint64_t lease_id);
 
@@ -110,6 +113,7 @@ class Attempts {
   std::map<std::uint64_t, Attempt> attempts_;  ///< by lease id
   std::deque<std::uint64_t> waiting_;          ///< noops that take time and have no executor yet
   bool leaving_ = false;
+  bool warned_of_logs_ = false;
   std::uint64_t oom_kills_ = 0;  ///< of the machine, as far as deaths were put down to them
 };
 

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "core/proto/convert.hpp"
+#include "worker/executor/attempt_events.hpp"
 #include "worker/executor/attempt_log.hpp"
 #include "worker/executor/outcome.hpp"
 #include "worker/executor/wire.hpp"
@@ -41,9 +42,11 @@ std::vector<JobKey> missing_inputs(const AttemptContext& attempt) {
 /// Sends what a runner tells, but not more often than anybody looks.
 class WireProgress final : public ProgressSink {
  public:
-  WireProgress(Wire& wire, LeaseId lease) : wire_(wire), lease_(lease) {}
+  WireProgress(Wire& wire, LeaseId lease, AttemptEvents& events)
+      : wire_(wire), lease_(lease), events_(events) {}
 
   void update(const Progress& progress) override {
+    events_.progressed(progress);
     const std::lock_guard lock(mutex_);
     const auto now = Steady::now();
     if (sent_ && now - *sent_ < kProgressInterval && progress.phase == phase_) return;
@@ -65,6 +68,7 @@ class WireProgress final : public ProgressSink {
  private:
   Wire& wire_;
   LeaseId lease_;
+  AttemptEvents& events_;
   std::mutex mutex_;
   std::optional<Steady::time_point> sent_;
   std::string phase_;
@@ -165,9 +169,17 @@ class Executor {
     return run_logged(context);
   }
 
-  /// The boundary where what libraries throw becomes an error of this attempt.
   [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context) {
-    WireProgress progress(wire_, context.lease);
+    AttemptEvents events(context);
+    events.started(runner_.program());
+    Result<AttemptResult> result = run(context, events);
+    events.ended(result);
+    return result;
+  }
+
+  /// The boundary where what libraries throw becomes an error of this attempt.
+  [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context, AttemptEvents& events) {
+    WireProgress progress(wire_, context.lease, events);
     // An attempt without a log takes no time worth telling.
     if (!context.log.empty()) progress.update({.phase = "start"});
     try {
