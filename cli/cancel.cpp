@@ -27,13 +27,14 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(const std::uint64_t n_jobs, request_change(client, std::move(request)));
   GAUNTLET_CHECK_OK(options.json ? print_json(Json{{"format", 1}, {"jobs", n_jobs}})
                                  : print(fmt::format("cancelled {}\n", count_of(n_jobs, "job"))));
+  if (n_jobs == 0) note("of what matches, everything is over already, or another sweep wants it too\n");
   return 0;
 }
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   options->selection.add_to(app);
-  app.add_option("--reason", options->reason, "Kept with the jobs");
+  app.add_option("--reason", options->reason, "Kept with the jobs: `status` and `explain` show it");
   options->connect.add_to(app);
   add_json(app, options->json);
   return [options] { return run(*options); };

@@ -12,14 +12,28 @@ struct Options {
   SelectionOptions selection;
   ConnectOptions connect;
   bool failed = false;
+  bool lost = false;
   bool cancelled = false;
   bool json = false;
 };
 
-Result<int> run(const Options& options) {
-  if (options.selection.empty() && !options.failed && !options.cancelled) {
+/// Both conditions, or the one that is there.
+std::string both(const std::string& one, const std::string& other) {
+  return one.empty() ? other : fmt::format("({}) and {}", one, other);
+}
+
+Result<int> run(Options& options) {
+  if (options.selection.empty() && !options.failed && !options.lost && !options.cancelled) {
     return fail(ErrorCode::kInvalid,
-                "'gauntlet retry' needs a sweep, --failed, --cancelled, --key or --where");
+                "'gauntlet retry' needs a sweep, --failed, --lost, --cancelled, --key or --where");
+  }
+  if (options.lost && options.cancelled) {
+    return fail(ErrorCode::kInvalid,
+                "a job is either lost or cancelled: --lost and --cancelled exclude each other");
+  }
+  if (options.lost) {
+    options.failed = true;
+    options.selection.where = both(options.selection.where, "cause=lost");
   }
   GAUNTLET_TRY(client::Client client, options.connect.connect());
   proto::Frame request;
@@ -30,14 +44,15 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(const std::uint64_t n_jobs, request_change(client, std::move(request)));
   GAUNTLET_CHECK_OK(options.json ? print_json(Json{{"format", 1}, {"jobs", n_jobs}})
                                  : print(fmt::format("{} to run again\n", count_of(n_jobs, "job"))));
+  if (n_jobs == 0) note("of what matches, nothing has failed or was cancelled\n");
   return 0;
 }
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   options->selection.add_to(app);
-  app.add_flag("--failed,--lost", options->failed,
-               "Failed jobs only, those that lost their worker too often among them");
+  app.add_flag("--failed", options->failed, "Failed jobs only, whatever the cause");
+  app.add_flag("--lost", options->lost, "Only jobs that failed since they lost their worker too often");
   app.add_flag("--cancelled", options->cancelled, "Cancelled jobs only");
   options->connect.add_to(app);
   add_json(app, options->json);
@@ -52,7 +67,9 @@ constinit const Verb retry_verb{
     .summary = "Run failed, lost and cancelled jobs again",
     .examples =
         "  gauntlet retry quickstart\n"
-        "  gauntlet retry --failed --where \"model=cpah\"\n",
+        "  gauntlet retry --failed --where \"model=cpah\"\n"
+        "  gauntlet retry --lost\n"
+        "  gauntlet retry quickstart --where \"cause=oom and kind=train_defense\"\n",
     .declare = &declare,
 };
 

@@ -43,6 +43,10 @@ std::string status_text(const proto::StatusReply& status) {
     text += fmt::format("  {}  {}: {} (log: {})\n", key_hex(job.key()).substr(0, 12), job.title(),
                         job.message(), job.log());
   }
+  if (!status.cancelled().empty()) text += "\ncancelled\n";
+  for (const proto::CancelledJobs& group : status.cancelled()) {
+    text += fmt::format("  {}: {}\n", count_of(group.n_jobs(), "job"), group.message());
+  }
   text += status.workers().empty() ? "\nno workers\n" : "\nworkers\n";
   for (const proto::WorkerStatus& worker : status.workers()) {
     text += fmt::format("  {}  {} cpus, {} gpus, {} running, heard {} ago{}\n", worker.name(), worker.cpus(),
@@ -95,7 +99,12 @@ Json status_json(const proto::StatusReply& status) {
                        {"draining", worker.draining()},
                        {"last_heard_ms_ago", worker.last_heard_ms_ago()}});
   }
-  return {{"format", 1}, {"sweeps", sweeps}, {"running", running}, {"failed", failed}, {"workers", workers}};
+  Json cancelled = Json::array();
+  for (const proto::CancelledJobs& group : status.cancelled()) {
+    cancelled.push_back({{"message", group.message()}, {"jobs", group.n_jobs()}});
+  }
+  return {{"format", 1},      {"sweeps", sweeps},       {"running", running},
+          {"failed", failed}, {"cancelled", cancelled}, {"workers", workers}};
 }
 
 }  // namespace gauntlet::cli

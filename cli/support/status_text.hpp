@@ -9,7 +9,7 @@
 namespace gauntlet::cli {
 
 [[nodiscard]] std::string status_text(const proto::StatusReply& status);
-/// {"format": 1, "sweeps": […], "running": […], "failed": […], "workers": […]}
+/// {"format": 1, "sweeps": […], "running": […], "failed": […], "cancelled": […], "workers": […]}
 [[nodiscard]] Json status_json(const proto::StatusReply& status);
 
 /// Hexadecimal of the 32 bytes of a key.

@@ -95,8 +95,14 @@ bool is_empty(const store::Selection& selection) {
          selection.where.empty();
 }
 
+/// A key names one job, or it is an error.
+Result<std::vector<JobId>> select_jobs(store::JobStore& store, const store::Selection& selection) {
+  if (!selection.key_prefix.empty()) GAUNTLET_CHECK_OK(store.find_one(selection.key_prefix));
+  return store.select(selection);
+}
+
 CommitQueue::Work<Result<std::vector<JobId>>> select_work(store::Selection selection) {
-  return [selection = std::move(selection)](store::JobStore& store) { return store.select(selection); };
+  return [selection = std::move(selection)](store::JobStore& store) { return select_jobs(store, selection); };
 }
 
 }  // namespace

@@ -15,16 +15,20 @@ using proto::Frame;
 constexpr std::size_t kMaxRunning = 256;
 constexpr std::size_t kMaxFailed = 100;
 
-/// Texts of running and failed jobs, read together.
+/// Texts of running, failed and cancelled jobs, read together.
 struct Details {
   std::vector<store::JobDetail> running;
   std::vector<store::JobDetail> failed;
+  std::vector<store::CancelledJobs> cancelled;
 };
 
 Result<Details> read_details(store::JobStore& store, const std::vector<JobId>& running, SweepId sweep,
-                             bool any_failed) {
+                             bool any_failed, bool any_cancelled) {
   Details details;
   GAUNTLET_TRY(details.running, store.details(running));
+  if (any_cancelled) {
+    GAUNTLET_TRY(details.cancelled, store.cancelled(sweep));
+  }
   if (!any_failed) return details;
   store::Selection selection;
   selection.sweep = sweep;
@@ -138,12 +142,13 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
     co_return fail(ErrorCode::kNotFound, "there is no sweep {}", sweep.value);
   const engine::StateCounts& counts = sweep ? state_.sweeps()[wanted].counts : state_.counts();
   const bool any_failed = counts[static_cast<std::size_t>(engine::JobStateTag::kFailed)] > 0;
+  const bool any_cancelled = counts[static_cast<std::size_t>(engine::JobStateTag::kCancelled)] > 0;
   std::vector<JobId> running = running_jobs(sweep);
   Details details;
-  if (any_failed || !running.empty()) {
-    CommitQueue::Work<Result<Details>> work = [running = std::move(running), sweep,
-                                               any_failed](store::JobStore& store) {
-      return read_details(store, running, sweep, any_failed);
+  if (any_failed || any_cancelled || !running.empty()) {
+    CommitQueue::Work<Result<Details>> work = [running = std::move(running), sweep, any_failed,
+                                               any_cancelled](store::JobStore& store) {
+      return read_details(store, running, sweep, any_failed, any_cancelled);
     };
     Result<Details> read = co_await queue_.asked(std::move(work));
     if (!read) co_return fail(std::move(read.error()));
@@ -157,6 +162,11 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
   }
   for (const store::JobDetail& detail : details.running) add_running(detail, reply);
   for (const store::JobDetail& detail : details.failed) add_failed(detail, reply);
+  for (const store::CancelledJobs& group : details.cancelled) {
+    proto::CancelledJobs& message = *reply.add_cancelled();
+    message.set_message(group.message);
+    message.set_n_jobs(group.n_jobs);
+  }
   add_worker_status(reply);
   session->send(frame);
   co_return Status{};

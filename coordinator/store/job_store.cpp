@@ -64,6 +64,10 @@ Result<std::vector<JobId>> JobStore::select(const Selection& selection) {
   return select_jobs(state_->connection, selection);
 }
 
+Result<std::vector<CancelledJobs>> JobStore::cancelled(SweepId sweep) {
+  return cancelled_jobs(state_->connection, sweep);
+}
+
 Result<JobDetail> JobStore::find_one(const std::string& key_prefix) {
   return find_one_job(state_->connection, key_prefix);
 }

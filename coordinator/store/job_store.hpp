@@ -68,7 +68,8 @@ struct Selection {
   SweepId sweep;                            ///< 0 = any
   std::vector<engine::JobStateTag> states;  ///< empty = any
   std::string key_prefix;                   ///< hexadecimal; "" = any
-  std::string where;                        ///< over cells: "dataset=flickr25k and attack=pgd"; "" = any
+  /// Over cells and jobs: "dataset=flickr25k and attack=pgd", "cause=oom and kind=craft"; "" = any.
+  std::string where;
   /// Leave out jobs that a cell outside `where` (or outside the sweep) needs too; for cancelling.
   bool exclusive = false;
 };
@@ -83,6 +84,12 @@ struct JobDetail {
   ErrorCode code = ErrorCode::kInternal;  ///< of a failed job
   std::string message;                    ///< of the last failure or the cancellation; "" for none
   std::string log;                        ///< of the last attempt, relative to the work folder; "" for none
+};
+
+/// Jobs that were cancelled with the same words.
+struct CancelledJobs {
+  std::string message;
+  std::uint64_t n_jobs = 0;
 };
 
 struct StoreState;
@@ -117,6 +124,8 @@ class JobStore {
 
   /// Job ids, growing. Errors (kInvalid): a `where` that cannot be read, a prefix that is not hexadecimal.
   [[nodiscard]] Result<std::vector<JobId>> select(const Selection& selection);
+  /// By what was said when they were cancelled, the largest groups first, at most 20; 0 = of any sweep.
+  [[nodiscard]] Result<std::vector<CancelledJobs>> cancelled(SweepId sweep);
   /// What lookup.hpp finds.
   [[nodiscard]] Result<JobDetail> find_one(const std::string& key_prefix);
   [[nodiscard]] Result<JobAttempts> attempts(const std::string& key_prefix);

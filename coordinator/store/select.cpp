@@ -31,7 +31,14 @@ std::string sql_of(const Selection& selection, const results::Where& where) {
     sql += ")";
   }
   const std::string sweep = selection.sweep ? "c.sweep_id = ?" : "1";
-  if (!selection.where.empty()) {
+  if (where.names_job) {
+    // Jobs without cells can be meant too; that they are of the sweep is asked above.
+    sql += fmt::format(
+        " AND EXISTS (SELECT 1 FROM (SELECT 1) LEFT JOIN (cell_jobs cj JOIN cells c ON c.cell_id = "
+        "cj.cell_id) "
+        "ON cj.job_id = j.job_id WHERE ({} OR c.sweep_id IS NULL) AND ({}))",
+        sweep, where.sql);
+  } else if (!selection.where.empty()) {
     sql += fmt::format(
         " AND j.job_id IN (SELECT cj.job_id FROM cells c JOIN cell_jobs cj ON cj.cell_id = c.cell_id "
         "WHERE {} AND ({}))",
@@ -74,7 +81,7 @@ class Binder {
 Result<std::vector<JobId>> select_jobs(db::Connection& connection, const Selection& selection) {
   results::Where where;
   if (!selection.where.empty()) {
-    GAUNTLET_TRY(where, results::parse_where(selection.where, results::cell_columns()));
+    GAUNTLET_TRY(where, results::parse_where(selection.where, results::job_columns()));
   }
   GAUNTLET_TRY(const auto range, key_range(selection.key_prefix));
   GAUNTLET_TRY(db::Statement statement, connection.prepare(sql_of(selection, where)));
@@ -98,6 +105,21 @@ Result<std::vector<JobId>> select_jobs(db::Connection& connection, const Selecti
     GAUNTLET_TRY(const bool row, statement.step());
     if (!row) return jobs;
     jobs.push_back(JobId{static_cast<std::uint64_t>(statement.integer(0))});
+  }
+}
+
+Result<std::vector<CancelledJobs>> cancelled_jobs(db::Connection& connection, SweepId sweep) {
+  GAUNTLET_TRY(
+      db::Statement * read,
+      connection.cached("SELECT coalesce(j.message, ''), count(*) FROM jobs j WHERE j.state = 6 AND (?1 = 0 "
+                        "OR EXISTS (SELECT 1 FROM sweep_jobs m WHERE m.sweep_id = ?1 AND m.job_id = "
+                        "j.job_id)) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"));
+  GAUNTLET_CHECK_OK(read->bind_all(sweep));
+  std::vector<CancelledJobs> groups;
+  while (true) {
+    GAUNTLET_TRY(const bool row, read->step());
+    if (!row) return groups;
+    groups.push_back({std::string(read->text(0)), static_cast<std::uint64_t>(read->integer(1))});
   }
 }
 

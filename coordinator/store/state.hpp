@@ -38,6 +38,7 @@ struct StoreState {
     StoreState& state, std::span<const engine::Transition> transitions);
 [[nodiscard]] Result<engine::RestoredRows> load_all(db::Connection& connection);
 [[nodiscard]] Result<std::vector<JobId>> select_jobs(db::Connection& connection, const Selection& selection);
+[[nodiscard]] Result<std::vector<CancelledJobs>> cancelled_jobs(db::Connection& connection, SweepId sweep);
 [[nodiscard]] Result<std::vector<JobDetail>> job_details(db::Connection& connection,
                                                          std::span<const JobId> jobs);
 

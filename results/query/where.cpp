@@ -17,6 +17,53 @@ constexpr std::array kCellColumns = {
     WhereColumn{"defense"},   WhereColumn{"attack"},  WhereColumn{"protocol"},
     WhereColumn{"direction"}, WhereColumn{"variant"}, WhereColumn{"seed", true}};
 
+/// Words that people use for causes, beside the stored names.
+constexpr std::array<std::pair<std::string_view, ErrorCode>, 8> kCauseWords = {{
+    {"oom", ErrorCode::kOutOfMemory},
+    {"nan", ErrorCode::kDiverged},
+    {"timeout", ErrorCode::kTimedOut},
+    {"nccl", ErrorCode::kCollective},
+    {"gloo", ErrorCode::kCollective},
+    {"killed", ErrorCode::kProcessDied},
+    {"crashed", ErrorCode::kProcessDied},
+    {"disk_full", ErrorCode::kNoSpace},
+}};
+constexpr int kMaxCode = 255;
+
+Result<std::string> stored_cause(std::string_view value) {
+  std::vector<std::string> known;
+  for (const auto& [word, code] : kCauseWords) {
+    if (word == value) return std::string(name_of(code));
+  }
+  for (int code = 1; code <= kMaxCode; ++code) {
+    const std::string_view name = name_of(static_cast<ErrorCode>(code));
+    if (name == "unknown") continue;
+    if (name == value) return std::string(name);
+    known.emplace_back(name);
+  }
+  for (const auto& [word, code] : kCauseWords) known.emplace_back(word);
+  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("cause", value, known));
+}
+
+constexpr WhereColumn kCause{
+    "cause", false, "coalesce((SELECT o.name FROM outcomes o WHERE o.code = j.code), '')", &stored_cause};
+constexpr WhereColumn kKind{
+    "kind", false,
+    "(SELECT k.name FROM job_kinds k JOIN job_shapes h ON h.kind = k.kind WHERE h.shape_id = j.shape_id)"};
+
+constexpr std::array kJobColumns = {kCellColumns[0],
+                                    kCellColumns[1],
+                                    kCellColumns[2],
+                                    kCellColumns[3],
+                                    kCellColumns[4],
+                                    kCellColumns[5],
+                                    kCellColumns[6],
+                                    kCellColumns[7],
+                                    kCellColumns[8],
+                                    kCause,
+                                    kKind};
+static_assert(kJobColumns.size() == kCellColumns.size() + 2);
+
 constexpr std::array kResultColumns = {
     WhereColumn{"sweep"},      WhereColumn{"dataset"},       WhereColumn{"model"},
     WhereColumn{"bits", true}, WhereColumn{"defense"},       WhereColumn{"attack"},
@@ -157,18 +204,21 @@ class Parser {
     const auto column =
         std::find_if(columns_.begin(), columns_.end(), [&](const WhereColumn& c) { return c.name == name; });
     if (column == columns_.end()) return unknown_column(name);
-    where_.sql += column->name;
+    where_.sql += column->sql.empty() ? column->name : column->sql;
+    where_.names_job = where_.names_job || !column->sql.empty();
     GAUNTLET_CHECK_OK(advance());
     if (is_keyword("in")) return in_list(*column);
+    WhereColumn compared = *column;
     if (is_keyword("like")) {
       where_.sql += " LIKE ";
+      compared.stored = nullptr;  // a pattern is no name
     } else if (token_.kind == TokenKind::kOperator) {
       where_.sql += token_.text == "==" ? "=" : token_.text == "!=" ? "<>" : token_.text;
     } else {
       return expected("one of = != < <= > >= in like");
     }
     GAUNTLET_CHECK_OK(advance());
-    return value(*column);
+    return value(compared);
   }
 
   Status in_list(const WhereColumn& column) {
@@ -195,6 +245,13 @@ class Parser {
                     column.name, token_.place, token_.text);
       }
       where_.values.emplace_back(*number);
+    } else if (column.stored != nullptr) {
+      Result<std::string> stored = column.stored(token_.text);
+      if (!stored) {
+        return fail(ErrorCode::kInvalid, "'{}': character {}: {}", text_, token_.place,
+                    stored.error().message);
+      }
+      where_.values.emplace_back(std::move(*stored));
     } else {
       where_.values.emplace_back(token_.text);
     }
@@ -235,6 +292,7 @@ class Parser {
 }  // namespace
 
 std::span<const WhereColumn> cell_columns() { return kCellColumns; }
+std::span<const WhereColumn> job_columns() { return kJobColumns; }
 std::span<const WhereColumn> result_columns() { return kResultColumns; }
 
 Result<Where> parse_where(std::string_view text, std::span<const WhereColumn> columns) {

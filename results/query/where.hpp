@@ -17,7 +17,11 @@ namespace gauntlet::results {
 /// A column a condition may name.
 struct WhereColumn {
   std::string_view name;
-  bool number = false;  ///< compared as a number; otherwise as text
+  bool number = false;        ///< compared as a number; otherwise as text
+  std::string_view sql = {};  ///< what stands for it; "" = its name. Given for what a job says of itself
+  /// Turns a value into the one that is stored, e.g. "oom" into "out_of_memory"; null = as typed. Errors
+  /// (kInvalid): names the known ones.
+  Result<std::string> (*stored)(std::string_view value) = nullptr;
 };
 
 /// SQL with a `?` per value. Never holds anything a person typed, other than names checked against the
@@ -25,10 +29,14 @@ struct WhereColumn {
 struct Where {
   std::string sql;
   std::vector<std::variant<double, std::string>> values;
+  bool names_job = false;  ///< a column of the job itself is among the named ones
 };
 
 /// The axes of a cell: dataset, model, bits, defense, attack, protocol, direction, variant, seed.
 [[nodiscard]] std::span<const WhereColumn> cell_columns();
+/// Those, and what a job says of itself, given `jobs j` in the query: `cause` (why it failed; also by the
+/// short names oom, nan, timeout, nccl, killed) and `kind`.
+[[nodiscard]] std::span<const WhereColumn> job_columns();
 /// The columns of v_results.
 [[nodiscard]] std::span<const WhereColumn> result_columns();
 
