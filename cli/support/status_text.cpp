@@ -1,5 +1,7 @@
 #include "cli/support/status_text.hpp"
 
+#include <fmt/ranges.h>
+
 #include "cli/support/progress.hpp"
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
@@ -17,6 +19,14 @@ Json progress_json(const proto::AttemptProgress& progress) {
 
 std::string heard(const proto::WorkerStatus& worker) {
   return human_duration(static_cast<double>(worker.last_heard_ms_ago()) / 1000);
+}
+
+/// ", in quarantine: <why>", ", gpus 0, 3 in quarantine", or "".
+std::string quarantine_of(const proto::WorkerStatus& worker) {
+  std::string text;
+  if (!worker.quarantine().empty()) text = ", in quarantine: " + worker.quarantine();
+  if (worker.quarantined_gpus().empty()) return text;
+  return text + fmt::format(", gpus {} in quarantine", fmt::join(worker.quarantined_gpus(), ", "));
 }
 
 }  // namespace
@@ -50,7 +60,8 @@ std::string status_text(const proto::StatusReply& status) {
   text += status.workers().empty() ? "\nno workers\n" : "\nworkers\n";
   for (const proto::WorkerStatus& worker : status.workers()) {
     text += fmt::format("  {}  {} cpus, {} gpus, {} running, heard {} ago{}\n", worker.name(), worker.cpus(),
-                        worker.gpus(), worker.running(), heard(worker), worker.draining() ? ", leaving" : "");
+                        worker.gpus(), worker.running(), heard(worker),
+                        (worker.draining() ? ", leaving" : "") + quarantine_of(worker));
   }
   return text;
 }
@@ -97,6 +108,9 @@ Json status_json(const proto::StatusReply& status) {
                        {"gpus", worker.gpus()},
                        {"running", worker.running()},
                        {"draining", worker.draining()},
+                       {"quarantine", worker.quarantine()},
+                       {"quarantined_gpus", std::vector<std::uint32_t>(worker.quarantined_gpus().begin(),
+                                                                       worker.quarantined_gpus().end())},
                        {"last_heard_ms_ago", worker.last_heard_ms_ago()}});
   }
   Json cancelled = Json::array();

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "coordinator/engine/placement.hpp"
+#include "coordinator/engine/quarantine.hpp"
 #include "coordinator/engine/retry_policy.hpp"
 #include "core/base/overloaded.hpp"
 #include "core/base/text.hpp"
@@ -39,8 +40,12 @@ std::string total_lack(const Worker& worker, const Shape& shape) {
     return fmt::format("does not offer {} version {}", shape.job.entry, shape.job.version);
   }
   if (shape.needs_torch && !worker.offer.has_torch) return "has no gauntlet-rank for jobs that need torch";
-  if (worker.offer.gpus < asked.gpus)
-    return fmt::format("has {} gpus, {} are asked for", worker.offer.gpus, asked.gpus);
+  if (usable_gpus(worker) < asked.gpus) {
+    const std::string quarantined =
+        worker.bad_gpus == 0 ? ""
+                             : fmt::format(" ({} of them in quarantine)", std::popcount(worker.bad_gpus));
+    return fmt::format("has {} gpus{}, {} are asked for", worker.offer.gpus, quarantined, asked.gpus);
+  }
   if (worker.offer.memory_mb < asked.memory_mb) {
     return fmt::format("has {} MiB of memory, {} are asked for", worker.offer.memory_mb, asked.memory_mb);
   }
@@ -51,6 +56,8 @@ std::string total_lack(const Worker& worker, const Shape& shape) {
 std::string current_lack(const Worker& worker, const spec::Resources& asked) {
   if (!worker.attached) return "has lost its connection and may come back";
   if (worker.draining) return "is draining";
+  if (!worker.quarantine.empty())
+    return fmt::format("is in quarantine: {}; a restart of its agent ends that", worker.quarantine);
   const std::int64_t cpus = std::min(asked.cpus, worker.offer.cpus);
   if (worker.free_cpus < cpus) {
     return fmt::format("has {} of {} cpus free, {} are needed", worker.free_cpus, worker.offer.cpus, cpus);
@@ -76,7 +83,7 @@ double nearness(const Worker& worker, const spec::Resources& asked) {
   };
   return share(worker.free_cpus, std::min(asked.cpus, worker.offer.cpus)) +
          share(std::popcount(worker.free_gpus), asked.gpus) + share(worker.free_memory_mb, asked.memory_mb) +
-         (worker.attached && !worker.draining ? 4.0 : 0.0);
+         (worker.attached && !worker.draining && worker.quarantine.empty() ? 4.0 : 0.0);
 }
 
 void explain_placement(const State& state, const Job& job, std::vector<std::string>& reasons) {

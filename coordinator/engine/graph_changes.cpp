@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "coordinator/engine/quarantine.hpp"
 #include "coordinator/engine/retry_policy.hpp"
 
 namespace gauntlet::engine {
@@ -128,6 +129,7 @@ void end_attempt(State& state, const Now& now, JobId id, AttemptEnd end,
   const LeaseRef ref = current_ref(state, id);
   Job& job = state.job(id);
   const WorkerId worker = std::get<Leased>(job.state).worker;
+  suspect(state, id, end.code);
   const Verdict verdict = judge(state, now, id, end.code);
   transitions.push_back({now.wall_ms, AttemptFailed{id, ref.lease, ref.attempt, worker, end.code,
                                                     std::move(end.outcome), job.failures, job.losses}});

@@ -55,7 +55,8 @@ using Outgoing =
 struct Decision {
   std::vector<Transition> transitions;
   std::vector<Outgoing> messages;
-  std::uint64_t n_jobs = 0;  ///< jobs that a cancel or retry changed
+  std::uint64_t n_jobs = 0;                ///< jobs that a cancel or retry changed
+  std::vector<std::string> warnings = {};  ///< for the coordinator's log
 };
 
 // ---------------------------------------------------------------- events

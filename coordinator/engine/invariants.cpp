@@ -142,7 +142,10 @@ Status State::check_workers() const {
         (worker.free_gpus & used_gpus) != 0) {
       return fail(ErrorCode::kInternal, "worker {}: free resources are counted wrongly", id.value);
     }
-    const bool open = worker.attached && !worker.draining && worker.leases.size() < worker.offer.credit;
+    if ((worker.free_gpus & worker.bad_gpus) != 0)
+      return fail(ErrorCode::kInternal, "worker {}: a gpu in quarantine is free", id.value);
+    const bool open = worker.attached && !worker.draining && worker.quarantine.empty() &&
+                      worker.leases.size() < worker.offer.credit;
     if (open != (worker.open_index != kNone) || (open && open_workers_[worker.open_index] != id)) {
       return fail(ErrorCode::kInternal, "worker {} is listed as open wrongly", id.value);
     }

@@ -118,8 +118,8 @@ class Round {
     Worker* kept = nullptr;
     for (const auto& [id, known] : state_.workers()) {
       Worker* worker = state_.find_worker(id);
-      const bool usable = worker->attached && !worker->draining && state_.hosts(*worker, waiting.shape) &&
-                          reservation_of(id) == nullptr;
+      const bool usable = worker->attached && !worker->draining && worker->quarantine.empty() &&
+                          state_.hosts(*worker, waiting.shape) && reservation_of(id) == nullptr;
       if (!usable) continue;
       if (kept == nullptr || id == before || (kept->id != before && has_more_free(*worker, *kept, asked)))
         kept = worker;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "coordinator/engine/quarantine.hpp"
 #include "core/base/check.hpp"
 
 namespace gauntlet::engine {
@@ -293,7 +294,7 @@ void State::set_offer(Worker& worker, const WorkerOffer& offer) {
 void State::count_free(Worker& worker) {
   worker.free_cpus = worker.offer.cpus;
   worker.free_memory_mb = worker.offer.memory_mb;
-  worker.free_gpus = all_gpus(worker.offer.gpus);
+  worker.free_gpus = all_gpus(worker.offer.gpus) & ~worker.bad_gpus;
   for (const JobId id : worker.leases) {
     const spec::Resources& asked = shape_of(job(id)).job.resources;
     worker.free_cpus -= std::min(asked.cpus, worker.offer.cpus);
@@ -313,7 +314,8 @@ void State::remove_worker(WorkerId id) {
 }
 
 void State::refresh_open(Worker& worker) {
-  const bool open = worker.attached && !worker.draining && worker.leases.size() < worker.offer.credit;
+  const bool open = worker.attached && !worker.draining && worker.quarantine.empty() &&
+                    worker.leases.size() < worker.offer.credit;
   if (open == (worker.open_index != kNone)) return;
   if (open) {
     worker.open_index = static_cast<std::uint32_t>(open_workers_.size());
@@ -325,6 +327,12 @@ void State::refresh_open(Worker& worker) {
   workers_.at(last).open_index = worker.open_index;
   open_workers_.pop_back();
   worker.open_index = kNone;
+}
+
+void State::quarantine_gpu(Worker& worker, std::uint32_t device) {
+  worker.bad_gpus |= std::uint64_t{1} << device;
+  worker.free_gpus &= ~worker.bad_gpus;
+  worker.hosts.clear();
 }
 
 void State::take(JobId id, Leased& lease) {
@@ -345,7 +353,7 @@ void State::release(JobId id, const Leased& lease) {
   const spec::Resources& asked = shape_of(job(id)).job.resources;
   worker->free_cpus += std::min(asked.cpus, worker->offer.cpus);
   worker->free_memory_mb += asked.memory_mb;
-  worker->free_gpus |= lease.gpus & all_gpus(worker->offer.gpus);
+  worker->free_gpus |= lease.gpus & all_gpus(worker->offer.gpus) & ~worker->bad_gpus;
   const JobId last = worker->leases.back();
   worker->leases[lease.slot] = last;
   std::get<Leased>(job(last).state).slot = lease.slot;
@@ -358,7 +366,7 @@ bool State::hosts(Worker& worker, std::uint32_t shape_index) const {
   std::uint8_t& known = worker.hosts[shape_index];
   if (known == 0) {
     const Shape& asked = shapes_[shape_index];
-    const bool yes = asked.job.resources.gpus <= worker.offer.gpus &&
+    const bool yes = asked.job.resources.gpus <= usable_gpus(worker) &&
                      asked.job.resources.memory_mb <= worker.offer.memory_mb &&
                      (!asked.needs_torch || worker.offer.has_torch) &&
                      (asked.entry == kNone || worker.entries.contains(asked.entry));

@@ -33,6 +33,9 @@ struct EngineConfig {
   Milliseconds grace{1000};   ///< time a worker has to come back after its connection closed; one that lives
                               ///< tries again within a tenth of it
   Milliseconds restart_grace{15000};  ///< the same after the coordinator was away; longer than agents pause
+  /// Jobs in a row that failed on a worker or device and then succeeded elsewhere, after which it gets
+  /// nothing more; 0 = never.
+  std::uint32_t quarantine_after = 3;
   std::uint32_t max_overtakes =
       8;  ///< placements that may pass an older job that does not fit, before a worker is kept for it
 };
@@ -134,6 +137,16 @@ struct WorkerOffer {
   std::vector<std::tuple<std::string, std::string, std::int64_t>> entries;  ///< kind of entry, name, version
 };
 
+/// A job that failed at some place.
+struct SuspectJob {
+  JobId job;
+  bool done_elsewhere = false;
+};
+/// What failed at a place since anything last succeeded there; see quarantine.hpp.
+struct Suspicion {
+  std::vector<SuspectJob> jobs;
+};
+
 struct Worker {
   WorkerId id;
   WorkerOffer offer;
@@ -144,10 +157,14 @@ struct Worker {
   std::vector<JobId> leases;
   bool attached = false;
   bool draining = false;
-  SteadyTime last_heard;             ///< attached: last frame; else: when the connection closed
-  SteadyTime back_by;                ///< not attached: when it is lost
-  std::uint32_t open_index = kNone;  ///< place in State::open_workers
-  std::vector<std::uint8_t> hosts;   ///< by shape: 0 = not worked out, 1 = never, 2 = when free
+  SteadyTime last_heard;  ///< attached: last frame; else: when the connection closed
+  SteadyTime back_by;     ///< not attached: when it is lost
+  Suspicion suspicion;
+  std::map<std::uint32_t, Suspicion> gpu_suspicions;  ///< by device
+  std::string quarantine;                             ///< why it gets nothing more; "" = it does
+  std::uint64_t bad_gpus = 0;                         ///< in quarantine; bit i = device i
+  std::uint32_t open_index = kNone;                   ///< place in State::open_workers
+  std::vector<std::uint8_t> hosts;  ///< by shape: 0 = not worked out, 1 = never, 2 = when free
 };
 
 /// Running time of finished jobs of a kind.
@@ -209,9 +226,13 @@ class State {
   /// Takes a new offer: resources are counted again.
   void set_offer(Worker& worker, const WorkerOffer& offer);
   void remove_worker(WorkerId id);
-  /// To be called after attached, draining or credit changed.
+  /// To be called after attached, draining, quarantine or credit changed.
   void refresh_open(Worker& worker);
-  /// Attached, not draining, with spare credit.
+  /// The device is given to nobody any more; an attempt that has it goes on.
+  void quarantine_gpu(Worker& worker, std::uint32_t device);
+  /// Workers with failures held against them or their devices; some may have gone.
+  [[nodiscard]] std::set<WorkerId>& suspects() { return suspects_; }
+  /// Attached, not draining, not in quarantine, with spare credit.
   [[nodiscard]] const std::vector<WorkerId>& open_workers() const { return open_workers_; }
   /// Whether the worker could run such jobs when it has nothing else to do.
   [[nodiscard]] bool hosts(Worker& worker, std::uint32_t shape) const;
@@ -276,6 +297,7 @@ class State {
   std::map<WorkerId, Worker> workers_;
   std::unordered_map<std::string, WorkerId> agents_;
   std::vector<WorkerId> open_workers_;
+  std::set<WorkerId> suspects_;
   std::array<MeanTime, spec::kJobKindCount> times_{};
   std::uint64_t last_lease_ = 0;
   std::uint64_t last_worker_ = 0;

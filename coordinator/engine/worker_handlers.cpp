@@ -4,6 +4,7 @@
 
 #include "coordinator/engine/graph_changes.hpp"
 #include "coordinator/engine/handlers.hpp"
+#include "coordinator/engine/quarantine.hpp"
 
 namespace gauntlet::engine {
 namespace {
@@ -77,6 +78,8 @@ void accept_done(State& state, const Now& now, const LeaseRef& ref, WorkerId wor
   MeanTime& time = state.times()[static_cast<std::size_t>(state.shape_of(state.job(ref.job)).job.kind)];
   ++time.n;
   time.total_s += outcome.wall_s;
+  for (std::string& sentence : clear_and_quarantine(state, ref.job))
+    decision.warnings.push_back(std::move(sentence));
   decision.transitions.push_back(
       {now.wall_ms, AttemptDone{ref.job, ref.lease, ref.attempt, worker, std::move(outcome)}});
   state.set_state(ref.job, Done{});

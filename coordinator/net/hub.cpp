@@ -128,6 +128,7 @@ void Hub::tick() { settle(engine::on_tick(state_, now())); }
 void Hub::settle(engine::Decision decision) { settle(std::move(decision), nullptr, 0); }
 
 void Hub::settle(engine::Decision decision, const SessionPtr& asker, std::uint64_t request) {
+  for (const std::string& sentence : decision.warnings) log_->warn("{}", sentence);
   if (decision.transitions.empty() && decision.messages.empty()) return;
   count(decision);
   // The connection a message is meant for is the one of this moment: a later one starts with its own welcome.

@@ -159,7 +159,7 @@ void add_workers(MetricsText& text, const engine::State& state) {
     cpus_busy += worker.offer.cpus - worker.free_cpus;
     gpus += static_cast<std::uint64_t>(worker.offer.gpus);
     gpus_busy += static_cast<std::uint64_t>(worker.offer.gpus) -
-                 static_cast<std::uint64_t>(std::popcount(worker.free_gpus));
+                 static_cast<std::uint64_t>(std::popcount(worker.free_gpus | worker.bad_gpus));
   }
   text.family("gauntlet_workers", "gauge",
               "Workers: attached, draining, or away and given time to come back.");

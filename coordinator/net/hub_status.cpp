@@ -87,6 +87,10 @@ void Hub::add_worker_status(proto::StatusReply& reply) const {
     status.set_gpus(worker.offer.gpus);
     status.set_running(worker.leases.size());
     status.set_draining(worker.draining);
+    status.set_quarantine(worker.quarantine);
+    for (std::uint32_t device = 0; device < 64; ++device) {
+      if ((worker.bad_gpus >> device & 1U) != 0) status.add_quarantined_gpus(device);
+    }
     status.set_last_heard_ms_ago(
         std::chrono::duration_cast<std::chrono::milliseconds>(moment - worker.last_heard).count());
   }

@@ -310,6 +310,40 @@ TEST_F(Work, ADrainingWorkerGetsNothingMore) {
   EXPECT_TRUE(status_of(client)->workers(0).draining());
 }
 
+TEST_F(Work, AWorkerWhereJobsFailThatSucceedElsewhereIsShownInQuarantine) {
+  start();
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "three", noops(3)));
+  FakeWorker bad(folder_.path(), "bad", 3);
+  bad.await_leases(3);
+  proto::Frame pause;
+  pause.mutable_pause_request()->set_sweep_id(1);
+  pause.mutable_pause_request()->set_paused(true);
+  ASSERT_TRUE(client.request(pause, kPatience));
+  std::vector<proto::Report> reports;
+  for (const auto& [id, lease] : bad.held) {
+    reports.push_back(
+        FakeWorker::report_of(lease, static_cast<std::uint32_t>(ErrorCode::kProcessDied), "it died"));
+  }
+  bad.report(reports);
+  proto::Frame drain;
+  drain.mutable_drain();
+  ASSERT_TRUE(bad.connection->send(drain));
+  proto::Frame beat;
+  beat.mutable_heartbeat();
+  ASSERT_TRUE(bad.connection->request(beat, kPatience)) << "frames are handled in order";
+  EXPECT_EQ(status_of(client)->workers(0).quarantine(), "");
+  FakeWorker good(folder_.path(), "good");
+  pause.mutable_pause_request()->set_paused(false);
+  ASSERT_TRUE(client.request(pause, kPatience));
+  good.work_until(3);
+  const auto status = status_of(client);
+  ASSERT_EQ(status->workers_size(), 2);
+  EXPECT_EQ(status->workers(0).name(), "bad");
+  EXPECT_EQ(status->workers(0).quarantine(), "3 jobs in a row failed here and succeeded elsewhere");
+  EXPECT_EQ(status->workers(1).quarantine(), "");
+}
+
 TEST_F(Work, ExplainsByKeyPrefix) {
   start();
   client::Client client = connect();

@@ -53,6 +53,7 @@ class Simulation {
     EngineConfig config;
     config.max_failures = static_cast<std::uint8_t>(1 + below(3));
     config.max_losses = static_cast<std::uint8_t>(1 + below(5));
+    config.quarantine_after = static_cast<std::uint32_t>(below(4));
     config.max_overtakes = static_cast<std::uint32_t>(below(9));
     return config;
   }
@@ -561,7 +562,7 @@ inline void Simulation::check_rest() {
   for (const auto& [id, worker] : state.workers()) {
     require(worker.leases.empty() && worker.free_cpus == worker.offer.cpus &&
                 worker.free_memory_mb == worker.offer.memory_mb &&
-                std::popcount(worker.free_gpus) == worker.offer.gpus,
+                std::popcount(worker.free_gpus | worker.bad_gpus) == worker.offer.gpus,
             "at rest worker {} is not free", id.value);
   }
   for (const Sweep& sweep : state.sweeps()) {
