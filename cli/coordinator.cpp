@@ -14,7 +14,7 @@ namespace {
 struct Options {
   FolderOptions folder;
   coordinator::ServeOptions serve;
-  std::string log_level = "info";
+  LogOptions log;
   std::string http;
   bool stop = false;
 };
@@ -46,9 +46,10 @@ Status read_http(const std::string& text, coordinator::ServeOptions& serve) {
 
 Result<int> run(Options& options) {
   if (options.stop) return stop_running(options);
-  GAUNTLET_CHECK_OK(start_logging(options.log_level));
+  GAUNTLET_CHECK_OK(start_logging(options.log, "coordinator"));
   GAUNTLET_CHECK_OK(make_directories(options.folder.workdir));
   if (!options.http.empty()) GAUNTLET_CHECK_OK(read_http(options.http, options.serve));
+  GAUNTLET_TRY(options.serve.log_format, coordinator::log_format_from(options.log.format));
   options.serve.workdir = options.folder.workdir;
   options.serve.database = options.folder.database;
   return coordinator::serve(options.serve);
@@ -72,7 +73,7 @@ Action declare(CLI::App& app) {
       ->type_name("[HOST:]PORT");
   app.add_flag("--exit-when-unused", options->serve.exit_when_unused,
                "End once no client is connected any more");
-  app.add_option("--log-level", options->log_level, "debug, info, warn, error or off");
+  options->log.add_to(app);
   app.add_flag("--stop", options->stop, "Stop the coordinator that serves the work folder");
   return [options] { return run(*options); };
 }

@@ -13,11 +13,11 @@ struct Options {
   ConnectOptions connect;
   worker::AgentOptions agent;
   double exit_without_coordinator_s = 0;
-  std::string log_level = "info";
+  LogOptions log;
 };
 
 Result<int> run(Options& options) {
-  GAUNTLET_CHECK_OK(start_logging(options.log_level));
+  GAUNTLET_CHECK_OK(start_logging(options.log, "worker"));
   GAUNTLET_CHECK_OK(make_directories(options.connect.workdir));
   options.agent.workdir = options.connect.workdir;
   if (!options.connect.address.empty()) {
@@ -48,7 +48,7 @@ Action declare(CLI::App& app) {
   app.add_option("--drain-grace", options->agent.drain_grace_s,
                  "Seconds that attempts get to end by themselves after SIGTERM or Ctrl-C (default 30)")
       ->check(number_between(0, 86400));
-  app.add_option("--log-level", options->log_level, "debug, info, warn, error or off");
+  options->log.add_to(app);
   return [options] { return run(*options); };
 }
 

@@ -1,13 +1,23 @@
 // The log of the long-running verbs, on stderr.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
 
 #include "core/base/result.hpp"
 
 namespace gauntlet::cli {
 
-/// Time, level, message; no colours. Levels: debug, info, warn, error. Errors (kInvalid): another level.
-[[nodiscard]] Status start_logging(const std::string& level);
+struct LogOptions {
+  std::string level = "info";   ///< debug, info, warn, error, off
+  std::string format = "text";  ///< text, json
+
+  void add_to(CLI::App& app);
+};
+
+/// Time, level, message, without colours; `program` is named in JSON. Errors (kInvalid): another level or
+/// format.
+[[nodiscard]] Status start_logging(const LogOptions& options, std::string_view program);
 
 }  // namespace gauntlet::cli

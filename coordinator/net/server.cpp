@@ -1,5 +1,6 @@
 #include "coordinator/net/server.hpp"
 
+#include <spdlog/formatter.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/basic_file_sink.h>
 
@@ -31,7 +32,7 @@ constexpr Milliseconds kDrainLimit{5000};  ///< for sessions to take what they a
 constexpr Milliseconds kIdleSlack{10000};
 constexpr Milliseconds kFirstClient{60000};  ///< an unused coordinator ends when nobody came at all
 
-Result<std::shared_ptr<spdlog::logger>> open_log(const std::filesystem::path& workdir) {
+Result<std::shared_ptr<spdlog::logger>> open_log(const std::filesystem::path& workdir, LogFormat format) {
   const std::filesystem::path folder = workdir / "logs";
   GAUNTLET_CHECK_OK(make_directories(folder));
   const std::filesystem::path path = folder / "coordinator.log";
@@ -39,7 +40,7 @@ Result<std::shared_ptr<spdlog::logger>> open_log(const std::filesystem::path& wo
   if (!std::ofstream(path, std::ios::app)) return fail(system_error(errno, "write", path));
   auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
   auto log = std::make_shared<spdlog::logger>("coordinator", std::move(sink));
-  log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  log->set_formatter(log_formatter(format, "coordinator"));
   log->flush_on(spdlog::level::info);
   return log;
 }
@@ -286,7 +287,7 @@ Result<std::unique_ptr<ServerImpl>> open_server(ServeOptions options) {
   if (options.database.empty()) options.database = options.workdir / "gauntlet.db";
   GAUNTLET_CHECK_OK(make_directories(options.workdir));
   GAUNTLET_TRY(WorkdirLock lock, WorkdirLock::take(options.workdir));
-  GAUNTLET_TRY(auto log, open_log(options.workdir));
+  GAUNTLET_TRY(auto log, open_log(options.workdir, options.log_format));
   GAUNTLET_TRY(std::string token, own_token(options.workdir));
   GAUNTLET_TRY(store::JobStore store, store::JobStore::open(options.database));
   auto server = std::make_unique<ServerImpl>(std::move(options), std::move(lock), std::move(token),

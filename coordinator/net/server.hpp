@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "coordinator/net/log_format.hpp"
 #include "core/base/result.hpp"
 
 namespace gauntlet::coordinator {
@@ -27,8 +28,9 @@ struct ServeOptions {
   std::size_t max_outbound_bytes = std::size_t{96} << 20;  ///< unsent; a peer that does not read is dropped
   /// Where /metrics and /healthz are served, to whoever can reach it: no token is asked. "" = nowhere.
   std::string http_address;
-  std::uint16_t http_port = 0;      ///< 0 = any free one; coordinator.json says which
-  std::uint32_t backoff_ms = 1000;  ///< wait before a job's second attempt; doubles with each failure
+  LogFormat log_format = LogFormat::kText;  ///< of logs/coordinator.log
+  std::uint16_t http_port = 0;              ///< 0 = any free one; coordinator.json says which
+  std::uint32_t backoff_ms = 1000;          ///< wait before a job's second attempt; doubles with each failure
 };
 
 /// Runs a coordinator until SIGTERM, SIGINT, a ShutdownRequest or, if asked, disuse; returns the exit code 0.

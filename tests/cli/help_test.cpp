@@ -79,6 +79,7 @@ TEST_F(Help, MistakesGetOneSentenceAndASuggestion) {
       {{"logs", "ab"}, "'ab' is too short; give at least 4 digits of the job's key"},
       {{"coordinator", "--log-level", "loud"},
        "'loud' is not a log level; allowed: debug, info, warn, error, off"},
+      {{"worker", "--log-format", "xml"}, "'xml' is not a log format; allowed: text, json"},
       {{"coordinator", "--http", "here"},
        "--http: 'here' is not an address; write PORT, HOST:PORT or [V6]:PORT"},
       {{"run", "x.yaml", "--cpus", "0"}, "--cpus"},

@@ -85,6 +85,27 @@ TEST_F(LogsVerb, ComesFromAMachineThatSharesNoFolder) {
   EXPECT_THAT(events.out, AllOf(HasSubstr("\"event\":\"start\""), HasSubstr("\"event\":\"end\"")));
 }
 
+TEST_F(LogsVerb, ProcessesLogInJsonWhenAsked) {
+  const std::vector<std::string> json = {"--log-format", "json"};
+  serve(json);
+  work(workdir(), json);
+  submit(1);
+  ASSERT_TRUE(reaches("done")) << worker_->err();
+  worker_->send(SIGTERM);
+  EXPECT_EQ(worker_->wait().exit_code, 0);
+  EXPECT_EQ(ask({"coordinator", "--stop"}).exit_code, 0);
+  coordinator_->wait();
+  std::map<std::string, std::string> told;  // by program
+  std::istringstream lines(worker_->err() + read(workdir() / "logs" / "coordinator.log"));
+  for (std::string line; std::getline(lines, line);) {
+    const Json object = Json::parse(line, nullptr, false);
+    ASSERT_TRUE(object.is_object()) << line;
+    told[object["program"]] += object["message"].get<std::string>() + "\n";
+  }
+  EXPECT_THAT(told["worker"], HasSubstr("joined as worker 1"));
+  EXPECT_THAT(told["coordinator"], HasSubstr("listening on 127.0.0.1"));
+}
+
 TEST_F(LogsVerb, ListsAttemptsWithAndWithoutACoordinator) {
   serve();
   const std::string key = submit(1);
