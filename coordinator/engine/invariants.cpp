@@ -146,7 +146,7 @@ Status State::check_workers() const {
       return fail(ErrorCode::kInternal, "worker {}: a gpu in quarantine is free", id.value);
     const bool open = worker.attached && !worker.draining && worker.quarantine.empty() &&
                       worker.leases.size() < worker.offer.credit;
-    if (open != (worker.open_index != kNone) || (open && open_workers_[worker.open_index] != id)) {
+    if (open != (worker.open_index != kNone) || (open && open_workers_[worker.open_index] != &worker)) {
       return fail(ErrorCode::kInternal, "worker {} is listed as open wrongly", id.value);
     }
     n_open += open ? 1 : 0;

@@ -11,11 +11,13 @@ struct QueueRef {
   std::uint32_t sweep = kNone;
   std::uint32_t queue = 0;
   [[nodiscard]] explicit operator bool() const { return sweep != kNone; }
+  bool operator==(const QueueRef&) const = default;
 };
 
 /// A worker kept for a job that was passed too often.
 struct Reservation {
-  WorkerId worker;
+  Worker* worker = nullptr;
+  QueueRef owner;
   std::uint32_t shape = 0;  ///< jobs of this shape may take it, whichever sweep's turn it is
   spec::Resources asked;
   std::int32_t priority = 0;
@@ -45,10 +47,15 @@ class Round {
     if (state_.open_workers().empty() || state_.active_sweeps().empty()) return {};
     reserve();
     while (!state_.open_workers().empty()) {
+      const std::uint64_t number = number_;
       const QueueRef next = pick();
-      if (!next) break;
-      place_top(next);
+      if (next) {
+        place_top(next);
+      } else if (number == number_) {  // else a worker was let go while looking
+        break;
+      }
     }
+    for (const Reservation& kept : reservations_) kept.worker->kept = kNone;
     state_.drop_idle_sweeps();
     return std::move(leases_);
   }
@@ -87,9 +94,12 @@ class Round {
     QueueRef first;
     for (std::uint32_t at = 0; at < sweep.queues.size(); ++at) {
       ReadyQueue& candidate = sweep.queues[at];
-      if (candidate.heap.empty() || is_stuck(candidate.shape) || !state_.clean_top(index, candidate))
-        continue;
-      if (!first || candidate.heap.front() < sweep.queues[first.queue].heap.front()) first = {index, at};
+      if (candidate.heap.empty() || is_stuck(candidate.shape)) continue;
+      if (!state_.clean_top(index, candidate)) {
+        drop_reservations_of({index, at});
+      } else if (!first || candidate.heap.front() < sweep.queues[first.queue].heap.front()) {
+        first = {index, at};
+      }
     }
     return first;
   }
@@ -100,33 +110,84 @@ class Round {
     for (const std::uint32_t index : state_.active_sweeps()) {
       Sweep& sweep = state_.sweeps()[index];
       for (std::uint32_t at = 0; at < sweep.queues.size(); ++at) {
-        if (sweep.queues[at].overtaken < state_.config().max_overtakes) continue;
-        if (state_.clean_top(index, sweep.queues[at])) starved.push_back({index, at});
+        ReadyQueue& waiting = sweep.queues[at];
+        if (waiting.overtaken < state_.config().max_overtakes) {
+          waiting.reserved.clear();
+        } else if (state_.clean_top(index, waiting)) {
+          starved.push_back({index, at});
+        }
       }
     }
+    if (starved.empty()) return;
     std::sort(starved.begin(), starved.end(), [&](QueueRef one, QueueRef other) {
       return goes_before(state_.sweeps()[one.sweep], state_.sweeps()[other.sweep]);
     });
-    for (const QueueRef ref : starved) keep_worker_for(ref);
+    // Every queue keeps one worker if it can, before any keeps several.
+    std::vector<std::vector<WorkerId>> before;
+    for (const QueueRef ref : starved) {
+      before.push_back(std::exchange(queue(ref).reserved, {}));
+      keep_workers_for(ref, before.back(), 1);
+    }
+    const std::size_t most = state_.workers().size() / 2;
+    for (std::size_t at = 0; at < starved.size(); ++at) {
+      const std::size_t room = most > reservations_.size() ? most - reservations_.size() : 0;
+      const std::size_t has = queue(starved[at]).reserved.size();
+      keep_workers_for(starved[at], before[at], std::min(n_owed(starved[at]), has + room));
+    }
   }
 
-  void keep_worker_for(QueueRef ref) {
+  /// Workers that the jobs of a queue have waited for long enough: one for every `max_overtakes` placements.
+  std::size_t n_owed(QueueRef ref) {
+    const std::uint32_t per_job = std::max<std::uint32_t>(1, state_.config().max_overtakes);
+    return std::min<std::size_t>(queue(ref).overtaken / per_job, queue(ref).heap.size());
+  }
+
+  bool may_be_kept(Worker& worker, std::uint32_t shape) const {
+    return worker.attached && !worker.draining && worker.quarantine.empty() && worker.kept == kNone &&
+           state_.hosts(worker, shape);
+  }
+
+  void keep_workers_for(QueueRef ref, const std::vector<WorkerId>& before, std::size_t n_wanted) {
     ReadyQueue& waiting = queue(ref);
-    const spec::Resources& asked = state_.shape(waiting.shape).job.resources;
-    const WorkerId before = waiting.reserved;
-    waiting.reserved = {};
-    Worker* kept = nullptr;
-    for (const auto& [id, known] : state_.workers()) {
+    for (const WorkerId id : before) {
+      if (waiting.reserved.size() >= n_wanted) return;
       Worker* worker = state_.find_worker(id);
-      const bool usable = worker->attached && !worker->draining && worker->quarantine.empty() &&
-                          state_.hosts(*worker, waiting.shape) && reservation_of(id) == nullptr;
-      if (!usable) continue;
-      if (kept == nullptr || id == before || (kept->id != before && has_more_free(*worker, *kept, asked)))
-        kept = worker;
+      if (worker != nullptr && may_be_kept(*worker, waiting.shape)) keep(ref, *worker);
     }
-    if (kept == nullptr) return;
-    waiting.reserved = kept->id;
-    reservations_.push_back({kept->id, waiting.shape, asked, state_.sweeps()[ref.sweep].row.priority});
+    const spec::Resources& asked = state_.shape(waiting.shape).job.resources;
+    while (waiting.reserved.size() < n_wanted) {
+      Worker* best = nullptr;
+      for (auto& [id, worker] : state_.workers()) {
+        if (may_be_kept(worker, waiting.shape) && (best == nullptr || has_more_free(worker, *best, asked)))
+          best = &worker;
+      }
+      if (best == nullptr) return;
+      keep(ref, *best);
+    }
+  }
+
+  void keep(QueueRef ref, Worker& worker) {
+    ReadyQueue& waiting = queue(ref);
+    worker.kept = static_cast<std::uint32_t>(reservations_.size());
+    waiting.reserved.push_back(worker.id);
+    reservations_.push_back({&worker, ref, waiting.shape, state_.shape(waiting.shape).job.resources,
+                             state_.sweeps()[ref.sweep].row.priority});
+  }
+
+  void drop_reservation(std::uint32_t at) {
+    const Reservation dropped = reservations_[at];
+    std::erase(queue(dropped.owner).reserved, dropped.worker->id);
+    dropped.worker->kept = kNone;
+    reservations_[at] = reservations_.back();
+    reservations_.pop_back();
+    if (at < reservations_.size()) reservations_[at].worker->kept = at;
+    look_again();
+  }
+
+  void drop_reservations_of(QueueRef ref) {
+    for (auto at = static_cast<std::uint32_t>(reservations_.size()); at-- > 0;) {
+      if (reservations_[at].owner == ref) drop_reservation(at);
+    }
   }
 
   static bool has_more_free(const Worker& one, const Worker& other, const spec::Resources& asked) {
@@ -136,17 +197,11 @@ class Round {
     return one.free_cpus > other.free_cpus;
   }
 
-  const Reservation* reservation_of(WorkerId worker) const {
-    for (const Reservation& reservation : reservations_) {
-      if (reservation.worker == worker) return &reservation;
-    }
-    return nullptr;
-  }
-
   /// Whether the worker may take the job without touching what it keeps for another.
   bool respects_reservation(const Worker& worker, QueueRef ref, std::uint32_t shape) const {
-    const Reservation* kept = reservation_of(worker.id);
-    if (kept == nullptr || kept->shape == shape) return true;
+    if (worker.kept == kNone) return true;
+    const Reservation* kept = &reservations_[worker.kept];
+    if (kept->shape == shape) return true;
     if (state_.sweeps()[ref.sweep].row.priority > kept->priority) return true;
     const spec::Resources& asked = state_.shape(shape).job.resources;
     const auto free_gpus = static_cast<std::int64_t>(std::popcount(worker.free_gpus));
@@ -167,17 +222,16 @@ class Round {
   Worker* choose_worker(QueueRef ref) {
     const std::uint32_t shape = queue(ref).shape;
     const spec::Resources& asked = state_.shape(shape).job.resources;
-    const std::vector<WorkerId>& open = state_.open_workers();
+    const std::vector<Worker*>& open = state_.open_workers();
     if (asked.cpus == 0 && asked.gpus == 0 && asked.memory_mb == 0) {  // any worker is as good: go round
       for (std::size_t n_tried = 0; n_tried < open.size(); ++n_tried) {
-        Worker* worker = state_.find_worker(open[++state_.rotation() % open.size()]);
+        Worker* worker = open[++state_.rotation() % open.size()];
         if (can_take(*worker, ref, shape, asked)) return worker;
       }
       return nullptr;
     }
     Worker* best = nullptr;
-    for (const WorkerId id : open) {
-      Worker* worker = state_.find_worker(id);
+    for (Worker* worker : open) {
       if (can_take(*worker, ref, shape, asked) && (best == nullptr || is_better(*worker, *best, asked)))
         best = worker;
     }
@@ -206,8 +260,14 @@ class Round {
     const std::int32_t priority = state_.sweeps()[ref.sweep].row.priority;
     for (const QueueRef passed : stuck_queues_) {
       const bool outranked = priority > state_.sweeps()[passed.sweep].row.priority;
-      if (!outranked && state_.hosts(*worker, queue(passed).shape)) ++queue(passed).overtaken;
+      if (!outranked && state_.hosts(*worker, queue(passed).shape)) count_overtake(queue(passed));
     }
+  }
+
+  /// Only jobs that wait have been passed: what comes later to the queue inherits no claim of theirs.
+  void count_overtake(ReadyQueue& passed) const {
+    const std::uint64_t per_job = std::max<std::uint32_t>(1, state_.config().max_overtakes);
+    if (passed.overtaken < per_job * passed.heap.size()) ++passed.overtaken;
   }
 
   void grant(QueueRef ref, Worker& worker) {
@@ -215,11 +275,8 @@ class Round {
     const JobId id{from.heap.front()};
     std::pop_heap(from.heap.begin(), from.heap.end(), std::greater<>{});
     from.heap.pop_back();
-    from.overtaken = 0;
-    from.reserved = {};
-    if (std::erase_if(reservations_, [&](const Reservation& kept) { return kept.shape == from.shape; }) > 0) {
-      look_again();
-    }
+    from.overtaken -= std::min(from.overtaken, state_.config().max_overtakes);
+    settle_reservations(ref, worker);
     const spec::Resources& asked = state_.shape(from.shape).job.resources;
     Leased lease{.lease = state_.next_lease(),
                  .worker = worker.id,
@@ -232,6 +289,16 @@ class Round {
     state_.set_state(id, lease);
     transitions_.push_back({now_.wall_ms, JobLeased{id, lease.lease, attempt, worker.id, lease.gpus}});
     list_grant(worker.id, {id, lease.lease, attempt, lease.gpus});
+  }
+
+  /// A job of the queue was given to the worker: one kept worker fewer is needed.
+  void settle_reservations(QueueRef ref, const Worker& worker) {
+    if (queue(ref).heap.empty()) return drop_reservations_of(ref);
+    if (worker.kept != kNone && reservations_[worker.kept].shape == queue(ref).shape) {
+      return drop_reservation(worker.kept);
+    }
+    if (queue(ref).reserved.empty()) return;
+    drop_reservation(state_.find_worker(queue(ref).reserved.back())->kept);
   }
 
   /// A worker is not kept any more: what did not fit because of that may fit now.

@@ -1,9 +1,11 @@
 // Placement: which ready job goes to which worker now.
 // Order: priority of the sweep, then the sweep that was served least, then the job submitted first. A job
 // goes to one worker whole (its gang, its cpus, its GPUs) or not at all. A job asking for more cpus than a
-// worker has gets the whole worker. A job that does not fit may be passed by `max_overtakes` placements; then
-// a worker is kept for it. Cost of a call: what it grants times the open workers, plus the shapes that do not
-// fit; never the queued jobs.
+// worker has gets the whole worker. Jobs that do not fit may be passed by `max_overtakes` placements; then a
+// worker is kept for the first of them, and one more for the next with every further `max_overtakes`, up to
+// half of the workers. So a shape that is hard to place gets at least one placement to `max_overtakes` others
+// once workers have emptied, and a gang of eight waits for a bounded number of smaller jobs. Cost of a call:
+// what it grants times the open workers, plus the shapes that do not fit; never the queued jobs.
 #pragma once
 
 #include <vector>

@@ -94,7 +94,7 @@ bool State::clean_top(std::uint32_t sweep, ReadyQueue& queue) {
   }
   if (queue.heap.capacity() > 1024) std::vector<std::uint32_t>().swap(queue.heap);
   queue.overtaken = 0;
-  queue.reserved = {};
+  queue.reserved.clear();
   return false;
 }
 
@@ -121,7 +121,7 @@ void State::set_paused(std::uint32_t sweep_index, bool paused) {
     if (!sweep.row.paused || (paused && index != sweep_index)) continue;
     for (ReadyQueue& queue : sweep.queues) {
       queue.overtaken = 0;
-      queue.reserved = {};
+      queue.reserved.clear();
       for (const std::uint32_t number : queue.heap) {
         if (is_ready_in(number, index) && !sweeps_[best_home(JobId{number})].row.paused)
           moving.emplace_back(JobId{number});

@@ -319,12 +319,12 @@ void State::refresh_open(Worker& worker) {
   if (open == (worker.open_index != kNone)) return;
   if (open) {
     worker.open_index = static_cast<std::uint32_t>(open_workers_.size());
-    open_workers_.push_back(worker.id);
+    open_workers_.push_back(&worker);
     return;
   }
-  const WorkerId last = open_workers_.back();
+  Worker* last = open_workers_.back();
   open_workers_[worker.open_index] = last;
-  workers_.at(last).open_index = worker.open_index;
+  last->open_index = worker.open_index;
   open_workers_.pop_back();
   worker.open_index = kNone;
 }

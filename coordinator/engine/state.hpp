@@ -36,8 +36,8 @@ struct EngineConfig {
   /// Jobs in a row that failed on a worker or device and then succeeded elsewhere, after which it gets
   /// nothing more; 0 = never.
   std::uint32_t quarantine_after = 3;
-  std::uint32_t max_overtakes =
-      8;  ///< placements that may pass an older job that does not fit, before a worker is kept for it
+  /// Placements that may pass older jobs of a shape that does not fit, for every worker that is then kept.
+  std::uint32_t max_overtakes = 8;
 };
 
 /// Both times of one moment.
@@ -110,8 +110,9 @@ struct Shape {
 struct ReadyQueue {
   std::uint32_t shape = 0;
   std::vector<std::uint32_t> heap;
-  std::uint32_t overtaken = 0;  ///< placements that passed the top job since it did not fit
-  WorkerId reserved;            ///< worker kept for the top job
+  /// Placements that passed jobs of it that did not fit; each of its own takes `max_overtakes` off.
+  std::uint32_t overtaken = 0;
+  std::vector<WorkerId> reserved;  ///< workers kept for its first jobs
 };
 
 struct Sweep {
@@ -164,6 +165,7 @@ struct Worker {
   std::string quarantine;                             ///< why it gets nothing more; "" = it does
   std::uint64_t bad_gpus = 0;                         ///< in quarantine; bit i = device i
   std::uint32_t open_index = kNone;                   ///< place in State::open_workers
+  std::uint32_t kept = kNone;                         ///< reservation of the placement round that runs
   std::vector<std::uint8_t> hosts;  ///< by shape: 0 = not worked out, 1 = never, 2 = when free
 };
 
@@ -176,6 +178,11 @@ struct MeanTime {
 class State {
  public:
   explicit State(EngineConfig config) : config_(config) {}
+  State(State&&) = default;
+  State& operator=(State&&) = default;
+  State(const State&) = delete;  // open_workers_ points into workers_, whose nodes move with it
+  State& operator=(const State&) = delete;
+  ~State() = default;
 
   [[nodiscard]] const EngineConfig& config() const { return config_; }
 
@@ -221,6 +228,7 @@ class State {
   [[nodiscard]] const Worker* find_worker(WorkerId id) const;
   [[nodiscard]] Worker* find_agent(const std::string& agent_id);
   [[nodiscard]] const std::map<WorkerId, Worker>& workers() const { return workers_; }
+  [[nodiscard]] std::map<WorkerId, Worker>& workers() { return workers_; }
   /// Adds a worker without a connection.
   Worker& add_worker(WorkerId id, const WorkerOffer& offer);
   /// Takes a new offer: resources are counted again.
@@ -233,7 +241,7 @@ class State {
   /// Workers with failures held against them or their devices; some may have gone.
   [[nodiscard]] std::set<WorkerId>& suspects() { return suspects_; }
   /// Attached, not draining, not in quarantine, with spare credit.
-  [[nodiscard]] const std::vector<WorkerId>& open_workers() const { return open_workers_; }
+  [[nodiscard]] const std::vector<Worker*>& open_workers() const { return open_workers_; }
   /// Whether the worker could run such jobs when it has nothing else to do.
   [[nodiscard]] bool hosts(Worker& worker, std::uint32_t shape) const;
   [[nodiscard]] std::uint32_t intern_entry(std::string_view kind, std::string_view name,
@@ -296,7 +304,7 @@ class State {
 
   std::map<WorkerId, Worker> workers_;
   std::unordered_map<std::string, WorkerId> agents_;
-  std::vector<WorkerId> open_workers_;
+  std::vector<Worker*> open_workers_;  ///< into workers_
   std::set<WorkerId> suspects_;
   std::array<MeanTime, spec::kJobKindCount> times_{};
   std::uint64_t last_lease_ = 0;

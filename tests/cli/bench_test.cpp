@@ -22,5 +22,22 @@ TEST_F(BenchCoordinator, EveryFigureIsMeasuredAndNothingStaysBehind) {
   EXPECT_TRUE(std::filesystem::is_empty(workdir())) << "the scratch folder goes";
 }
 
+TEST_F(BenchCoordinator, PlacementGivesEveryJobAWorkerAndBoundsTheWaitOfGangs) {
+  const testing_support::Finished bench =
+      gauntlet({"bench", "placement", "--jobs", "20000", "--workdir", workdir().string(), "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const Json document = Json::parse(bench.out);
+  EXPECT_EQ(document["format"], 1);
+  EXPECT_EQ(document["bench"], "placement");
+  const Json& figures = document["figures"];
+  EXPECT_EQ(figures["jobs"], 20000);
+  EXPECT_EQ(figures["gpus"], 512);
+  EXPECT_GT(figures["placements_per_s"], 0);
+  EXPECT_GT(figures["rss_peak_mib"], 0);
+  // Of its simulated time nothing depends on the machine.
+  EXPECT_LE(figures["longest_wait_8_gpus_placements"], 2000);
+  EXPECT_GT(figures["utilization"], 0.8);
+}
+
 }  // namespace
 }  // namespace gauntlet::cli

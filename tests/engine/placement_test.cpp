@@ -162,6 +162,34 @@ TEST(Placement, AnEightGpuJobIsNotStarvedByJobsOfAnotherSweep) {
   EXPECT_THAT(world.jobs_of(worker), ElementsAre(wide));
 }
 
+TEST(Placement, ManyWideJobsKeepSeveralWorkersUpToHalfOfThem) {
+  constexpr std::size_t kWorkers = 4;
+  constexpr std::uint64_t kWide = 12;
+  World world;
+  std::vector<WorkerId> workers;
+  for (std::size_t at = 0; at < kWorkers; ++at)
+    workers.push_back(world.join(World::offer(fmt::format("w{}", at), 64, 64, 8)));
+  world.submit(1, many(8 * kWorkers, {.resources = ask(1, 1)}));
+  world.submit(1, many(kWide, {.resources = ask(1, 8)}));
+  const std::uint64_t first_late = world.last_job + 1;
+  world.submit(1, many(600, {.resources = ask(1, 1)}));
+  std::size_t n_kept = 0;
+  for (std::size_t turn = 0; world.tag(first_late - 1) == JobStateTag::kQueued; ++turn) {
+    ASSERT_LT(turn, 600U) << "the last wide job starves";
+    const WorkerId worker = workers[turn % kWorkers];
+    const std::vector<std::uint64_t> running = world.jobs_of(worker);
+    if (!running.empty()) world.report(worker, world.take(worker, running.front()));
+    for (const ReadyQueue& queue : world.state.sweeps()[0].queues)
+      n_kept = std::max(n_kept, queue.reserved.size());
+  }
+  std::uint64_t n_overtook = 0;
+  for (std::uint64_t job = first_late; job <= world.last_job; ++job)
+    n_overtook += world.tag(job) == JobStateTag::kQueued ? 0 : 1;
+  // Each of them may be passed by so many; then as many as run until the two kept workers are empty.
+  EXPECT_LE(n_overtook, kWide * world.state.config().max_overtakes + 8 * kWorkers);
+  EXPECT_EQ(n_kept, kWorkers / 2);
+}
+
 TEST(Placement, AReservationServesEverySweepWithSuchJobs) {
   World world;
   world.submit(1, many(20, {.resources = ask(1)}));

@@ -214,11 +214,11 @@ class SimulatedCoordinator {
   void check_that_nothing_idles() {
     std::set<WorkerId> kept;
     for (const Sweep& sweep : state.sweeps()) {
-      for (const ReadyQueue& queue : sweep.queues) kept.insert(queue.reserved);
+      for (const ReadyQueue& queue : sweep.queues) kept.insert(queue.reserved.begin(), queue.reserved.end());
     }
-    for (const WorkerId id : state.open_workers()) {
-      if (kept.contains(id)) continue;
-      Worker& worker = *state.find_worker(id);
+    for (Worker* open : state.open_workers()) {
+      Worker& worker = *open;
+      if (kept.contains(worker.id)) continue;
       for (std::uint64_t number = 1; number < state.end_of_jobs(); ++number) {
         if (!state.has_job(JobId{number})) continue;
         const Job& job = state.job(JobId{number});
@@ -227,7 +227,7 @@ class SimulatedCoordinator {
         if (state.sweeps()[job.home].row.paused || !fits_now(worker, state.shape_of(job).job.resources))
           continue;
         require(!state.hosts(worker, job.shape), "job {} waits while worker {} is free for it", number,
-                id.value);
+                worker.id.value);
       }
     }
   }

@@ -567,7 +567,8 @@ inline void Simulation::check_rest() {
   }
   for (const Sweep& sweep : state.sweeps()) {
     for (const ReadyQueue& queue : sweep.queues) {
-      require(queue.heap.empty() && !queue.reserved, "at rest sweep {} keeps something", sweep.row.id.value);
+      require(queue.heap.empty() && queue.reserved.empty(), "at rest sweep {} keeps something",
+              sweep.row.id.value);
     }
   }
   require(state.active_sweeps().empty(), "at rest a sweep is active");
