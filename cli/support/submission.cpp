@@ -1,15 +1,29 @@
 #include "cli/support/submission.hpp"
 
+#include <pwd.h>
+#include <unistd.h>
+
+#include <array>
 #include <filesystem>
 
 #include "core/base/version.hpp"
 #include "core/proto/convert.hpp"
+#include "worker/agent/machine.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 constexpr Milliseconds kCommitTimeout{600'000};  // a million jobs in one transaction on a slow disk
+
+/// Of the account this process runs under; its number where it has no name.
+std::string user_name() {
+  std::array<char, 4096> texts{};
+  ::passwd entry{};
+  ::passwd* found = nullptr;
+  ::getpwuid_r(::geteuid(), &entry, texts.data(), texts.size(), &found);
+  return found != nullptr ? found->pw_name : fmt::format("{}", ::geteuid());
+}
 
 /// Paths as the person meant them: a worker may stand in another folder.
 Json absolute(const Json& locations) {
@@ -92,6 +106,8 @@ Result<proto::SubmitReply> submit_sweep(client::Client& client, const LoadedSwee
   head.set_priority(priority);
   head.set_revision(std::string(revision()));
   head.set_metrics(metric_meanings(sweep.spec.metrics).dump());
+  head.set_user(user_name());
+  head.set_host(worker::host_name());
   GAUNTLET_CHECK_OK(client.request(std::move(begin)));
   ChunkSender sender(client);
   for (const spec::PlannedJob& job : sweep.expansion.jobs) GAUNTLET_CHECK_OK(sender.add(job));

@@ -184,6 +184,12 @@ Status Client::greet(const Endpoint& endpoint, SteadyTime deadline, std::string_
     return fail(ErrorCode::kUnreachable, "what listens at {} is not a coordinator: it answered hello with {}",
                 where_, proto::name_of(answer.body_case()));
   }
+  if (answer.welcome().protocol() != proto::kProtocolVersion) {
+    return fail(ErrorCode::kRefused,
+                "the coordinator at {} ({}) speaks protocol {}; this program ({}) speaks {}", where_,
+                answer.welcome().version(), answer.welcome().protocol(), gauntlet::version(),
+                proto::kProtocolVersion);
+  }
   welcome_ = std::move(*answer.mutable_welcome());
   return {};
 }

@@ -2,6 +2,10 @@
 
 #include <spdlog/logger.h>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "core/base/hash.hpp"
 #include "core/base/overloaded.hpp"
 #include "core/base/version.hpp"
@@ -62,6 +66,7 @@ Hub::Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::Sta
          std::shared_ptr<spdlog::logger> log, std::function<void(const Error&)> on_fatal,
          std::function<void()> on_shutdown)
     : options_(std::move(options)),
+      token_guard_(options_.tokens),
       clock_(clock),
       queue_(queue),
       state_(std::move(state)),
@@ -72,30 +77,44 @@ Hub::Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::Sta
 
 // ---------------------------------------------------------------- connections
 
-Result<proto::Welcome> Hub::greet(Session& session, const proto::Hello& hello) {
+asio::awaitable<Status> Hub::check_token(SessionPtr session, std::string token) {
+  const Result<Milliseconds> pause = token_guard_.begin(session->address(), clock_.now());
+  if (!pause) co_return gauntlet::fail(pause.error());
+  if (*pause > Milliseconds(0)) {
+    asio::steady_timer timer(session->executor(), *pause);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  const bool right = same_secret(token, options_.token);
+  token_guard_.end(session->address(), right, clock_.now());
+  if (right && session->is_open()) co_return Status{};
+  co_return fail(ErrorCode::kRefused, "wrong token; use the one in the coordinator's work folder");
+}
+
+asio::awaitable<Result<proto::Welcome>> Hub::greet(SessionPtr session, proto::Hello hello) {
   ++net_.refused;  // until it is known better
   if (hello.protocol() != proto::kProtocolVersion) {
-    return fail(ErrorCode::kRefused, "the peer speaks protocol {}; this coordinator ({}) speaks {}",
-                hello.protocol(), gauntlet::version(), proto::kProtocolVersion);
+    co_return fail(ErrorCode::kRefused,
+                   "the peer{} speaks protocol {}; this coordinator ({}) speaks protocol {}",
+                   hello.version().empty() ? "" : fmt::format(" ({})", hello.version().substr(0, 40)),
+                   hello.protocol(), gauntlet::version(), proto::kProtocolVersion);
   }
-  if (!same_secret(hello.token(), options_.token)) {
-    return fail(ErrorCode::kRefused, "wrong token; use the one in the coordinator's work folder");
-  }
+  const Status known = co_await check_token(session, hello.token());
+  if (!known) co_return gauntlet::fail(known.error());
   if (hello.role() != "client" && hello.role() != "worker") {
-    return fail(ErrorCode::kInvalid, "role '{}' is unknown; allowed are client, worker", hello.role());
+    co_return fail(ErrorCode::kInvalid, "role '{}' is unknown; allowed are client, worker", hello.role());
   }
   --net_.refused;
-  sessions_.emplace(&session, session.weak_from_this());
+  sessions_.emplace(session.get(), session);
   if (hello.role() == "client") {
     ++n_clients_;
     had_clients_ = true;
   }
-  log_->info("{}: {} {} connected", session.peer(), hello.role(), hello.version());
+  log_->info("{}: {} {} connected", session->peer(), hello.role(), hello.version());
   proto::Welcome welcome;
   welcome.set_protocol(proto::kProtocolVersion);
   welcome.set_version(std::string(gauntlet::version()));
   welcome.set_database(options_.database);
-  return welcome;
+  co_return welcome;
 }
 
 void Hub::closed(Session& session) {

@@ -19,6 +19,7 @@
 #include "coordinator/net/commit_queue.hpp"
 #include "coordinator/net/metrics.hpp"
 #include "coordinator/net/session.hpp"
+#include "coordinator/net/token_guard.hpp"
 #include "core/base/clock.hpp"
 
 namespace gauntlet::coordinator {
@@ -27,6 +28,7 @@ struct HubOptions {
   std::string token;
   std::string database;           ///< path told to clients
   std::filesystem::path workdir;  ///< where logs are
+  TokenLimits tokens = {};
 };
 
 class Hub final : public FrameHandler {
@@ -37,7 +39,8 @@ class Hub final : public FrameHandler {
 
   [[nodiscard]] boost::asio::awaitable<void> handle(std::shared_ptr<Session> session,
                                                     proto::Frame frame) override;
-  [[nodiscard]] Result<proto::Welcome> greet(Session& session, const proto::Hello& hello) override;
+  [[nodiscard]] boost::asio::awaitable<Result<proto::Welcome>> greet(std::shared_ptr<Session> session,
+                                                                     proto::Hello hello) override;
   void closed(Session& session) override;
   [[nodiscard]] NetCounters& net() override { return net_; }
 
@@ -62,6 +65,7 @@ class Hub final : public FrameHandler {
   using Ask = proto::Frame;  ///< a request; its answer is sent with its id
 
   [[nodiscard]] engine::Now now() const { return {clock_.now(), clock_.wall_ms()}; }
+  [[nodiscard]] boost::asio::awaitable<Status> check_token(SessionPtr session, std::string token);
 
   // Decisions.
   void count(const engine::Decision& decision);
@@ -104,6 +108,7 @@ class Hub final : public FrameHandler {
   void add_failed(const store::JobDetail& detail, proto::StatusReply& reply) const;
 
   HubOptions options_;
+  TokenGuard token_guard_;
   const Clock& clock_;
   CommitQueue& queue_;
   engine::State state_;

@@ -13,6 +13,9 @@ using proto::Frame;
 /// A submission is kept in memory until its commit.
 constexpr std::size_t kMaxSubmissionBytes = std::size_t{4} << 30;
 
+/// Of a user or a host.
+constexpr std::size_t kMaxNameBytes = 256;
+
 Frame accepted_frame(std::uint64_t request) {
   Frame frame;
   frame.set_id(request);
@@ -110,6 +113,11 @@ CommitQueue::Work<Result<std::vector<JobId>>> select_work(store::Selection selec
 // ---------------------------------------------------------------- submission
 
 void Hub::on_submit_begin(Session& session, std::uint64_t request, const proto::SubmitBegin& begin) {
+  session.pending.reset();
+  if (begin.user().size() > kMaxNameBytes || begin.host().size() > kMaxNameBytes) {
+    return session.fail(
+        request, {ErrorCode::kInvalid, fmt::format("user and host have at most {} bytes", kMaxNameBytes)});
+  }
   PendingSubmission& pending = session.pending.emplace();
   pending.submission.name = begin.name();
   pending.submission.spec_text = begin.spec_text();
@@ -117,6 +125,8 @@ void Hub::on_submit_begin(Session& session, std::uint64_t request, const proto::
   pending.submission.priority = begin.priority();
   pending.submission.revision = begin.revision();
   pending.submission.metrics = begin.metrics();
+  pending.submission.user = begin.user();
+  pending.submission.host = begin.host();
   if (request != 0) session.send(accepted_frame(request));
 }
 

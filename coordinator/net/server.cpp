@@ -61,6 +61,7 @@ SessionLimits session_limits(const ServeOptions& options) {
   limits.worker_idle =
       Milliseconds(options.heartbeat_ms) * 4 + kIdleSlack;  // the engine notices silence before
   limits.max_outbound_bytes = options.max_outbound_bytes;
+  limits.high_outbound_bytes = std::min(limits.high_outbound_bytes, options.max_outbound_bytes / 2);
   return limits;
 }
 
@@ -111,7 +112,7 @@ class ServerImpl final : public Server {
                                            [this](const Error& error) { end_with(error); });
     store_.reset();
     hub_ = std::make_unique<Hub>(
-        HubOptions{token_, options_.database.string(), options_.workdir}, clock_, *queue_,
+        HubOptions{token_, options_.database.string(), options_.workdir, options_.tokens}, clock_, *queue_,
         std::move(restored.state), log_, [this](const Error& error) { end_with(error); },
         [this] { begin_stop("asked by a client"); });
     hub_->settle({std::move(restored.transitions), {}, 0});

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "coordinator/net/log_format.hpp"
+#include "coordinator/net/token_limits.hpp"
 #include "core/base/result.hpp"
 
 namespace gauntlet::coordinator {
@@ -26,6 +27,7 @@ struct ServeOptions {
   std::uint32_t hello_ms = 10000;                          ///< time a new connection has to say Hello
   std::uint32_t frame_ms = 30000;                          ///< time the rest of a begun frame has to arrive
   std::size_t max_outbound_bytes = std::size_t{96} << 20;  ///< unsent; a peer that does not read is dropped
+  TokenLimits tokens = {};
   /// Where /metrics and /healthz are served, to whoever can reach it: no token is asked. "" = nowhere.
   std::string http_address;
   LogFormat log_format = LogFormat::kText;  ///< of logs/coordinator.log

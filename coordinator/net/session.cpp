@@ -19,11 +19,9 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 /// Small frames are glued together up to this size, so that one write carries many.
 constexpr std::size_t kGlueBytes = std::size_t{64} << 10;
 
-std::string name_of_peer(const asio::ip::tcp::socket& socket) {
-  boost::system::error_code error;
-  const auto endpoint = socket.remote_endpoint(error);
-  if (error) return "unknown peer";
-  return fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port());
+asio::ip::tcp::endpoint remote_of(const asio::ip::tcp::socket& socket) {
+  boost::system::error_code error;  // it may be gone already
+  return socket.remote_endpoint(error);
 }
 
 }  // namespace
@@ -34,8 +32,10 @@ Session::Session(asio::ip::tcp::socket socket, const SessionLimits& limits, Fram
       limits_(limits),
       handler_(handler),
       log_(std::move(log)),
-      peer_(name_of_peer(socket_)),
+      address_(remote_of(socket_).address()),
+      peer_(fmt::format("{}:{}", address_.to_string(), remote_of(socket_).port())),
       wake_writer_(socket_.get_executor()),
+      wake_reader_(socket_.get_executor()),
       watchdog_(socket_.get_executor()) {
   boost::system::error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
@@ -94,11 +94,20 @@ asio::awaitable<void> Session::read_frames() {
         close_when_sent();
         co_return;
       }
+      if (!is_worker_ && outbound_bytes_ > limits_.high_outbound_bytes) co_await let_it_read();
       if (!open_) co_return;
     }
     const Milliseconds limit = greeted_ && reader_.buffered() > 0 ? limits_.frame : idle_limit();
     read_deadline_ = std::chrono::steady_clock::now() + limit;
     rearm();
+  }
+}
+
+/// The write's own deadline ends a peer that never does.
+asio::awaitable<void> Session::let_it_read() {
+  while (open_ && outbound_bytes_ > limits_.high_outbound_bytes / 2) {
+    wake_reader_.expires_at(SteadyTime::max());
+    co_await wake_reader_.async_wait(kTuple);
   }
 }
 
@@ -114,7 +123,7 @@ asio::awaitable<Status> Session::take(proto::Frame frame) {
     fail(id, error);
     co_return gauntlet::fail(std::move(error));
   }
-  Result<proto::Welcome> welcome = handler_.greet(*this, frame.hello());
+  Result<proto::Welcome> welcome = co_await handler_.greet(shared_from_this(), frame.hello());
   if (!welcome) {
     fail(id, welcome.error());
     co_return gauntlet::fail(std::move(welcome.error()));
@@ -170,6 +179,7 @@ asio::awaitable<void> Session::write_frames() {
     write_deadline_ = SteadyTime::max();
     handler_.net().bytes_out += n_bytes;
     outbound_bytes_ -= std::min(outbound_bytes_, bytes.size());
+    wake_reader_.cancel();
     if (error) {
       close(error.message());
       co_return;
@@ -211,6 +221,7 @@ void Session::close(std::string_view reason) {
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);
   wake_writer_.cancel();
+  wake_reader_.cancel();
   watchdog_.cancel();
   pending.reset();
   if (greeted_) handler_.closed(*this);

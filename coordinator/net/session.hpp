@@ -34,8 +34,9 @@ class FrameHandler {
   /// One frame of a peer that has said Hello. The next one is read when this has ended.
   [[nodiscard]] virtual boost::asio::awaitable<void> handle(std::shared_ptr<Session> session,
                                                             proto::Frame frame) = 0;
-  /// Checks the Hello; an Error is sent back and ends the session.
-  [[nodiscard]] virtual Result<proto::Welcome> greet(Session& session, const proto::Hello& hello) = 0;
+  /// Checks the Hello; an Error is sent back and ends the session. Takes a while where tokens are guessed.
+  [[nodiscard]] virtual boost::asio::awaitable<Result<proto::Welcome>> greet(std::shared_ptr<Session> session,
+                                                                             proto::Hello hello) = 0;
   virtual void closed(Session& session) = 0;
   [[nodiscard]] virtual NetCounters& net() = 0;
 };
@@ -45,6 +46,9 @@ struct SessionLimits {
   Milliseconds frame{30000};         ///< until a frame that began is whole, and until one is written
   Milliseconds client_idle{600000};  ///< between the requests of a client
   Milliseconds worker_idle{20000};   ///< between the frames of a worker
+  /// Unsent answers; with more, no further request of a client is read until it has taken some. What a worker
+  /// is owed is bounded by its credit, and its heartbeats must be heard.
+  std::size_t high_outbound_bytes = std::size_t{8} << 20;
   std::size_t max_outbound_bytes = std::size_t{96} << 20;  ///< unsent; a peer that does not read is dropped
 };
 
@@ -72,6 +76,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   [[nodiscard]] bool is_open() const { return open_; }
   [[nodiscard]] const std::string& peer() const { return peer_; }
+  [[nodiscard]] const boost::asio::ip::address& address() const { return address_; }
+  [[nodiscard]] boost::asio::any_io_executor executor() { return socket_.get_executor(); }
   [[nodiscard]] bool is_worker() const { return is_worker_; }
 
   // Set by the Hub.
@@ -82,6 +88,8 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   [[nodiscard]] boost::asio::awaitable<void> read_frames();
   [[nodiscard]] boost::asio::awaitable<Status> take(proto::Frame frame);
+  /// Until the peer has taken enough of what it asked for.
+  [[nodiscard]] boost::asio::awaitable<void> let_it_read();
   [[nodiscard]] boost::asio::awaitable<void> write_frames();
   [[nodiscard]] boost::asio::awaitable<void> watch();
   void spawn(boost::asio::awaitable<void> coroutine, std::string_view what);
@@ -92,11 +100,13 @@ class Session : public std::enable_shared_from_this<Session> {
   SessionLimits limits_;
   FrameHandler& handler_;
   std::shared_ptr<spdlog::logger> log_;
+  boost::asio::ip::address address_;
   std::string peer_;
   proto::FrameReader reader_;
   std::deque<std::string> outbound_;
   std::size_t outbound_bytes_ = 0;
   boost::asio::steady_timer wake_writer_;
+  boost::asio::steady_timer wake_reader_;
   boost::asio::steady_timer watchdog_;
   SteadyTime read_deadline_ = SteadyTime::max();
   SteadyTime write_deadline_ = SteadyTime::max();

@@ -59,6 +59,8 @@ struct Submission {
   std::int32_t priority = 0;
   std::string revision;  ///< of the client's code
   std::string metrics;   ///< JSON, kept as it came
+  std::string user;      ///< who handed it in and where, as the client says; "" = not said
+  std::string host;
   std::vector<SubmittedJob> jobs;
   std::vector<SubmittedCell> cells;
 };

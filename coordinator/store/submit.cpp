@@ -41,8 +41,8 @@ class Submitter {
                  connection_.cached("INSERT INTO events (at_ms, kind, sweep_id, detail) "
                                     "VALUES (?, 'submitted', ?, ?)"));
     GAUNTLET_CHECK_OK(event->run_with(at_ms_, outcome_.sweep.id,
-                                      fmt::format("{} new jobs, {} known, {} new cells", outcome_.new_jobs,
-                                                  outcome_.reused_jobs, outcome_.new_cells)));
+                                      fmt::format("{} new jobs, {} known, {} new cells{}", outcome_.new_jobs,
+                                                  outcome_.reused_jobs, outcome_.new_cells, submitter())));
     return std::move(outcome_);
   }
 
@@ -63,6 +63,13 @@ class Submitter {
     outcome_.sweep.priority = submission_.priority;
     outcome_.sweep.submitted_ms = at_ms_;
     return add_revision();
+  }
+
+  /// ", by alice on node1"
+  [[nodiscard]] std::string submitter() const {
+    if (submission_.user.empty() && submission_.host.empty()) return "";
+    return fmt::format(", by {} on {}", submission_.user.empty() ? "?" : submission_.user,
+                       submission_.host.empty() ? "?" : submission_.host);
   }
 
   Status add_revision() {

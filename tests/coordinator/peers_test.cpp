@@ -1,17 +1,19 @@
 // Peers that do the wrong thing, and a work folder that does not play along.
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "coordinator/store/job_store.hpp"
 #include "core/base/files.hpp"
+#include "core/db/connection.hpp"
 #include "tests/coordinator/fixture.hpp"
+#include "tests/coordinator/raw_peer.hpp"
 
 namespace gauntlet::coordinator {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 class Peers : public CoordinatorTest {
@@ -25,45 +27,6 @@ class Peers : public CoordinatorTest {
     client::Client client = connect();
     EXPECT_TRUE(status_of(client));
   }
-};
-
-/// A bare socket that says whatever a test wants.
-class RawPeer {
- public:
-  explicit RawPeer(const client::Endpoint& endpoint) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    ::sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(endpoint.port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(socket_, reinterpret_cast<const ::sockaddr*>(&address), sizeof address), 0);
-    const ::timeval patience{.tv_sec = 30, .tv_usec = 0};
-    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  }
-  ~RawPeer() { ::close(socket_); }
-  RawPeer(const RawPeer&) = delete;
-  RawPeer& operator=(const RawPeer&) = delete;
-
-  void say(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n_sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n_sent <= 0) return;  // the coordinator hung up, which is what the tests wait for
-      bytes.remove_prefix(static_cast<std::size_t>(n_sent));
-    }
-  }
-  /// Everything until the coordinator hangs up; fails the test when it does not.
-  std::string read_to_end() {
-    std::string all;
-    std::string buffer(1 << 16, '\0');
-    for (;;) {
-      const ssize_t n_read = ::recv(socket_, buffer.data(), buffer.size(), 0);
-      if (n_read < 0 && errno != ECONNRESET) ADD_FAILURE() << "the coordinator keeps the connection";
-      if (n_read <= 0) return all;
-      all.append(buffer, 0, static_cast<std::size_t>(n_read));
-    }
-  }
-
- private:
-  int socket_;
 };
 
 std::string hello_bytes(const client::Endpoint& endpoint) {
@@ -85,14 +48,40 @@ TEST_F(Peers, AWrongTokenIsRefused) {
   expect_alive();
 }
 
+TEST_F(Peers, WhoGuessesTokensIsSlowedDownAndTheRightOneStillOpens) {
+  ServeOptions options = options_for(folder_);
+  options.tokens = {.free_failures = 2, .first_pause = Milliseconds(1), .max_waiting = 0};
+  start(options);
+  client::Endpoint wrong = endpoint();
+  wrong.token = "guess";
+  for (int n_guessed = 0; n_guessed < 2; ++n_guessed) {
+    EXPECT_THAT(client::Client::connect(wrong, kPatience).error().message, HasSubstr("wrong token"));
+  }
+  const auto third = client::Client::connect(wrong, kPatience);
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().code, ErrorCode::kUnreachable);
+  EXPECT_THAT(third.error().message, HasSubstr("2 wrong tokens came from 127.0.0.1"))
+      << "nobody may wait here";
+  crash();
+  options.tokens.max_waiting = 4;
+  start(options);
+  for (int n_guessed = 0; n_guessed < 5; ++n_guessed) {
+    wrong.port = endpoint().port;
+    EXPECT_THAT(client::Client::connect(wrong, kPatience).error().message, HasSubstr("wrong token"));
+  }
+  expect_alive();
+}
+
 TEST_F(Peers, AnotherProtocolOrRoleIsRefused) {
   start();
   RawPeer peer(endpoint());
   proto::Frame hello;
+  hello.mutable_hello()->set_version("9.8.7");
   hello.mutable_hello()->set_protocol(99);
   hello.mutable_hello()->set_token(endpoint().token);
   peer.say(*proto::encode_frame(hello));
-  EXPECT_THAT(peer.read_to_end(), HasSubstr("the peer speaks protocol 99"));
+  EXPECT_THAT(peer.read_to_end(),
+              AllOf(HasSubstr("the peer (9.8.7) speaks protocol 99"), HasSubstr("speaks protocol 1")));
   const auto refused = client::Client::connect(endpoint(), kPatience, "king");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "role 'king' is unknown; allowed are client, worker");
@@ -140,9 +129,10 @@ TEST_F(Peers, AFrameThatNeverEndsIsCutOff) {
   expect_alive();
 }
 
-TEST_F(Peers, AReaderThatDoesNotReadIsDropped) {
+TEST_F(Peers, AClientThatDoesNotReadIsNotReadEitherAndDropped) {
   ServeOptions options = options_for(folder_);
   options.max_outbound_bytes = 1 << 20;
+  options.frame_ms = 100;
   start(options);
   RawPeer peer(endpoint());
   peer.say(hello_bytes(endpoint()));
@@ -187,6 +177,57 @@ TEST_F(Peers, ASubmissionCutOffMidwayLeavesNothing) {
   client::Client client = connect();
   EXPECT_EQ(status_of(client)->sweeps_size(), 0);
   EXPECT_EQ(submit(client, "half", noops(2))->new_jobs(), 2U);
+}
+
+TEST_F(Peers, ASlowReaderGetsEveryAnswerItAskedFor) {
+  ServeOptions options = options_for(folder_);
+  options.max_outbound_bytes = 2 << 20;
+  start(options);
+  client::Client client = connect();
+  proto::Frame explain;  // every answer repeats the long prefix
+  explain.mutable_explain_request()->set_key_prefix(std::string(100000, 'a'));
+  constexpr std::uint64_t kAsked = 200;  // ten times what may be unsent
+  std::thread asking([&] {
+    for (std::uint64_t id = 1; id <= kAsked; ++id) {
+      explain.set_id(1000 + id);
+      EXPECT_TRUE(client.send(explain, kPatience));
+    }
+  });
+  std::uint64_t n_answered = 0;
+  while (n_answered < kAsked) {
+    const auto answer = client.receive(kPatience);
+    if (!answer) {
+      ADD_FAILURE() << answer.error().message << " after " << n_answered << " answers";
+      break;
+    }
+    ++n_answered;
+  }
+  asking.join();
+  EXPECT_EQ(n_answered, kAsked);
+}
+
+TEST_F(Peers, ASubmissionIsRecordedWithWhoHandedItIn) {
+  start();
+  client::Client client = connect();
+  proto::Frame begin = begin_frame("mine");
+  begin.mutable_submit_begin()->set_user("alice");
+  begin.mutable_submit_begin()->set_host("node7");
+  ASSERT_TRUE(client.request(begin, kPatience));
+  ASSERT_TRUE(client.request(commit_frame(0), kPatience));
+  ASSERT_TRUE(server_->stop());
+  auto store = store::JobStore::open(folder_ / "gauntlet.db");
+  ASSERT_TRUE(store);
+  auto read = store->connection().prepare("SELECT detail FROM events WHERE kind = 'submitted'");
+  ASSERT_TRUE(read && read->step());
+  EXPECT_EQ(read->text(0), "0 new jobs, 0 known, 0 new cells, by alice on node7");
+}
+
+TEST_F(Peers, ALongUserNameIsRefused) {
+  start();
+  client::Client client = connect();
+  proto::Frame begin = begin_frame("mine");
+  begin.mutable_submit_begin()->set_user(std::string(257, 'u'));
+  EXPECT_THAT(client.request(begin, kPatience).error().message, HasSubstr("at most 256 bytes"));
 }
 
 TEST_F(Peers, BadSubmissionsAreRefusedWhole) {
