@@ -10,6 +10,7 @@
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
 #include "coordinator/engine/handlers.hpp"
+#include "core/base/check.hpp"
 #include "core/base/random.hpp"
 
 namespace gauntlet::cli {
