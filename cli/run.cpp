@@ -26,6 +26,7 @@ struct Options {
   std::string spec;
   FolderOptions folder;
   std::int64_t cpus = 0;
+  double checkpoint_minutes = 5;
   int priority = 0;
   bool json = false;
 };
@@ -38,7 +39,7 @@ class SweepRun {
         cluster_({std::filesystem::absolute(options.folder.workdir).lexically_normal(),
                   options.folder.database.empty() ? std::filesystem::path()
                                                   : std::filesystem::absolute(options.folder.database),
-                  options.cpus}),
+                  options.cpus, options.checkpoint_minutes}),
         view_(can_animate()) {}
 
   /// Returns the last status of the sweep, every job of which is over.
@@ -258,6 +259,11 @@ Action declare(CLI::App& app) {
   options->folder.add_to(app);
   app.add_option("--cpus", options->cpus, "Threads the jobs may use (default: all processors)")
       ->check(number_between(1, 4096));
+  app.add_option(
+         "--checkpoint-minutes", options->checkpoint_minutes,
+         "Minutes between two checkpoints of a training, from which another attempt goes on; 0: after "
+         "every epoch (default: 5)")
+      ->check(number_between(0, 1e6));
   app.add_option("--priority", options->priority, "Larger ones first, among sweeps of one work folder");
   add_json(app, options->json);
   return [options] { return run(*options); };

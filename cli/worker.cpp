@@ -39,6 +39,11 @@ Action declare(CLI::App& app) {
       ->check(number_between(1, 4096));
   app.add_option("--memory-mb", options->agent.memory_mb, "Memory to offer (default: all of it)")
       ->check(number_between(0.001, 1e9));
+  app.add_option(
+         "--checkpoint-minutes", options->agent.checkpoint_minutes,
+         "Minutes between two checkpoints of a training, from which another attempt goes on; 0: after "
+         "every epoch (default: 5)")
+      ->check(number_between(0, 1e6));
   app.add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
                  "Leave after so many seconds without a coordinator (default: never)")
       ->check(number_between(0.001, 1e9));

@@ -45,6 +45,8 @@ Status LocalCluster::start(Child& child, std::string_view verb) {
   } else {
     options.dies_with_parent = true;
     options.command.insert(options.command.end(), {"--exit-without-coordinator", "30", "--drain-grace", "0"});
+    options.command.insert(options.command.end(),
+                           {"--checkpoint-minutes", fmt::format("{}", options_.checkpoint_minutes)});
     if (options_.cpus > 0) {
       options.command.emplace_back("--cpus");
       options.command.push_back(fmt::format("{}", options_.cpus));

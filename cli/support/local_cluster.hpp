@@ -20,6 +20,7 @@ class LocalCluster {
     std::filesystem::path workdir;
     std::filesystem::path database;  ///< "" = in the work folder
     std::int64_t cpus = 0;           ///< threads the agent offers; 0 = all
+    double checkpoint_minutes = 5;   ///< between two checkpoints of a training
   };
 
   explicit LocalCluster(Options options) : options_(std::move(options)) {}

@@ -62,6 +62,14 @@ void DchucTraining::end_epoch() {
   PairTraining::end_epoch();
 }
 
+void DchucTraining::visit_state(StateVisitor& visitor) {
+  PairTraining::visit_state(visitor);
+  visitor.tensor("relaxed_image", relaxed.image);
+  visitor.tensor("relaxed_text", relaxed.text);
+  visitor.tensor("codes", codes);
+  visitor.tensor("label_map", label_map);
+}
+
 namespace {
 
 constexpr std::string_view kName = DchucConfig::kName;

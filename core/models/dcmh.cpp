@@ -61,6 +61,13 @@ void DcmhTraining::end_epoch() {
   PairTraining::end_epoch();
 }
 
+void DcmhTraining::visit_state(StateVisitor& visitor) {
+  PairTraining::visit_state(visitor);
+  visitor.tensor("image_outputs", image_outputs);
+  visitor.tensor("text_outputs", text_outputs);
+  visitor.tensor("codes", codes);
+}
+
 namespace {
 
 constexpr std::string_view kName = DcmhConfig::kName;

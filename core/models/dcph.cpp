@@ -110,6 +110,14 @@ void DcphTraining::end_epoch() {
   PairTraining::end_epoch();
 }
 
+void DcphTraining::visit_state(StateVisitor& visitor) {
+  PairTraining::visit_state(visitor);
+  visitor.tensor("proxies", proxies);
+  visitor.tensor("relaxed_image", relaxed_image);
+  visitor.tensor("relaxed_text", relaxed_text);
+  visitor.tensor("codes", codes);
+}
+
 namespace {
 
 constexpr std::string_view kName = DcphConfig::kName;

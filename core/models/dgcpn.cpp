@@ -107,6 +107,18 @@ void DgcpnTraining::end_epoch() {
   PairTraining::end_epoch();
 }
 
+void DgcpnTraining::visit_state(StateVisitor& visitor) {
+  PairTraining::visit_state(visitor);
+  visitor.tensor("image_features", image_features);
+  visitor.tensor("text_features", text_features);
+  std::int64_t has_whole = whole_ != nullptr ? 1 : 0;
+  visitor.number("has_whole", has_whole);
+  // It follows from the features, and takes the square of their number.
+  if (has_whole == 1 && whole_ == nullptr) {
+    whole_ = std::make_unique<DgcpnSimilarity>(image_features, text_features, graph_);
+  }
+}
+
 namespace {
 
 Result<std::shared_ptr<HashingModel>> make(const Json& config, const ModelShape& shape,

@@ -62,6 +62,8 @@ struct TrainingBatch {
   torch::Tensor rows;    ///< [b] int64: positions within the training set, 0 .. N-1
 };
 
+class StateVisitor;
+
 using Losses = std::map<std::string, double>;
 /// Learning rates by the name of their config field.
 using Rates = std::map<std::string, double>;
@@ -88,6 +90,9 @@ class ModelTraining {
   virtual void end_epoch() {}
   /// What the last step was taken with, for messages.
   [[nodiscard]] virtual Rates learning_rates() const = 0;
+  /// All that changes from epoch to epoch, the model's weights included; asked between epochs. A run that was
+  /// made with the same settings and has begun goes on, with it, where the other one was.
+  virtual void visit_state(StateVisitor& visitor) = 0;
 };
 
 /// What a training run may know beside its batches.

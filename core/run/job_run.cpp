@@ -186,6 +186,41 @@ models::KeepWeights keep_weights(const JobRun& run) {
   };
 }
 
+namespace {
+
+train::CheckpointOptions checkpoint_options(const JobRun& run) {
+  const worker::AttemptContext& attempt = run.attempt;
+  return {.folder = attempt.workdir / "checkpoints" / attempt.key.hex(),
+          .belongs_to = {{"format", "gauntlet checkpoint 1"},
+                         {"job", attempt.key.hex()},
+                         {"entry", attempt.job.entry},
+                         {"version", fmt::format("{}", attempt.job.version)},
+                         {"world size", fmt::format("{}", attempt.world)}},
+          .minutes = attempt.checkpoint_minutes,
+          .communicator = &run.communicator,
+          .stop = attempt.stop,
+          .on_resume = [&run](std::int64_t epoch, std::int64_t n_epochs) {
+            run.progress.update({.epoch = epoch,
+                                 .epochs = n_epochs,
+                                 .fraction = static_cast<double>(epoch) / static_cast<double>(n_epochs),
+                                 .phase = fmt::format("resumed at epoch {}", epoch + 1)});
+          }};
+}
+
+}  // namespace
+
+Result<worker::AttemptResult> with_checkpoints(const JobRun& run, const Train& train) {
+  Result<worker::AttemptResult> result;
+  for (const bool ignores_old : {false, true}) {
+    train::FileCheckpointer checkpointer(checkpoint_options(run), ignores_old);
+    result = train(checkpointer);
+    if (result) checkpointer.discard();
+    if (!checkpointer.is_unfit()) break;
+    if (run.is_main_rank()) fmt::print("{}: starting from epoch 1\n", result.error().message);
+  }
+  return result;
+}
+
 std::vector<spec::Curve> loss_curves(const std::map<std::string, std::vector<float>>& losses) {
   std::vector<spec::Curve> curves;
   for (const auto& [name, values] : losses) {

@@ -17,6 +17,7 @@
 #include "core/models/hashing_model.hpp"
 #include "core/models/training_watch.hpp"
 #include "core/registry/entry.hpp"
+#include "core/train/file_checkpointer.hpp"
 #include "worker/executor/executor.hpp"
 
 namespace gauntlet::run {
@@ -85,6 +86,12 @@ using EpochCallback =
 /// Where a training run that diverges leaves its last good weights: beside the attempt's log, as
 /// "<attempt>.weights.safetensors". Empty on ranks other than 0 and for attempts without a log.
 [[nodiscard]] models::KeepWeights keep_weights(const JobRun& run);
+
+/// Runs a training with the checkpoints of its job, in <workdir>/checkpoints/<key>/; they go once it has
+/// succeeded. `train` makes everything anew and publishes; it is called a second time, without the old
+/// checkpoint, when that does not fit.
+using Train = std::function<Result<worker::AttemptResult>(train::FileCheckpointer& checkpointer)>;
+[[nodiscard]] Result<worker::AttemptResult> with_checkpoints(const JobRun& run, const Train& train);
 
 /// "loss:<name>" against epochs.
 [[nodiscard]] std::vector<spec::Curve> loss_curves(const std::map<std::string, std::vector<float>>& losses);

@@ -15,9 +15,7 @@ std::int64_t n_trainable(const models::HashingModel& model) {
   return n;
 }
 
-}  // namespace
-
-Result<worker::AttemptResult> run_train_model(const JobRun& run) {
+Result<worker::AttemptResult> train_anew(const JobRun& run, train::FileCheckpointer& checkpointer) {
   const worker::AttemptContext& attempt = run.attempt;
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
   GAUNTLET_TRY(const models::ModelEntry* entry, models::model_registry().find(attempt.job.entry));
@@ -54,7 +52,7 @@ Result<worker::AttemptResult> run_train_model(const JobRun& run) {
                                .keep = keep_weights(run),
                                .communicator = &run.communicator});
   GAUNTLET_TRY(const train::TrainLog log,
-               train::train_model(*training, *batches, watch, run.communicator, on_epoch));
+               train::train_model(*training, *batches, watch, run.communicator, on_epoch, &checkpointer));
   if (!run.is_main_rank()) return worker::AttemptResult{};
 
   GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
@@ -68,11 +66,18 @@ Result<worker::AttemptResult> run_train_model(const JobRun& run) {
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
   return worker::AttemptResult{
-      .rows = {reading("training_time", log.seconds, "s", false),
+      .rows = {reading("training_time", checkpointer.seconds_before() + log.seconds, "s", false),
                reading("parameters", static_cast<double>(n_trainable(*model)), "count", false),
                reading("unlabelled_items", static_cast<double>(batches->n_skipped()), "count", false)},
       .curves = loss_curves(log.curves),
       .manifest_hash = artifact.manifest_hash};
+}
+
+}  // namespace
+
+Result<worker::AttemptResult> run_train_model(const JobRun& run) {
+  return with_checkpoints(
+      run, [&](train::FileCheckpointer& checkpointer) { return train_anew(run, checkpointer); });
 }
 
 }  // namespace gauntlet::run

@@ -66,8 +66,8 @@ bool has_label(const data::PreparedSet& set, std::int64_t item) {
                              [](std::uint8_t flag) { return flag != 0; });
 }
 
-/// Makes batches on a thread of its own, `n_ahead` before they are asked for. An empty optional ends each
-/// epoch.
+/// Makes batches on a thread of its own, which the first next() starts, `n_ahead` before they are asked for.
+/// An empty optional ends each epoch.
 class PrefetchedBatches final : public BatchSource {
  public:
   PrefetchedBatches(const data::PreparedSet& set, const BatchOptions& options)
@@ -80,7 +80,6 @@ class PrefetchedBatches final : public BatchSource {
     batch_size_ = std::min(options.batch_size, n_pairs());
     n_steps_ = batch_size_ == 0 ? 0 : n_pairs() / batch_size_;
     if (options.keeps_partial_batch && batch_size_ > 0 && n_pairs() % batch_size_ != 0) ++n_steps_;
-    maker_ = std::jthread([this](const std::stop_token& stop) { make_all(stop); });
   }
 
   ~PrefetchedBatches() override {
@@ -95,7 +94,15 @@ class PrefetchedBatches final : public BatchSource {
   [[nodiscard]] std::int64_t n_pairs() const override { return static_cast<std::int64_t>(positions_.size()); }
   [[nodiscard]] std::int64_t n_skipped() const override { return n_skipped_; }
 
+  void start_at(std::int64_t epoch) override {
+    GAUNTLET_CHECK(!maker_.joinable());
+    first_epoch_ = epoch;
+  }
+
   [[nodiscard]] std::optional<models::TrainingBatch> next() override {
+    if (!maker_.joinable()) {
+      maker_ = std::jthread([this](const std::stop_token& stop) { make_all(stop); });
+    }
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return !ready_.empty(); });
     Made made = std::move(ready_.front());
@@ -111,7 +118,7 @@ class PrefetchedBatches final : public BatchSource {
 
   void make_all(const std::stop_token& stop) {
     try {
-      for (std::int64_t epoch = 0; !stop.stop_requested(); ++epoch) {
+      for (std::int64_t epoch = first_epoch_; !stop.stop_requested(); ++epoch) {
         const std::vector<std::int64_t> order = order_of(epoch);
         for (std::int64_t step = 0; step < n_steps_; ++step) {
           if (!hand_over(make(order, step), stop)) return;
@@ -164,6 +171,7 @@ class PrefetchedBatches final : public BatchSource {
   std::int64_t n_skipped_ = 0;
   std::int64_t batch_size_ = 0;
   std::int64_t n_steps_ = 0;
+  std::int64_t first_epoch_ = 0;
   std::mutex mutex_;  // guards ready_
   std::condition_variable changed_;
   std::deque<Made> ready_;

@@ -48,6 +48,8 @@ class BatchSource {
   [[nodiscard]] virtual std::int64_t n_steps_per_epoch() const = 0;
   [[nodiscard]] virtual std::int64_t n_pairs() const = 0;    ///< training pairs an epoch may draw from
   [[nodiscard]] virtual std::int64_t n_skipped() const = 0;  ///< training items without a label, never drawn
+  /// The epoch that the first next() is of, from 0; called before it or not at all.
+  virtual void start_at(std::int64_t epoch) = 0;
   /// This rank's rows of the next global batch; nothing at the end of an epoch (the call after that starts
   /// the next).
   [[nodiscard]] virtual std::optional<models::TrainingBatch> next() = 0;

@@ -38,13 +38,18 @@ Status save_tensors(const std::filesystem::path& path, const NamedTensors& tenso
   return io::write_safetensors(path, views, {metadata.begin(), metadata.end()});
 }
 
-Result<NamedTensors> load_tensors(const std::filesystem::path& path) {
+Result<TensorFile> load_tensor_file(const std::filesystem::path& path) {
   GAUNTLET_TRY(const io::SafeTensors file, io::read_safetensors(path));
-  NamedTensors tensors;
+  TensorFile loaded{.tensors = {}, .metadata = {file.metadata.begin(), file.metadata.end()}};
   for (const auto& [name, view] : file.tensors) {
-    GAUNTLET_TRY(tensors[name], tensor_from(name, view));
+    GAUNTLET_TRY(loaded.tensors[name], tensor_from(name, view));
   }
-  return tensors;
+  return loaded;
+}
+
+Result<NamedTensors> load_tensors(const std::filesystem::path& path) {
+  GAUNTLET_TRY(TensorFile loaded, load_tensor_file(path));
+  return std::move(loaded.tensors);
 }
 
 Status save_module(const std::filesystem::path& path, const torch::nn::Module& module) {

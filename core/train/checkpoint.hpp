@@ -21,8 +21,14 @@ using models::state_of;
 [[nodiscard]] Status save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                                   const std::map<std::string, std::string>& metadata = {});
 
-/// Reads every tensor into memory of its own. Errors: kNotFound, kIo, kCorrupt.
-[[nodiscard]] Result<NamedTensors> load_tensors(const std::filesystem::path& path);
+/// A whole file, in memory of its own.
+struct TensorFile {
+  NamedTensors tensors;
+  std::map<std::string, std::string> metadata;
+};
+/// Errors: kNotFound, kIo, kCorrupt.
+[[nodiscard]] Result<TensorFile> load_tensor_file(const std::filesystem::path& path);
+[[nodiscard]] Result<NamedTensors> load_tensors(const std::filesystem::path& path);  ///< without metadata
 
 [[nodiscard]] Status save_module(const std::filesystem::path& path, const torch::nn::Module& module);
 [[nodiscard]] Status load_module(const std::filesystem::path& path, torch::nn::Module& module);

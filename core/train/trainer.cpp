@@ -25,12 +25,22 @@ Status check_pairs(const BatchSource& batches) {
 
 Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batches,
                              models::TrainingWatch& watch, collective::Communicator& communicator,
-                             const std::function<void(const EpochReport&)>& on_epoch) {
+                             const std::function<void(const EpochReport&)>& on_epoch,
+                             models::Checkpointer* checkpointer) {
   GAUNTLET_CHECK_OK(check_pairs(batches));
   const SteadyClock::time_point start = SteadyClock::now();
   TrainLog log;
   training.begin(training.n_epochs() * batches.n_steps_per_epoch());
-  for (std::int64_t epoch = 1; epoch <= training.n_epochs(); ++epoch) {
+  const models::Stage stage{.n_epochs = training.n_epochs(),
+                            .n_in_all = training.n_epochs(),
+                            .state = [&](models::StateVisitor& visitor) {
+                              training.visit_state(visitor);
+                              visitor.curves("curves", log.curves);
+                              visitor.number("n_steps", log.n_steps);
+                            }};
+  GAUNTLET_TRY(const std::int64_t n_done, models::resume(checkpointer, stage, watch));
+  batches.start_at(n_done);
+  for (std::int64_t epoch = n_done + 1; epoch <= training.n_epochs(); ++epoch) {
     const SteadyClock::time_point epoch_start = SteadyClock::now();
     models::Losses sums;
     torch::Tensor n_pairs = torch::zeros({1}, torch::kInt64);
@@ -53,6 +63,7 @@ Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batch
     log.n_steps += step;
     const double rate = static_cast<double>(n_pairs.item<std::int64_t>()) / seconds_since(epoch_start);
     if (on_epoch) on_epoch({epoch, training.n_epochs(), std::move(sums), rate});
+    GAUNTLET_CHECK_OK(models::end_epoch(checkpointer, stage, epoch));
   }
   log.seconds = seconds_since(start);
   return log;

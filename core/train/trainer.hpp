@@ -9,6 +9,7 @@
 
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
+#include "core/models/checkpointer.hpp"
 #include "core/models/hashing_model.hpp"
 #include "core/models/training_watch.hpp"
 #include "core/train/batches.hpp"
@@ -23,17 +24,19 @@ struct EpochReport {
 };
 
 struct TrainLog {
-  std::map<std::string, std::vector<float>> curves;  ///< loss name → mean per epoch
+  models::Curves curves;
   std::int64_t n_steps = 0;
-  double seconds = 0;
+  double seconds = 0;  ///< of this attempt
 };
 
-/// Runs all epochs of `training`. Every rank sees the same losses, so all stop at the same step. `on_epoch`
-/// may be empty. Errors: kInvalid when fewer than two training items have a label, with the numbers;
-/// kDiverged as `watch` says it.
+/// Runs all epochs of `training`, or those that `checkpointer` says are left. Every rank sees the same
+/// losses, so all stop at the same step. `on_epoch` may be empty, `checkpointer` null. Errors: kInvalid when
+/// fewer than two training items have a label, with the numbers; kDiverged as `watch` says it; those of the
+/// checkpointer.
 [[nodiscard]] Result<TrainLog> train_model(models::ModelTraining& training, BatchSource& batches,
                                            models::TrainingWatch& watch,
                                            collective::Communicator& communicator,
-                                           const std::function<void(const EpochReport&)>& on_epoch);
+                                           const std::function<void(const EpochReport&)>& on_epoch,
+                                           models::Checkpointer* checkpointer = nullptr);
 
 }  // namespace gauntlet::train

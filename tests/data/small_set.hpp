@@ -1,4 +1,4 @@
-// A prepared folder of generated 8 x 8 pictures, for tests that need no emoji.
+// A prepared folder of generated small pictures, for tests that need no emoji.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,6 +14,7 @@ namespace gauntlet::data {
 /// Six items, two labels, three words: rows 0 and 1 query, 2 and 3 train, 4 and 5 retrieval only. Whoever
 /// resizes the arrays gets as many items as `split` has.
 struct SmallSet {
+  std::int64_t side_px = 8;
   std::vector<std::uint8_t> images = std::vector<std::uint8_t>(6 * 8 * 8 * 3);
   std::vector<std::uint8_t> text = {1,      0, 0, /**/ 0, 0, 0, /**/ 1, 1, 0,
                                     /**/ 0, 0, 1, /**/ 0, 0, 0, /**/ 1, 1, 1};
@@ -24,7 +25,7 @@ struct SmallSet {
   SmallSet() { fill_images(); }
 
   void fill_images() {
-    images.resize(split.size() * 8 * 8 * 3);
+    images.resize(split.size() * static_cast<std::size_t>(side_px * side_px * 3));
     for (std::size_t at = 0; at < images.size(); ++at) images[at] = static_cast<std::uint8_t>(at * 37 % 251);
   }
 
@@ -35,7 +36,7 @@ struct SmallSet {
     const auto width = [n](const std::vector<std::uint8_t>& array) {
       return static_cast<std::int64_t>(array.size()) / n;
     };
-    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "images.npy", {n, 8, 8, 3}, images));
+    EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "images.npy", {n, side_px, side_px, 3}, images));
     EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "text.npy", {n, width(text)}, text));
     EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "labels.npy", {n, width(labels)}, labels));
     EXPECT_TRUE(io::write_npy<std::uint8_t>(path / "split.npy", {n}, split));

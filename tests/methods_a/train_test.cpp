@@ -108,6 +108,9 @@ TEST_F(Prepared, IsShuffledAnewEveryEpochWithoutUnlabelledItems) {
   EXPECT_NE(epochs[0], epochs[1]);
   EXPECT_NE(epochs[1], epochs[2]);
   EXPECT_EQ(rows_of_epochs(*make_batch_source(*set_, options), 3), epochs);
+  const auto later = make_batch_source(*set_, options);
+  later->start_at(1);
+  EXPECT_THAT(rows_of_epochs(*later, 2), ::testing::ElementsAre(epochs[1], epochs[2]));
 }
 
 TEST_F(Prepared, DropsThePartialBatchAndShrinksABatchLargerThanTheSet) {
@@ -163,6 +166,7 @@ class Scripted final : public models::ModelTraining {
   void begin(std::int64_t n_steps) override { n_announced_ = n_steps; }
   void end_epoch() override { ++n_ended_; }
   [[nodiscard]] models::Rates learning_rates() const override { return {{"lr", 0.5}, {"d_lr", 0.25}}; }
+  void visit_state(models::StateVisitor& /*visitor*/) override {}
   std::vector<double> totals_;
   std::size_t n_steps_ = 0;
   std::int64_t n_announced_ = 0;

@@ -42,6 +42,7 @@ class OwnTraining final : public models::ModelTraining {
   void begin(std::int64_t) override {}
   models::Losses step(const models::TrainingBatch&) override { return {}; }
   [[nodiscard]] models::Rates learning_rates() const override { return {}; }
+  void visit_state(models::StateVisitor&) override {}
   Tensor objective(const models::TrainingBatch& batch) override {
     return objective_(model_->encode_image(batch.images));
   }

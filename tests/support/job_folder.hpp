@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -29,8 +30,19 @@ class JobFolder {
     return key;
   }
 
+  struct Silent final : worker::ProgressSink {
+    void update(const worker::Progress& /*progress*/) override {}
+  };
+
   /// One attempt of a job, with its log where agents put it (nothing is written to it here).
   [[nodiscard]] Result<worker::AttemptResult> attempt(const spec::JobSpec& job) const {
+    Silent progress;
+    return attempt(job, progress);
+  }
+  /// The same, watched, and stopped once `stop` is set.
+  [[nodiscard]] Result<worker::AttemptResult> attempt(const spec::JobSpec& job,
+                                                      worker::ProgressSink& progress,
+                                                      const std::atomic<bool>* stop = nullptr) const {
     const JobKey key = spec::key_of(job).value();
     std::filesystem::create_directories(log_of(key).parent_path());
     const worker::AttemptContext context{.job = job,
@@ -39,10 +51,8 @@ class JobFolder {
                                          .attempt = AttemptNo{1},
                                          .workdir = work_.path(),
                                          .log = log_of(key),
-                                         .rendezvous = {}};
-    struct Silent final : worker::ProgressSink {
-      void update(const worker::Progress& /*progress*/) override {}
-    } progress;
+                                         .rendezvous = {},
+                                         .stop = stop};
     return run::TorchRunner().run(context, progress);
   }
 
@@ -59,6 +69,9 @@ class JobFolder {
   [[nodiscard]] std::filesystem::path file(spec::JobKind kind, const JobKey& key,
                                            std::string_view name) const {
     return store_.folder_of(kind, key) / name;
+  }
+  [[nodiscard]] std::filesystem::path checkpoint_of(const JobKey& key) const {
+    return work_ / "checkpoints" / key.hex() / "checkpoint.safetensors";
   }
   [[nodiscard]] const artifacts::ArtifactStore& store() const { return store_; }
 

@@ -38,6 +38,7 @@ struct AgentOptions {
   std::filesystem::path
       rank_program;  ///< started as `<program> --fd N`; "" = gauntlet-rank beside this program
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
+  double checkpoint_minutes = 5;            ///< between two checkpoints of a training; 0 = after every epoch
   /// Leave when no coordinator has been reached for that many seconds; empty = try for ever.
   std::optional<double> exit_with_coordinator_s;
 };

@@ -146,6 +146,7 @@ void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor) {
   message.set_workdir(settings_.workdir.string());
   message.set_device(attempt.lease.gpus_size() > 0 ? "cuda" : "cpu");
   message.set_locations(attempt.lease.locations());
+  message.set_checkpoint_minutes(settings_.checkpoint_minutes);
   if (world > 1) message.set_rendezvous(rendezvous_of(attempt).string());
   // A noop prints nothing, and thousands of empty files tell nothing.
   if (executor.kind != ExecutorKind::kNoop)

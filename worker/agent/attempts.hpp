@@ -32,6 +32,7 @@ struct AttemptSettings {
   bool has_torch = true;
   std::int64_t log_limit_mb = 64;
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
+  double checkpoint_minutes = 5;            ///< between two checkpoints of a training
 };
 
 class Attempts {

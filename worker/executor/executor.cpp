@@ -20,6 +20,18 @@ namespace gauntlet::worker {
 namespace {
 
 using Steady = std::chrono::steady_clock;
+
+/// Whether the running attempt is asked to stop; a process has one attempt at a time.
+std::atomic<bool> stop_asked{false};
+static_assert(std::atomic<bool>::is_always_lock_free);  // a signal sets it
+
+void listen_for_stop() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_asked.store(true); };
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGUSR1, &action, nullptr);
+}
+
 constexpr auto kProgressInterval = std::chrono::milliseconds(200);
 
 double seconds_since(Steady::time_point start) {
@@ -139,11 +151,14 @@ class Executor {
     attempt.world = std::max(1, static_cast<int>(message.world()));
     attempt.threads = std::max(1, static_cast<int>(message.threads()));
     attempt.store = artifacts::ArtifactStore(attempt.workdir, provenance());
+    if (message.has_checkpoint_minutes()) attempt.checkpoint_minutes = message.checkpoint_minutes();
+    attempt.stop = &stop_asked;
     return attempt;
   }
 
   [[nodiscard]] proto::Outcome attempt(const proto::RunAttempt& message) {
     const auto start = Steady::now();
+    stop_asked.store(false);
     const Result<AttemptContext> context = context_of(message);
     proto::Outcome outcome = context ? attempt(*context) : outcome_of(context.error());
     outcome.set_wall_s(seconds_since(start));
@@ -224,6 +239,7 @@ class Executor {
 
 int run_executor(int fd, JobRunner& runner) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // an agent gone before this line shows as the end of the stream
+  listen_for_stop();
   try {
     const Status served = Executor(fd, runner).serve();
     if (served) return 0;

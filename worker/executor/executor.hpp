@@ -8,6 +8,7 @@
 // any thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -36,6 +37,10 @@ struct AttemptContext {
   int world = 1;    ///< ranks of the gang
   int threads = 1;  ///< of this process, >= 1
   artifacts::ArtifactStore store{workdir};
+  double checkpoint_minutes = 5;  ///< between two checkpoints of a training; 0 = after every epoch
+  /// Set while it runs: save a checkpoint where the next epoch ends and fail with kInterrupted. A job without
+  /// checkpoints may ignore it. Null when nobody can ask.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 /// How far an attempt is.
@@ -77,7 +82,8 @@ class JobRunner {
 };
 
 /// Announces itself on `fd`, then runs the attempts it is told to until ExecutorStop or the end of the stream
-/// (the agent is gone). Returns the process exit code: 0, or 1 when the stream broke its rules.
+/// (the agent is gone). SIGUSR1 asks the running attempt to stop with a checkpoint (AttemptContext::stop).
+/// Returns the process exit code: 0, or 1 when the stream broke its rules.
 [[nodiscard]] int run_executor(int fd, JobRunner& runner);
 
 }  // namespace gauntlet::worker

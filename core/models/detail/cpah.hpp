@@ -143,6 +143,7 @@ class CpahTraining final : public ModelTraining {
   }
   /// B = sign(H^v + H^t); rows no batch has visited yet keep their random code.
   void end_epoch() override;
+  void visit_state(StateVisitor& visitor) override;
 
   // The three parts of a step, in their order.
   [[nodiscard]] CpahForward forward(const TrainingBatch& batch);

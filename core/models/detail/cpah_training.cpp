@@ -136,4 +136,15 @@ void CpahTraining::end_epoch() {
   ++clock_.epoch;
 }
 
+void CpahTraining::visit_state(StateVisitor& visitor) {
+  visitor.module("model", *net_);
+  visitor.module("critics", *critics);
+  visitor.optimiser("generator_optimiser", *generator_optimiser_);
+  visitor.optimiser("critic_optimiser", *critic_optimiser_);
+  visitor.tensor("relaxed_image", relaxed_image);
+  visitor.tensor("relaxed_text", relaxed_text);
+  visitor.tensor("codes", codes);
+  visitor.part("clock", clock_);
+}
+
 }  // namespace gauntlet::models

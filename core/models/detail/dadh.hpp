@@ -206,6 +206,7 @@ class DadhTraining final : public ModelTraining {
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   /// The discrete code update, from the relaxed codes of the epoch.
   void end_epoch() override;
+  void visit_state(StateVisitor& visitor) override;
   [[nodiscard]] Rates learning_rates() const override {
     return {{"lr", learning_rate_of(*generator_.optimiser)},
             {"d_lr", learning_rate_of(*feature_critic_.optimiser)}};

@@ -155,4 +155,16 @@ void DadhTraining::end_epoch() {
   ++clock_.epoch;
 }
 
+void DadhTraining::visit_state(StateVisitor& visitor) {
+  visitor.module("model", *net_);
+  visitor.module("critics", *critics);
+  visitor.optimiser("generator", *generator_.optimiser);
+  visitor.optimiser("feature_critic", *feature_critic_.optimiser);
+  visitor.optimiser("code_critic", *code_critic_.optimiser);
+  visitor.tensor("relaxed_image", relaxed_image);
+  visitor.tensor("relaxed_text", relaxed_text);
+  visitor.tensor("codes", codes);
+  visitor.part("clock", clock_);
+}
+
 }  // namespace gauntlet::models

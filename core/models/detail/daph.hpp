@@ -312,6 +312,7 @@ class DaphTraining final : public ModelTraining {
   void end_epoch() override;
   /// Of the stage that runs.
   [[nodiscard]] Rates learning_rates() const override;
+  void visit_state(StateVisitor& visitor) override;
 
   // Stage 1.
   [[nodiscard]] ProxyForward proxy_forward(const TrainingBatch& batch, const RowDraws* draws);
@@ -332,6 +333,7 @@ class DaphTraining final : public ModelTraining {
   [[nodiscard]] ProxyLoss stage_1(const TrainingBatch& batch);
   [[nodiscard]] std::pair<HashLoss, HashLoss> stage_2(const TrainingBatch& batch);
   void make_anchors();
+  void drop_proxies();
   void start_stage(Stage stage, std::int64_t n_epochs);
   [[nodiscard]] double rate(double base) const;
 

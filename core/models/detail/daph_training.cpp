@@ -195,10 +195,38 @@ void DaphTraining::make_anchors() {
   anchors = {signs(proxy_image_.index_select(0, seen)), signs(proxy_text_.index_select(0, seen)),
              setup_.labels.index_select(0, seen),
              signs(proxies_->classes(config_.export_dropout ? &draws : nullptr))};
+  drop_proxies();
+}
+
+void DaphTraining::drop_proxies() {
   data_optimiser_.reset();
   class_optimiser_.reset();
   proxy_reducer_.reset();
   proxies_.reset();
+}
+
+void DaphTraining::visit_state(StateVisitor& visitor) {
+  auto stage = static_cast<std::int64_t>(stage_);
+  visitor.number("stage", stage);
+  stage_ = static_cast<Stage>(stage);
+  visitor.part("clock", clock_);
+  visitor.number("step", step_);
+  visitor.module("model", *net_);
+  visitor.optimiser("hash_optimiser", *hash_optimiser_);
+  if (stage_ == Stage::kHash) {
+    drop_proxies();
+    visitor.tensor("anchors_image", anchors.image);
+    visitor.tensor("anchors_text", anchors.text);
+    visitor.tensor("anchors_labels", anchors.labels);
+    visitor.tensor("anchors_classes", anchors.classes);
+    return;
+  }
+  if (stage_ == Stage::kExport) proxies_->train(config_.export_dropout);
+  visitor.module("proxies", *proxies_);
+  visitor.optimiser("data_optimiser", *data_optimiser_);
+  visitor.optimiser("class_optimiser", *class_optimiser_);
+  visitor.tensor("proxy_image", proxy_image_);
+  visitor.tensor("proxy_text", proxy_text_);
 }
 
 }  // namespace gauntlet::models

@@ -125,6 +125,7 @@ class DchucTraining final : public PairTraining {
   [[nodiscard]] LossTensors losses(const PairForward& pass) override;
   /// V, then W.
   void end_epoch() override;
+  void visit_state(StateVisitor& visitor) override;
 
   DchucRelaxed relaxed;
   torch::Tensor codes;      ///< V: ±1, random signs at first; 0 for items without a label

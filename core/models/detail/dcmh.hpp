@@ -70,6 +70,7 @@ class DcmhTraining final : public PairTraining {
   [[nodiscard]] LossTensors losses(const PairForward& pass) override;
   /// B = sign(F + G).
   void end_epoch() override;
+  void visit_state(StateVisitor& visitor) override;
 
   torch::Tensor image_outputs, text_outputs;  ///< F, G; 0 for items without a label, which then repel nothing
   torch::Tensor codes;                        ///< B

@@ -114,6 +114,7 @@ class DcphTraining final : public PairTraining {
   [[nodiscard]] LossTensors losses(const PairForward& pass) override;
   /// b = sign(H^v + H^t); rows no batch has visited yet keep their random code.
   void end_epoch() override;
+  void visit_state(StateVisitor& visitor) override;
 
   torch::Tensor proxies;                      ///< [C, K] ±1
   torch::Tensor relaxed_image, relaxed_text;  ///< H^v, H^t [N, K]; zeros until visited

@@ -117,6 +117,7 @@ class DgcpnTraining final : public PairTraining {
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   /// After the first: the target similarity of all items.
   void end_epoch() override;
+  void visit_state(StateVisitor& visitor) override;
 
   torch::Tensor image_features,
       text_features;  ///< F_v [N, F], F_t [N, D]; zeros until visited, unused ones undefined

@@ -77,6 +77,12 @@ torch::Tensor PairTraining::objective(const TrainingBatch& batch) {
   return found.at("total");
 }
 
+void PairTraining::visit_state(StateVisitor& visitor) {
+  visitor.module("model", *net_);
+  visitor.optimiser("optimiser", *optimiser_);
+  visitor.part("clock", clock_);
+}
+
 torch::Tensor labelled_items(const torch::Tensor& labels) {
   return labels.gt(0.5).any(1, /*keepdim=*/true).to(labels.scalar_type());
 }

@@ -96,6 +96,8 @@ class PairTraining : public ModelTraining {
     return {{"lr_image", learning_rate_of(*optimiser_, kImageGroup)},
             {"lr_text", learning_rate_of(*optimiser_, kTextGroup)}};
   }
+  /// Networks, optimiser and clock; models add their own to it.
+  void visit_state(StateVisitor& visitor) override;
 
   /// Augments, encodes with dropout, gathers over ranks.
   [[nodiscard]] PairForward forward(const TrainingBatch& batch);

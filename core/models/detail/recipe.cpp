@@ -23,6 +23,12 @@ std::vector<torch::optim::OptimizerParamGroup> groups_with(
 
 }  // namespace
 
+void TrainingClock::visit_state(StateVisitor& visitor) {
+  visitor.number("step", step);
+  visitor.number("n_steps", n_steps);
+  visitor.number("epoch", epoch);
+}
+
 double learning_rate(const RateConfig& config, double rate, const TrainingClock& clock,
                      const RateDrops& drops) {
   if (config.schedule == "poly") {

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/models/state.hpp"
+
 namespace gauntlet::models {
 
 /// The fields a model has for its learning rate over time; `doc` says what its choices mean.
@@ -33,6 +35,7 @@ struct RateDrops {
 /// How far a run is; `epoch` counts finished epochs.
 struct TrainingClock {
   std::int64_t step = 0, n_steps = 0, epoch = 0;
+  void visit_state(StateVisitor& visitor);
 };
 
 /// The rate of the coming step: `rate` under "step" (drops, at least 1e-6), "poly" (rate (1 -
