@@ -81,6 +81,11 @@ void PrototypeLearner::set_learning_rate(double lr) {
   for (auto& group : optimiser_.param_groups()) group.options().set_lr(lr);
 }
 
+void PrototypeLearner::visit_state(models::StateVisitor& visitor) {
+  visitor.module("net", *net_);
+  visitor.optimiser("optimiser", optimiser_);
+}
+
 Tensor distinct_label_vectors(const Tensor& labels) {
   const Tensor labelled = labels.index({labels.sum(1).gt(0)});
   return std::get<0>(torch::unique_dim(labelled, 0));

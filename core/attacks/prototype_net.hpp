@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "core/models/state.hpp"
+
 namespace gauntlet::attacks {
 
 /// [B, C] label vectors → prototypes [B, K] in (-1,1): linear layers C → hidden → middle → K with one ReLU,
@@ -58,6 +60,7 @@ class PrototypeLearner {
   Step step(const torch::Tensor& target_labels, const std::vector<torch::Tensor>& codes,
             const torch::Tensor& train_labels);
   void set_learning_rate(double lr);
+  void visit_state(models::StateVisitor& visitor);
   [[nodiscard]] const PrototypeNet& net() const { return net_; }
 
  private:

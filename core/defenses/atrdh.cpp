@@ -84,6 +84,8 @@ class AtrdhMethod final : public RobustMethod {
     return terms;
   }
 
+  void visit_state(models::StateVisitor& visitor) override { visitor.part("learner", learner_); }
+
  private:
   static attacks::PrototypeNet prototype_net(const AtrdhConfig& config, const DefenseTraining& setup,
                                              const Tensor& train_labels) {

@@ -208,7 +208,9 @@ struct Part {
   std::int64_t n_before = 0;  ///< epochs of earlier parts, for progress
   std::int64_t n_in_all = 0;
   std::function<std::map<std::string, Tensor>(const DrfgdBatch&)> step;
+  std::function<void(models::StateVisitor&)> trainer;
   std::function<Status(std::int64_t epoch)> before_epoch = nullptr;
+  std::function<Status(std::int64_t n_done)> after_resuming = nullptr;
 };
 
 models::EpochLosses run_epoch(const Part& part, const TrainingPairs& pairs, const DefenseTraining& setup,
@@ -226,7 +228,16 @@ models::EpochLosses run_epoch(const Part& part, const TrainingPairs& pairs, cons
 
 Status run_part(const Part& part, const TrainingPairs& pairs, const DefenseTraining& setup,
                 const DrfgdConfig& config, models::TrainingWatch& watch, TrainedDefense& trained) {
-  for (std::int64_t epoch = 1; epoch <= part.n_epochs; ++epoch) {
+  const models::Stage stage{.n_before = part.n_before,
+                            .n_epochs = part.n_epochs,
+                            .n_in_all = part.n_in_all,
+                            .state = [&](models::StateVisitor& visitor) {
+                              part.trainer(visitor);
+                              visitor.curves("curves", trained.curves);
+                            }};
+  GAUNTLET_TRY(const std::int64_t n_done, models::resume(setup.checkpointer, stage, watch));
+  if (part.after_resuming) GAUNTLET_CHECK_OK(part.after_resuming(n_done));
+  for (std::int64_t epoch = n_done + 1; epoch <= part.n_epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
     if (part.before_epoch) GAUNTLET_CHECK_OK(part.before_epoch(epoch));
     GAUNTLET_TRY(const models::Losses losses,
@@ -237,6 +248,7 @@ Status run_part(const Part& part, const TrainingPairs& pairs, const DefenseTrain
     const auto n_seen = static_cast<double>(pairs.size() / config.batch * config.batch);
     if (setup.on_epoch)
       setup.on_epoch(part.n_before + epoch, part.n_in_all, losses, n_seen / elapsed.count());
+    GAUNTLET_CHECK_OK(models::end_epoch(setup.checkpointer, stage, epoch));
   }
   return {};
 }
@@ -249,7 +261,8 @@ Status learn_autoencoder(const std::shared_ptr<Generator>& generator, std::int64
   const Part part{.order = kAutoencoderOrder,
                   .n_epochs = n_epochs,
                   .n_in_all = n_in_all,
-                  .step = [&trainer](const DrfgdBatch& batch) { return trainer.step(batch); }};
+                  .step = [&trainer](const DrfgdBatch& batch) { return trainer.step(batch); },
+                  .trainer = [&trainer](models::StateVisitor& visitor) { trainer.visit_state(visitor); }};
   GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, watch, trained));
   freeze_autoencoder(*generator);
   return {};
@@ -309,12 +322,20 @@ Result<TrainedDefense> train(const Json& json, DefenseTraining setup) {
     if (config.ae_refresh == 0 || epoch == 1 || (epoch - 1) % config.ae_refresh != 0) return {};
     return pairs.refresh((epoch - 1) / config.ae_refresh);
   };
+  // Twins are many times larger than networks, so a checkpoint leaves them out: those of the last refresh are
+  // made again, unless the next epoch refreshes.
+  const auto refresh_again = [&](std::int64_t n_done) -> Status {
+    if (config.ae_refresh == 0 || n_done <= config.ae_refresh || n_done % config.ae_refresh == 0) return {};
+    return pairs.refresh(n_done / config.ae_refresh);
+  };
   const Part part{.order = kOrder,
                   .n_epochs = n_epochs,
                   .n_before = n_before,
                   .n_in_all = n_before + n_epochs,
                   .step = [&trainer](const DrfgdBatch& batch) { return trainer.step(batch); },
-                  .before_epoch = refresh};
+                  .trainer = [&trainer](models::StateVisitor& visitor) { trainer.visit_state(visitor); },
+                  .before_epoch = refresh,
+                  .after_resuming = refresh_again};
   GAUNTLET_CHECK_OK(run_part(part, pairs, setup, config, watch, trained));
   keep(*generator, *discriminator, config, trained);
   return trained;

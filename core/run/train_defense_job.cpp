@@ -28,9 +28,7 @@ Status add_crafted(const JobRun& run, std::span<const std::int64_t> rows, defens
               artifact.folder.string(), rows.size());
 }
 
-}  // namespace
-
-Result<worker::AttemptResult> run_train_defense(const JobRun& run) {
+Result<worker::AttemptResult> train_anew(const JobRun& run, train::FileCheckpointer& checkpointer) {
   const worker::AttemptContext& attempt = run.attempt;
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
   GAUNTLET_TRY(const LoadedModel target, open_model(run));
@@ -65,6 +63,7 @@ Result<worker::AttemptResult> run_train_defense(const JobRun& run) {
   setup.communicator = &run.communicator;
   setup.on_epoch = progress_of_epochs(run);
   setup.keep_weights = keep_weights(run);
+  setup.checkpointer = &checkpointer;
   if (has_input(run, "crafted")) GAUNTLET_CHECK_OK(add_crafted(run, rows, setup));
 
   const auto started = std::chrono::steady_clock::now();
@@ -78,10 +77,17 @@ Result<worker::AttemptResult> run_train_defense(const JobRun& run) {
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
   return worker::AttemptResult{
-      .rows = {reading("training_time", seconds, "s", false),
+      .rows = {reading("training_time", checkpointer.seconds_before() + seconds, "s", false),
                reading("parameters", static_cast<double>(trained.n_parameters), "count", false)},
       .curves = loss_curves(trained.curves),
       .manifest_hash = artifact.manifest_hash};
+}
+
+}  // namespace
+
+Result<worker::AttemptResult> run_train_defense(const JobRun& run) {
+  return with_checkpoints(
+      run, [&](train::FileCheckpointer& checkpointer) { return train_anew(run, checkpointer); });
 }
 
 }  // namespace gauntlet::run

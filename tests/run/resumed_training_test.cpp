@@ -69,9 +69,27 @@ void add_models(Subjects& subjects) {
                "export_dropout");
 }
 
+void add_defenses(Subjects& subjects) {
+  constexpr auto kKind = spec::JobKind::kTrainDefense;
+  const auto& registry = defenses::defense_registry();
+  for (const defenses::DefenseEntry* entry : registry.entries()) {
+    if (entry->train == nullptr) continue;
+    const bool joint = entry->about.capabilities.joint;
+    joint ? subjects.add(kKind, entry->about, "both") : subjects.add_sides(kKind, entry->about);
+  }
+  subjects.add(kKind, (*registry.find("saat"))->about, "both",
+               {{"at_optimiser", "sgd"}, {"at_momentum", 0.9}, {"at_lr", 0.01}}, "momentum");
+  subjects.add(kKind, (*registry.find("rocmr"))->about, "both", {{"ben_loss", "target"}}, "own_training");
+  subjects.add(
+      kKind, (*registry.find("drfgd"))->about, "image",
+      {{"frozen_generator", true}, {"ae_refresh", 2}, {"epochs_image", 4}, {"autoencoder_epochs", 2}},
+      "two_parts");
+}
+
 std::vector<Subject> subjects() {
   Subjects found;
   add_models(found);
+  add_defenses(found);
   return found.all;
 }
 

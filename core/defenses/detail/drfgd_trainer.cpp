@@ -91,6 +91,15 @@ std::map<std::string, Tensor> DrfgdTrainer::step(const DrfgdBatch& batch) {
   return std::move(objective.losses);
 }
 
+void DrfgdTrainer::visit_state(models::StateVisitor& visitor) {
+  visitor.module("generator", *players_.generator);
+  visitor.optimiser("generator_optimiser", *generator_optimizer_);
+  visitor.number("n_steps", n_steps_);
+  if (!config_.use_dis) return;
+  visitor.module("discriminator", *players_.discriminator);
+  visitor.optimiser("discriminator_optimiser", *discriminator_optimizer_);
+}
+
 Tensor DrfgdTrainer::judged(const Tensor& input) const {
   return judge(*players_.discriminator, input, precision_);
 }
@@ -174,6 +183,11 @@ std::map<std::string, Tensor> AutoencoderTrainer::step(const DrfgdBatch& batch) 
   reducer_->backward(loss);
   optimizer_->step();
   return {{"autoencoder", loss.detach()}};
+}
+
+void AutoencoderTrainer::visit_state(models::StateVisitor& visitor) {
+  visitor.module("generator", *generator_);
+  visitor.optimiser("optimiser", *optimizer_);
 }
 
 void freeze_autoencoder(Generator& generator) {

@@ -16,6 +16,7 @@
 #include "core/defenses/detail/drfgd_losses.hpp"
 #include "core/defenses/detail/drfgd_passes.hpp"
 #include "core/models/discriminators.hpp"
+#include "core/models/state.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::defenses {
@@ -48,6 +49,8 @@ class DrfgdTrainer {
   /// loss. Names: div, cls, ali, rec, dis, d (before D's update), total; those switched off are absent, d
   /// also between D's steps.
   std::map<std::string, torch::Tensor> step(const DrfgdBatch& batch);
+  /// Both networks and what trains them.
+  void visit_state(models::StateVisitor& visitor);
 
  private:
   struct Objective;
@@ -84,6 +87,7 @@ class AutoencoderTrainer {
   /// This rank's share of the loss "autoencoder", the mean squared error over elements, as DrfgdTrainer gives
   /// its losses.
   std::map<std::string, torch::Tensor> step(const DrfgdBatch& batch);
+  void visit_state(models::StateVisitor& visitor);
 
  private:
   std::shared_ptr<Generator> generator_;

@@ -250,6 +250,17 @@ void RobustTraining::end_epoch() {
   if (own_training_ != nullptr) own_training_->end_epoch();
 }
 
+void RobustTraining::visit_state(models::StateVisitor& visitor) {
+  if (own_training_ != nullptr) {
+    visitor.part("own_training", *own_training_);  // the copy's weights are among its own
+  } else {
+    visitor.module("model", *model_);
+  }
+  visitor.optimiser("optimiser", *optimiser_);
+  visitor.tensor("image_buffer", image_buffer_);
+  visitor.tensor("text_buffer", text_buffer_);
+}
+
 void RobustTraining::descend(const Tensor& loss, double progress) {
   for (std::size_t group = 0; group < rates_.size(); ++group) {
     optimiser_->param_groups()[group].options().set_lr(rates_[group] * rate_factor(progress));
@@ -315,7 +326,16 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
                                .communicator = setup.communicator});
   TrainedDefense trained;
   Run run{training, method, config, watch};
-  for (std::int64_t epoch = 1; epoch <= config.at_epochs; ++epoch) {
+  const models::Stage stage{.n_epochs = config.at_epochs,
+                            .n_in_all = config.at_epochs,
+                            .state = [&](models::StateVisitor& visitor) {
+                              visitor.part("training", training);
+                              visitor.part("method", method);
+                              visitor.number("step", run.step);
+                              visitor.curves("curves", trained.curves);
+                            }};
+  GAUNTLET_TRY(const std::int64_t n_done, models::resume(setup.checkpointer, stage, watch));
+  for (std::int64_t epoch = n_done + 1; epoch <= config.at_epochs; ++epoch) {
     run.at.epoch = epoch;
     run.at.step = 0;
     const auto start = std::chrono::steady_clock::now();
@@ -335,6 +355,7 @@ Result<TrainedDefense> train_robust(RobustTraining& training, RobustMethod& meth
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     const auto n_seen = static_cast<double>(training.n_pairs());
     if (setup.on_epoch) setup.on_epoch(epoch, config.at_epochs, means, n_seen / elapsed.count());
+    GAUNTLET_CHECK_OK(models::end_epoch(setup.checkpointer, stage, epoch));
   }
   trained.weights = models::weights_of(training.model());
   for (const Tensor& parameter : trainable(training.model())) trained.n_parameters += parameter.numel();

@@ -107,6 +107,7 @@ class RobustTraining {
   void descend(const torch::Tensor& loss, double progress);
   void begin(std::int64_t n_steps);
   void end_epoch();
+  void visit_state(models::StateVisitor& visitor);
 
  private:
   RobustTraining(const RobustConfig& config, const DefenseTraining& setup,
@@ -135,6 +136,8 @@ class RobustMethod {
   /// The losses of a batch, "total" being what is minimised. `modality` is of no meaning unless by_turns.
   [[nodiscard]] virtual Result<LossTerms> losses(RobustTraining& training, const RobustBatch& batch,
                                                  Modality modality) = 0;
+  /// What it learns besides the copy, if anything.
+  virtual void visit_state(models::StateVisitor& visitor) { static_cast<void>(visitor); }
 };
 
 /// The whole run; the weights are those of the robust copy. Curves are named "<modality> <loss>" when passes
