@@ -16,6 +16,7 @@
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
+#include "core/models/checkpointer.hpp"
 #include "core/models/hashing_model.hpp"
 #include "core/models/training_watch.hpp"
 #include "core/registry/registry.hpp"
@@ -83,13 +84,14 @@ struct AttackTraining {
   /// Told after every epoch: number (from 1), of how many, mean losses, inputs per second.
   std::function<void(std::int64_t epoch, std::int64_t epochs, const models::Losses& losses, double rate)>
       on_epoch;
-  models::KeepWeights keep_weights = {};  ///< where the last good weights go when the run diverges
+  models::KeepWeights keep_weights = {};         ///< where the last good weights go when the run diverges
+  models::Checkpointer* checkpointer = nullptr;  ///< may be null
 };
 
 struct TrainedAttack {
   Weights weights;
   std::int64_t n_parameters = 0;
-  std::map<std::string, std::vector<float>> curves;  ///< loss name → value per epoch
+  models::Curves curves;
 };
 
 struct AttackEntry {

@@ -201,6 +201,22 @@ class EpochReport {
                 .keep = setup.keep_weights,
                 .communicator = setup.communicator}) {}
 
+  /// The next stage of the run, of so many epochs; `networks` names what it trains and what it needs. Gives
+  /// the number of its epochs that are done already.
+  Result<std::int64_t> begin_stage(std::int64_t n_epochs,
+                                   std::function<void(models::StateVisitor&)> networks) {
+    stage_ = {.n_before = stage_.n_before + stage_.n_epochs,
+              .n_epochs = n_epochs,
+              .n_in_all = n_epochs_,
+              .state = [this, networks = std::move(networks)](models::StateVisitor& visitor) {
+                networks(visitor);
+                visitor.curves("curves", curves);
+              }};
+    GAUNTLET_TRY(const std::int64_t n_done, models::resume(setup_.checkpointer, stage_, watch_));
+    n_done_ = stage_.n_before + n_done;
+    return n_done;
+  }
+
   /// One epoch: mean losses of what `steps` adds, checked and kept as curves under `prefix` + name.
   Status run(const char* prefix, double lr, const std::function<void(models::EpochLosses&)>& steps) {
     const auto start = std::chrono::steady_clock::now();
@@ -214,16 +230,17 @@ class EpochReport {
     models::add_to_curves(curves, means);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (setup_.on_epoch) setup_.on_epoch(n_done_, n_epochs_, means, n_rows_ / elapsed.count());
-    return {};
+    return models::end_epoch(setup_.checkpointer, stage_, n_done_ - stage_.n_before);
   }
 
-  std::map<std::string, std::vector<float>> curves;
+  models::Curves curves;
 
  private:
   const AttackTraining& setup_;
   std::int64_t n_epochs_;
   double n_rows_;
   models::TrainingWatch watch_;
+  models::Stage stage_;
   std::int64_t n_done_ = 0;
 };
 
@@ -237,7 +254,11 @@ Status train_prototype(const TaDchConfig& config, const AttackTraining& setup, c
   const std::int64_t n_batches = n / size + (n % size > 1 ? 1 : 0);  // batch norm makes nothing of one row
   ta_dch::PrototypeTrainer trainer(config, net, codes.narrow(0, 0, n).to(items.labels().options()),
                                    items.labels(), config.prototype_epochs * n_batches);
-  for (std::int64_t epoch = 1; epoch <= config.prototype_epochs; ++epoch) {
+  GAUNTLET_TRY(const std::int64_t n_done,
+               report.begin_stage(config.prototype_epochs, [&trainer](models::StateVisitor& visitor) {
+                 visitor.part("prototype_trainer", trainer);
+               }));
+  for (std::int64_t epoch = n_done + 1; epoch <= config.prototype_epochs; ++epoch) {
     const auto order = models::shuffled_rows(n, setup.seed, kPrototypeOrder, epoch);
     const double lr = trainer.learning_rate();
     GAUNTLET_CHECK_OK(report.run("prototype_", lr, [&](models::EpochLosses& sums) {
@@ -300,7 +321,11 @@ Status train_generator(const TaDchConfig& config, const AttackTraining& setup, c
   };
   const std::int64_t epochs =
       setup.surface.modality == Modality::kImage ? config.epochs_image : config.epochs_text;
-  for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) {
+  GAUNTLET_TRY(const std::int64_t n_done, report.begin_stage(epochs, [&](models::StateVisitor& visitor) {
+    visitor.module("prototype", prototype);
+    visitor.part("generator_trainer", trainer);
+  }));
+  for (std::int64_t epoch = n_done + 1; epoch <= epochs; ++epoch) {
     const auto order = models::shuffled_rows(n, setup.seed, kGeneratorOrder, epoch);
     GAUNTLET_CHECK_OK(report.run("", config.lr, [&](models::EpochLosses& sums) {
       for (std::int64_t first = 0, step = 0; first < n; first += config.batch_size, ++step) {

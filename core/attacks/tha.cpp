@@ -133,7 +133,13 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
                                .keep = setup.keep_weights,
                                .communicator = setup.communicator});
   TrainedAttack trained;
-  for (std::int64_t epoch = 1; epoch <= config.epochs; ++epoch) {
+  const models::Stage stage{
+      .n_epochs = config.epochs, .n_in_all = config.epochs, .state = [&](models::StateVisitor& visitor) {
+        visitor.part("learner", learner);
+        visitor.curves("curves", trained.curves);
+      }};
+  GAUNTLET_TRY(const std::int64_t n_done, models::resume(setup.checkpointer, stage, watch));
+  for (std::int64_t epoch = n_done + 1; epoch <= config.epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
     models::EpochLosses sums;
     for (std::int64_t step = 0; step < config.steps_per_epoch; ++step) {
@@ -149,6 +155,7 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     const auto n_seen = static_cast<double>(config.steps_per_epoch * config.batch_size);
     if (setup.on_epoch) setup.on_epoch(epoch, config.epochs, means, n_seen / elapsed.count());
+    GAUNTLET_CHECK_OK(models::end_epoch(setup.checkpointer, stage, epoch));
   }
   trained.weights = models::weights_of(*learner.net());
   trained.n_parameters = models::n_parameters(*learner.net());

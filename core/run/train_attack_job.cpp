@@ -6,8 +6,9 @@
 #include "core/train/checkpoint.hpp"
 
 namespace gauntlet::run {
+namespace {
 
-Result<worker::AttemptResult> run_train_attack(const JobRun& run) {
+Result<worker::AttemptResult> train_anew(const JobRun& run, train::FileCheckpointer& checkpointer) {
   const worker::AttemptContext& attempt = run.attempt;
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
   GAUNTLET_TRY(const Modality modality, modality_from(run.config().value("modality", "")));
@@ -28,6 +29,7 @@ Result<worker::AttemptResult> run_train_attack(const JobRun& run) {
   setup.communicator = &run.communicator;
   setup.on_epoch = progress_of_epochs(run);
   setup.keep_weights = keep_weights(run);
+  setup.checkpointer = &checkpointer;
 
   const auto started = std::chrono::steady_clock::now();
   GAUNTLET_TRY(const attacks::TrainedAttack trained,
@@ -41,11 +43,18 @@ Result<worker::AttemptResult> run_train_attack(const JobRun& run) {
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
   return worker::AttemptResult{
-      .rows = {reading("training_time", seconds, "s", false),
+      .rows = {reading("training_time", checkpointer.seconds_before() + seconds, "s", false),
                reading("parameters", static_cast<double>(trained.n_parameters), "count", false),
                reading("queries_used", static_cast<double>(ranked_lists->queries_used()), "count", false)},
       .curves = loss_curves(trained.curves),
       .manifest_hash = artifact.manifest_hash};
+}
+
+}  // namespace
+
+Result<worker::AttemptResult> run_train_attack(const JobRun& run) {
+  return with_checkpoints(
+      run, [&](train::FileCheckpointer& checkpointer) { return train_anew(run, checkpointer); });
 }
 
 }  // namespace gauntlet::run

@@ -86,10 +86,20 @@ void add_defenses(Subjects& subjects) {
       "two_parts");
 }
 
+void add_attacks(Subjects& subjects) {
+  constexpr auto kKind = spec::JobKind::kTrainAttack;
+  const auto& registry = attacks::attack_registry();
+  for (const attacks::AttackEntry* entry : registry.entries()) {
+    if (entry->train != nullptr) subjects.add_sides(kKind, entry->about);
+  }
+  subjects.add(kKind, (*registry.find("eqb2a"))->about, "image", {{"redraw", true}}, "redraw");
+}
+
 std::vector<Subject> subjects() {
   Subjects found;
   add_models(found);
   add_defenses(found);
+  add_attacks(found);
   return found.all;
 }
 

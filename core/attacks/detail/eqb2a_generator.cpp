@@ -70,6 +70,12 @@ GeneratorTrainer::GeneratorTrainer(const Config& config, GeneratorPlayers player
       generator_optimizer_(players_.generator->parameters(), adam_options(config)),
       discriminator_optimizer_(players_.discriminator->parameters(), adam_options(config)) {}
 
+void GeneratorTrainer::visit_state(models::StateVisitor& visitor) {
+  visitor.module("discriminator", *players_.discriminator);
+  visitor.optimiser("generator_optimiser", generator_optimizer_);
+  visitor.optimiser("discriminator_optimiser", discriminator_optimizer_);
+}
+
 template <class Forward>
 Tensor GeneratorTrainer::of(const Tensor& input, const Forward& forward) const {
   return in_precision(config_.precision.value(), input, forward);

@@ -14,6 +14,7 @@
 #include "core/attacks/detail/eqb2a_perturbation.hpp"
 #include "core/attacks/detail/generator_layers.hpp"
 #include "core/models/discriminators.hpp"
+#include "core/models/state.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 
@@ -54,6 +55,8 @@ class GeneratorTrainer {
   /// reconstruction, gan, total; d_real, d_fake, d of a discriminator step; supervisor when it weighs more
   /// than 0.
   StepLosses step(const torch::Tensor& u, const torch::Tensor& near, std::int64_t step_in_epoch);
+  /// Of the discriminator and the optimisers; the other networks are the caller's.
+  void visit_state(models::StateVisitor& visitor);
 
  private:
   template <class Forward>

@@ -83,6 +83,11 @@ KnockoffTrainer::KnockoffTrainer(const Config& config, Knockoffs knockoffs, Item
       text_optimizer_(adam_of(*knockoffs_.text, config.lr_text, config)),
       image_optimizer_(adam_of(*knockoffs_.image, config.lr_image, config)) {}
 
+void KnockoffTrainer::visit_state(models::StateVisitor& visitor) {
+  visitor.optimiser("text_optimiser", text_optimizer_);
+  visitor.optimiser("image_optimiser", image_optimizer_);
+}
+
 Tensor KnockoffTrainer::codes(Modality modality, const Tensor& positions) const {
   return in_precision(config_.precision.value(), items_(modality, positions), [&](const Tensor& inputs) {
     return modality == Modality::kImage ? knockoffs_.image->forward(inputs)

@@ -10,6 +10,7 @@
 #include "core/attacks/detail/eqb2a_config.hpp"
 #include "core/attacks/detail/eqb2a_losses.hpp"
 #include "core/models/backbone.hpp"
+#include "core/models/state.hpp"
 #include "core/registry/entry.hpp"
 
 namespace gauntlet::attacks::eqb2a {
@@ -80,6 +81,7 @@ class KnockoffTrainer {
   /// quantisation_* with * = text (text queries) or image, and total. The image knockoff runs on item i, item
   /// j, then on the image queries, which is the order in which its batch norms see them.
   StepLosses step(const torch::Tensor& text_tuples, const torch::Tensor& image_tuples);
+  void visit_state(models::StateVisitor& visitor);  ///< of the optimisers; networks are the caller's
 
  private:
   [[nodiscard]] torch::Tensor codes(Modality modality, const torch::Tensor& positions) const;

@@ -95,6 +95,10 @@ PerturbationTrainer::PerturbationTrainer(const Config& config,
       optimizer_(parameters_of(*generator_, *supervisor_),
                  torch::optim::AdamOptions(config.lr_perturbation).betas({config.beta1, config.beta2})) {}
 
+void PerturbationTrainer::visit_state(models::StateVisitor& visitor) {
+  visitor.optimiser("optimiser", optimizer_);
+}
+
 StepLosses PerturbationTrainer::step(const Tensor& u, const Tensor& rows) {
   const std::int64_t n_columns = rows.size(1);
   const Tensor near = rows.slice(1, 1, n_columns - 2);

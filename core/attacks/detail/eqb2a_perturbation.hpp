@@ -13,6 +13,7 @@
 #include "core/attacks/detail/eqb2a_knockoff.hpp"
 #include "core/attacks/detail/eqb2a_losses.hpp"
 #include "core/attacks/detail/generator_layers.hpp"
+#include "core/models/state.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 
@@ -65,6 +66,7 @@ class PerturbationTrainer {
   /// One Adam step. u [B, 3, H, W] in [-1,1]: the pictures of `rows` [B, …] (see perturbation_rows). Losses:
   /// alienation, ranking (order reversed), quantisation, total.
   StepLosses step(const torch::Tensor& u, const torch::Tensor& rows);
+  void visit_state(models::StateVisitor& visitor);  ///< of the optimiser; networks are the caller's
 
  private:
   Config config_;

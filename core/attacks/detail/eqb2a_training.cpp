@@ -36,6 +36,7 @@ struct Schedule {
   std::int64_t n_rows = 0;
   std::int64_t n_epochs = 0;
   models::Rates rates;
+  std::function<void(models::StateVisitor&)> trainer;
   /// Positions [B] among the rows, and the step's number within the epoch.
   std::function<StepLosses(const Tensor& picked, std::int64_t step)> step;
 };
@@ -67,6 +68,9 @@ class Training {
   /// The weights this run leaves, sharing memory with the networks.
   [[nodiscard]] models::NamedTensors published_state() const;
 
+  /// All networks of all stages, and what a stage leaves to the next.
+  void visit_state(models::StateVisitor& visitor);
+
   Status make_knockoffs();
   Status run_schedule(const Schedule& schedule);
   Status train_knockoffs(const RankedSample& images, const RankedSample& texts);
@@ -86,7 +90,7 @@ class Training {
                                 .weights = [this] { return published_state(); },
                                 .keep = setup_.keep_weights,
                                 .communicator = solo_.get()}};
-  std::int64_t n_epochs_done_ = 0;
+  std::int64_t n_epochs_before_ = 0;  // of the schedules so far
   TrainedAttack trained_;
 };
 
@@ -117,24 +121,34 @@ Tensor Training::of_all_items(Modality modality, const std::function<Tensor(cons
 Status Training::run_schedule(const Schedule& schedule) {
   const std::int64_t n_epochs_all =
       config_.epochs_knockoff + config_.epochs_perturbation + config_.epochs_generator;
-  for (std::int64_t epoch = 1; epoch <= schedule.n_epochs; ++epoch) {
+  const models::Stage stage{.n_before = n_epochs_before_,
+                            .n_epochs = schedule.n_epochs,
+                            .n_in_all = n_epochs_all,
+                            .state = [&](models::StateVisitor& visitor) {
+                              schedule.trainer(visitor);
+                              visit_state(visitor);
+                            }};
+  n_epochs_before_ += schedule.n_epochs;
+  GAUNTLET_TRY(const std::int64_t n_done, models::resume(setup_.checkpointer, stage, watch_));
+  for (std::int64_t epoch = n_done + 1; epoch <= schedule.n_epochs; ++epoch) {
     const auto start = std::chrono::steady_clock::now();
     const Tensor order = torch::tensor(
         models::shuffled_rows(schedule.n_rows, setup_.seed, kOrder + schedule.stage, epoch), torch::kLong);
     models::EpochLosses sums;
     std::int64_t step = 0;
     for (const Tensor& picked : order.split(config_.batch_size)) sums.add(schedule.step(picked, step++));
-    ++n_epochs_done_;
+    const std::int64_t n_epochs_done = stage.n_before + epoch;
     GAUNTLET_TRY(const models::Losses means,
-                 watch_.end_epoch(sums, {.epoch = n_epochs_done_, .rates = schedule.rates}));
+                 watch_.end_epoch(sums, {.epoch = n_epochs_done, .rates = schedule.rates}));
     models::Losses named;
     for (const auto& [name, value] : means) named[fmt::format("{}_{}", schedule.name, name)] = value;
     models::add_to_curves(trained_.curves, named);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (setup_.on_epoch) {
-      setup_.on_epoch(n_epochs_done_, n_epochs_all, named,
+      setup_.on_epoch(n_epochs_done, n_epochs_all, named,
                       static_cast<double>(schedule.n_rows) / elapsed.count());
     }
+    GAUNTLET_CHECK_OK(models::end_epoch(setup_.checkpointer, stage, epoch));
   }
   return {};
 }
@@ -144,6 +158,16 @@ models::NamedTensors Training::published_state() const {
   models::add_with_prefix(state, "pg.", models::state_of(*generators_.perturbation));
   models::add_with_prefix(state, "ig.", models::state_of(*generators_.image));
   return state;
+}
+
+void Training::visit_state(models::StateVisitor& visitor) {
+  visitor.module("image_knockoff", *knockoffs_.image);
+  visitor.module("text_knockoff", *knockoffs_.text);
+  visitor.module("perturbation", *generators_.perturbation);
+  visitor.module("supervisor", *supervisor_);
+  visitor.module("generator", *generators_.image);
+  if (text_codes_.defined()) visitor.shared("text_codes", text_codes_);  // not yet in the first stage
+  visitor.curves("curves", trained_.curves);
 }
 
 Status Training::make_knockoffs() {
@@ -177,10 +201,12 @@ Status Training::train_knockoffs(const RankedSample& images, const RankedSample&
                                   .n_rows = text_tuples.size(0),
                                   .n_epochs = config_.epochs_knockoff,
                                   .rates = {{"lr_text", config_.lr_text}, {"lr_image", config_.lr_image}},
-                                  .step = [&](const Tensor& picked, std::int64_t) {
-                                    return trainer.step(text_tuples.index_select(0, picked),
-                                                        image_tuples.index_select(0, picked));
-                                  }}));
+                                  .trainer = [&](auto& visitor) { visitor.part("trainer", trainer); },
+                                  .step =
+                                      [&](const Tensor& picked, std::int64_t) {
+                                        return trainer.step(text_tuples.index_select(0, picked),
+                                                            image_tuples.index_select(0, picked));
+                                      }}));
   knockoffs_.image->eval();
   knockoffs_.text->eval();
   text_codes_ =
@@ -198,10 +224,12 @@ Status Training::train_perturbation(const RankedSample& images) {
                                   .n_rows = rows.size(0),
                                   .n_epochs = config_.epochs_perturbation,
                                   .rates = {{"lr_perturbation", config_.lr_perturbation}},
-                                  .step = [&](const Tensor& picked, std::int64_t) {
-                                    const Tensor batch = rows.index_select(0, picked);
-                                    return trainer.step(pictures(batch.select(1, 0).contiguous()), batch);
-                                  }}));
+                                  .trainer = [&](auto& visitor) { visitor.part("trainer", trainer); },
+                                  .step =
+                                      [&](const Tensor& picked, std::int64_t) {
+                                        const Tensor batch = rows.index_select(0, picked);
+                                        return trainer.step(pictures(batch.select(1, 0).contiguous()), batch);
+                                      }}));
   return {};
 }
 
@@ -226,10 +254,12 @@ Status Training::train_generator(const RankedSample& images) {
                        .n_rows = images.query.size(0),
                        .n_epochs = config_.epochs_generator,
                        .rates = {{"lr_generator", config_.lr_generator}},
-                       .step = [&](const Tensor& picked, std::int64_t step) {
-                         return trainer.step(pictures(images.query.index_select(0, picked)),
-                                             images.near.index_select(0, picked), step);
-                       }});
+                       .trainer = [&](auto& visitor) { visitor.part("trainer", trainer); },
+                       .step =
+                           [&](const Tensor& picked, std::int64_t step) {
+                             return trainer.step(pictures(images.query.index_select(0, picked)),
+                                                 images.near.index_select(0, picked), step);
+                           }});
 }
 
 Result<TrainedAttack> Training::run() {

@@ -73,6 +73,12 @@ StepLosses PrototypeTrainer::step(const Tensor& labels, const Tensor& text) {
           {"total", total.detach()}};
 }
 
+void PrototypeTrainer::visit_state(models::StateVisitor& visitor) {
+  visitor.module("net", *net_);
+  visitor.optimiser("optimiser", optimizer_);
+  visitor.number("n_taken", n_taken_);
+}
+
 GeneratorTrainer::GeneratorTrainer(const TaDchConfig& config, Players players)
     : config_(config),
       players_(std::move(players)),
@@ -80,6 +86,13 @@ GeneratorTrainer::GeneratorTrainer(const TaDchConfig& config, Players players)
       discriminator_optimizer_(players_.discriminator->parameters(), adam(config, config.lr)),
       generator_reducer_(players_.communicator->make_reducer(players_.generator->parameters())),
       discriminator_reducer_(players_.communicator->make_reducer(players_.discriminator->parameters())) {}
+
+void GeneratorTrainer::visit_state(models::StateVisitor& visitor) {
+  visitor.module("generator", *players_.generator);
+  visitor.module("discriminator", *players_.discriminator);
+  visitor.optimiser("generator_optimiser", generator_optimizer_);
+  visitor.optimiser("discriminator_optimiser", discriminator_optimizer_);
+}
 
 Tensor GeneratorTrainer::logits(const Tensor& input) const {
   return in_precision(config_.precision.value(), input,

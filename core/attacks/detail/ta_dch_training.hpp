@@ -14,6 +14,7 @@
 #include "core/attacks/detail/ta_dch_prototype.hpp"
 #include "core/collective/communicator.hpp"
 #include "core/models/discriminators.hpp"
+#include "core/models/state.hpp"
 
 namespace gauntlet::attacks::ta_dch {
 
@@ -31,6 +32,7 @@ class PrototypeTrainer {
   /// classifier, similarity, quantisation; their weighted sum: total.
   StepLosses step(const torch::Tensor& labels, const torch::Tensor& text);
   [[nodiscard]] double learning_rate() const;
+  void visit_state(models::StateVisitor& visitor);
 
  private:
   TaDchConfig config_;
@@ -71,6 +73,8 @@ class GeneratorTrainer {
   /// One step of G, before it one of D when `step_in_epoch` is a multiple of d_every. Losses, unweighted but
   /// with the rank's share: code, gan, rec, total; d_real, d_fake and their mean d when D takes a step.
   StepLosses step(const GeneratorBatch& batch, std::int64_t step_in_epoch);
+  /// Generator and discriminator and what trains them.
+  void visit_state(models::StateVisitor& visitor);
 
  private:
   [[nodiscard]] torch::Tensor logits(const torch::Tensor& input) const;
