@@ -25,7 +25,7 @@ const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
 /// A number's place: defense, attack, direction, variant.
 using Place = std::tuple<std::string, std::string, std::string, std::string>;
 
-/// The numbers of one sweep, by model and metric.
+/// The numbers of one sweep, means over its seeds, by model and metric.
 class Numbers {
  public:
   explicit Numbers(const std::string& sweep) {
@@ -36,13 +36,16 @@ class Numbers {
                              GAUNTLET_SOURCE_DIR, {}, kRunLimit);
     EXPECT_EQ(run.exit_code, 0) << run.err;
     std::printf("%s\n", run.out.c_str());
-    const testing_support::Finished query =
-        testing_support::run({kGauntlet, "query",
-                              "SELECT DISTINCT model, metric, defense, attack, direction, variant, value "
-                              "FROM v_results WHERE sweep = '" +
-                                  sweep + "' AND metric IN ('map', 't_map', 'chance_map', 'chance_t_map')",
-                              "--workdir", workdir.string(), "--format", "json"},
-                             GAUNTLET_SOURCE_DIR);
+    const testing_support::Finished query = testing_support::run(
+        {kGauntlet, "query",
+         "SELECT model, metric, defense, attack, direction, variant, avg(value) FROM "
+         "(SELECT DISTINCT model, metric, defense, attack, direction, variant, seed, value "
+         "FROM v_results WHERE sweep = '" +
+             sweep +
+             "' AND metric IN ('map', 't_map', 'chance_map', 'chance_t_map')) GROUP BY 1, 2, "
+             "3, 4, 5, 6",
+         "--workdir", workdir.string(), "--format", "json"},
+        GAUNTLET_SOURCE_DIR);
     EXPECT_EQ(query.exit_code, 0) << query.err;
     if (query.exit_code != 0) return;
     const Json document = Json::parse(query.out);
@@ -143,12 +146,12 @@ TEST(Trends, AlignmentAndReconstructionMatterToDrfgd) {
                   direction.c_str(), map);
     }
   }
-  for (const std::string direction : {"i2t", "t2i"}) {
-    const double full = numbers.at("cpah", "map", {"drfgd", "ta_dch", direction, ""});
-    for (const std::string term : {"w/o L_Ali", "w/o L_Rec"}) {
-      EXPECT_LT(numbers.at("cpah", "map", {"drfgd", "ta_dch", direction, "drfgd/" + term}), full)
-          << term << direction;
-    }
+  // Of text queries the differences (docs/drfgd.md) are smaller than the spread between seeds: no trend to
+  // hold.
+  const double full = numbers.at("cpah", "map", {"drfgd", "ta_dch", "i2t", ""});
+  for (const std::string term : {"w/o L_Ali", "w/o L_Rec"}) {
+    EXPECT_LT(numbers.at("cpah", "map", {"drfgd", "ta_dch", "i2t", "drfgd/" + term}), full - kVisibly)
+        << term;
   }
 }
 
