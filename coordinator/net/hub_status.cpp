@@ -144,29 +144,25 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
   const std::uint32_t wanted = state_.find_sweep(sweep);
   if (sweep && wanted == engine::kNone)
     co_return fail(ErrorCode::kNotFound, "there is no sweep {}", sweep.value);
-  const engine::StateCounts& counts = sweep ? state_.sweeps()[wanted].counts : state_.counts();
-  const bool any_failed = counts[static_cast<std::size_t>(engine::JobStateTag::kFailed)] > 0;
-  const bool any_cancelled = counts[static_cast<std::size_t>(engine::JobStateTag::kCancelled)] > 0;
-  std::vector<JobId> running = running_jobs(sweep);
-  Details details;
-  if (any_failed || any_cancelled || !running.empty()) {
-    CommitQueue::Work<Result<Details>> work = [running = std::move(running), sweep, any_failed,
-                                               any_cancelled](store::JobStore& store) {
-      return read_details(store, running, sweep, any_failed, any_cancelled);
-    };
-    Result<Details> read = co_await queue_.asked(std::move(work));
-    if (!read) co_return fail(std::move(read.error()));
-    details = std::move(*read);
-  }
+  // What is told is on disk: the states of this moment, and the store's answer behind all that made them.
   Frame frame;
   frame.set_id(ask.id());
   proto::StatusReply& reply = *frame.mutable_status_reply();
   for (std::uint32_t index = 0; index < state_.sweeps().size(); ++index) {
     if (!sweep || index == wanted) add_sweep_status(state_.sweeps()[index], reply);
   }
-  for (const store::JobDetail& detail : details.running) add_running(detail, reply);
-  for (const store::JobDetail& detail : details.failed) add_failed(detail, reply);
-  for (const store::CancelledJobs& group : details.cancelled) {
+  const engine::StateCounts& counts = sweep ? state_.sweeps()[wanted].counts : state_.counts();
+  const bool any_failed = counts[static_cast<std::size_t>(engine::JobStateTag::kFailed)] > 0;
+  const bool any_cancelled = counts[static_cast<std::size_t>(engine::JobStateTag::kCancelled)] > 0;
+  CommitQueue::Work<Result<Details>> work = [running = running_jobs(sweep), sweep, any_failed,
+                                             any_cancelled](store::JobStore& store) {
+    return read_details(store, running, sweep, any_failed, any_cancelled);
+  };
+  const Result<Details> details = co_await queue_.asked(std::move(work));
+  if (!details) co_return fail(details.error());
+  for (const store::JobDetail& detail : details->running) add_running(detail, reply);
+  for (const store::JobDetail& detail : details->failed) add_failed(detail, reply);
+  for (const store::CancelledJobs& group : details->cancelled) {
     proto::CancelledJobs& message = *reply.add_cancelled();
     message.set_message(group.message);
     message.set_n_jobs(group.n_jobs);
@@ -208,6 +204,8 @@ asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
   for (std::string& reason : engine::explain(state_, found->job, now(), name_of_job))
     reply.add_reasons(std::move(reason));
   if (!found->message.empty()) reply.add_reasons(fmt::format("last message: {}", found->message));
+  std::vector<engine::Transition> none;
+  co_await queue_.committed(std::move(none));  // what is told is on disk
   session->send(frame);
   co_return Status{};
 }

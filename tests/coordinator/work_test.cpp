@@ -1,5 +1,7 @@
 // Jobs over real sockets: submitted, leased, reported, done; crashes in between.
 #include "coordinator/store/job_store.hpp"
+#include "core/db/commit_delay.hpp"
+#include "core/db/connection.hpp"
 #include "tests/coordinator/fixture.hpp"
 
 namespace gauntlet::coordinator {
@@ -206,6 +208,28 @@ TEST_F(Work, ManyCrashesLoseNothingAndCountNothingTwice) {
   worker.disconnect();
   ASSERT_TRUE(server_->stop());
   EXPECT_EQ(count_done(folder_ / "gauntlet.db"), kJobs);
+}
+
+/// While it lives, commits take longer than everything else.
+struct SlowCommits {
+  SlowCommits() { EXPECT_TRUE(db::delay_commits(Milliseconds(50))); }
+  ~SlowCommits() { EXPECT_TRUE(db::delay_commits(Milliseconds(0))); }
+};
+
+TEST_F(Work, AStatusTellsWhatIsOnDisk) {
+  const SlowCommits slow;
+  start();
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "told", noops(1)));
+  FakeWorker worker(folder_.path(), "agent");
+  worker.await_leases(1);
+  proto::Frame frame;
+  *frame.mutable_report_batch()->add_reports() = FakeWorker::report_of(worker.held.begin()->second);
+  ASSERT_TRUE(worker.connection->send(frame, kPatience));
+  ASSERT_TRUE(reaches(client, "done", 1));
+  auto reader = db::Connection::open_read_only(folder_ / "gauntlet.db");
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_EQ(*reader->integer("SELECT count(*) FROM jobs WHERE state = 3"), 1) << "told before it was on disk";
 }
 
 TEST_F(Work, AnAgentThatNeverComesBackLosesItsLeases) {
