@@ -19,6 +19,7 @@ class SimulatedCoordinator {
   std::int64_t wall_ms = 1'700'000'000'000;
   std::uint64_t n_events = 0;
   std::uint64_t n_restarts = 0;
+  std::uint64_t n_quarantines = 0;
   std::string last_event;
 
   [[nodiscard]] Now now() const { return {steady, wall_ms}; }
@@ -30,6 +31,7 @@ class SimulatedCoordinator {
               std::vector<std::uint64_t> settles = {}) {
     last_event = std::move(event);
     ++n_events;
+    n_quarantines += decision.warnings.size();
     decided.apply(decision.transitions);
     Entry entry;
     entry.transitions = std::move(decision.transitions);

@@ -27,6 +27,7 @@ std::uint64_t run_seed(std::uint64_t seed, Tally& tally, bool trace) {
   Simulation simulation(seed, tally, trace);
   try {
     simulation.run(kEventsPerSeed);
+    tally["quarantine"] += simulation.coordinator().n_quarantines;
     return simulation.n_events();
   } catch (const Broken& broken) {
     ADD_FAILURE() << fmt::format(
@@ -51,6 +52,8 @@ TEST(Simulation, KeepsEveryPromiseOverAMillionEvents) {
   }
   EXPECT_GE(n_events, n_seeds * kEventsPerSeed);
   for (const auto& [what, n] : tally) std::cout << fmt::format("{:>9} {}\n", n, what);
+  EXPECT_GE(tally["quarantine"], n_seeds / 40)
+      << "rare, since the same worker has to fail three jobs in a row";
   for (const char* what :
        {"coordinator dies", "agent dies", "agent drains", "agent leaves", "worker is given up",
         "connection breaks", "late message", "doubled message", "lost message", "cancellation", "retry",
