@@ -14,6 +14,8 @@ namespace gauntlet::cli {
 namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
+/// Of the sweep file in one frame.
+constexpr std::size_t kTextBytes = std::size_t{8} << 20;
 constexpr Milliseconds kCommitTimeout{600'000};  // a million jobs in one transaction on a slow disk
 
 /// Of the account this process runs under; its number where it has no name.
@@ -95,13 +97,22 @@ class ChunkSender {
   std::size_t n_bytes_ = 0;
 };
 
-}  // namespace
+/// Takes up to kTextBytes from the front of the text, cut between UTF-8 characters.
+std::string_view take_text(std::string_view& text) {
+  std::size_t n_bytes = std::min(text.size(), kTextBytes);
+  while (n_bytes < text.size() && n_bytes > 0 && (static_cast<unsigned char>(text[n_bytes]) & 0xC0) == 0x80)
+    --n_bytes;
+  const std::string_view part = text.substr(0, n_bytes);
+  text.remove_prefix(n_bytes);
+  return part;
+}
 
-Result<proto::SubmitReply> submit_sweep(client::Client& client, const LoadedSweep& sweep, int priority) {
+Status begin_submission(client::Client& client, const LoadedSweep& sweep, int priority) {
+  std::string_view text = sweep.text;
   proto::Frame begin;
   proto::SubmitBegin& head = *begin.mutable_submit_begin();
   head.set_name(sweep.spec.name);
-  head.set_spec_text(sweep.text);
+  head.set_spec_text(std::string(take_text(text)));
   head.set_spec_path(sweep.path.string());
   head.set_priority(priority);
   head.set_revision(std::string(revision()));
@@ -109,6 +120,18 @@ Result<proto::SubmitReply> submit_sweep(client::Client& client, const LoadedSwee
   head.set_user(user_name());
   head.set_host(worker::host_name());
   GAUNTLET_CHECK_OK(client.request(std::move(begin)));
+  while (!text.empty()) {
+    proto::Frame more;
+    more.mutable_submit_begin()->set_spec_text(std::string(take_text(text)));
+    GAUNTLET_CHECK_OK(client.request(std::move(more)));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<proto::SubmitReply> submit_sweep(client::Client& client, const LoadedSweep& sweep, int priority) {
+  GAUNTLET_CHECK_OK(begin_submission(client, sweep, priority));
   ChunkSender sender(client);
   for (const spec::PlannedJob& job : sweep.expansion.jobs) GAUNTLET_CHECK_OK(sender.add(job));
   for (const spec::PlannedCell& cell : sweep.expansion.cells) {

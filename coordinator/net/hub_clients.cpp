@@ -2,6 +2,7 @@
 #include <spdlog/logger.h>
 
 #include "coordinator/net/hub.hpp"
+#include "core/base/clipped.hpp"
 #include "core/proto/convert.hpp"
 
 namespace gauntlet::coordinator {
@@ -12,9 +13,8 @@ using proto::Frame;
 
 /// A submission is kept in memory until its commit.
 constexpr std::size_t kMaxSubmissionBytes = std::size_t{4} << 30;
-
-/// Of a user or a host.
-constexpr std::size_t kMaxNameBytes = 256;
+constexpr std::size_t kMaxNameBytes = 1000;   ///< of a sweep
+constexpr std::size_t kMaxPersonBytes = 256;  ///< of a user or a host
 
 Frame accepted_frame(std::uint64_t request) {
   Frame frame;
@@ -25,6 +25,13 @@ Frame accepted_frame(std::uint64_t request) {
 
 Result<store::SubmittedJob> job_from(proto::Job& message) {
   store::SubmittedJob job;
+  const std::size_t n_bytes =
+      message.canonical().size() + message.title().size() + message.locations().size();
+  if (n_bytes > proto::kMaxJobBytes) {
+    return fail(ErrorCode::kInvalid,
+                "job '{}': its config, title and locations have {} bytes; at most {} are allowed",
+                clipped(message.title(), 100), n_bytes, proto::kMaxJobBytes);
+  }
   GAUNTLET_TRY(job.key, proto::key_from_bytes(message.key()));
   GAUNTLET_TRY(job.resources, proto::resources_from(message.resources()));
   job.canonical = std::move(*message.mutable_canonical());
@@ -57,11 +64,26 @@ Result<store::SubmittedCell> cell_from(const proto::Cell& message) {
   return cell;
 }
 
+Status add_bytes(std::size_t n_bytes, PendingSubmission& pending) {
+  pending.n_bytes += n_bytes;
+  if (pending.n_bytes <= kMaxSubmissionBytes) return {};
+  return fail(ErrorCode::kInvalid, "the submission is larger than {} bytes", kMaxSubmissionBytes);
+}
+
+Status check_name(const std::string& name) {
+  if (name.size() <= kMaxNameBytes) return {};
+  return fail(ErrorCode::kInvalid, "the sweep's name '{}' has {} bytes; at most {} are allowed",
+              clipped(name, 100), name.size(), kMaxNameBytes);
+}
+
+Status add_text(const proto::SubmitBegin& begin, PendingSubmission& pending) {
+  GAUNTLET_CHECK_OK(add_bytes(begin.spec_text().size(), pending));
+  pending.submission.spec_text += begin.spec_text();
+  return {};
+}
+
 Status add_chunk(proto::SubmitChunk& chunk, PendingSubmission& pending) {
-  pending.n_bytes += chunk.ByteSizeLong();
-  if (pending.n_bytes > kMaxSubmissionBytes) {
-    return fail(ErrorCode::kInvalid, "the submission is larger than {} bytes", kMaxSubmissionBytes);
-  }
+  GAUNTLET_CHECK_OK(add_bytes(chunk.ByteSizeLong(), pending));
   for (proto::Job& message : *chunk.mutable_jobs()) {
     GAUNTLET_TRY(store::SubmittedJob job, job_from(message));
     pending.submission.jobs.push_back(std::move(job));
@@ -71,6 +93,26 @@ Status add_chunk(proto::SubmitChunk& chunk, PendingSubmission& pending) {
     pending.submission.cells.push_back(std::move(cell));
   }
   return {};
+}
+
+/// Adds to what is pending, and answers; after the first refusal nothing is added any more.
+template <class Add>
+void take_part(Session& session, std::uint64_t request, const Add& add) {
+  PendingSubmission& pending = *session.pending;
+  if (!pending.broken) {
+    const Status added = add(pending);
+    if (!added) {
+      pending.broken = added.error();
+      pending.submission.jobs.clear();
+      pending.submission.cells.clear();
+    }
+  }
+  if (request == 0) return;
+  if (pending.broken) {
+    session.fail(request, *pending.broken);
+  } else {
+    session.send(accepted_frame(request));
+  }
 }
 
 Result<store::Selection> selection_from(const proto::Selection& message) {
@@ -113,10 +155,13 @@ CommitQueue::Work<Result<std::vector<JobId>>> select_work(store::Selection selec
 // ---------------------------------------------------------------- submission
 
 void Hub::on_submit_begin(Session& session, std::uint64_t request, const proto::SubmitBegin& begin) {
+  if (begin.name().empty() && session.pending) {  // its spec text did not fit one frame and goes on
+    return take_part(session, request, [&](PendingSubmission& pending) { return add_text(begin, pending); });
+  }
   session.pending.reset();
-  if (begin.user().size() > kMaxNameBytes || begin.host().size() > kMaxNameBytes) {
+  if (begin.user().size() > kMaxPersonBytes || begin.host().size() > kMaxPersonBytes) {
     return session.fail(
-        request, {ErrorCode::kInvalid, fmt::format("user and host have at most {} bytes", kMaxNameBytes)});
+        request, {ErrorCode::kInvalid, fmt::format("user and host have at most {} bytes", kMaxPersonBytes)});
   }
   PendingSubmission& pending = session.pending.emplace();
   pending.submission.name = begin.name();
@@ -127,7 +172,7 @@ void Hub::on_submit_begin(Session& session, std::uint64_t request, const proto::
   pending.submission.metrics = begin.metrics();
   pending.submission.user = begin.user();
   pending.submission.host = begin.host();
-  if (request != 0) session.send(accepted_frame(request));
+  take_part(session, request, [&](PendingSubmission&) { return check_name(begin.name()); });
 }
 
 void Hub::on_submit_chunk(Session& session, std::uint64_t request, proto::SubmitChunk& chunk) {
@@ -135,21 +180,7 @@ void Hub::on_submit_chunk(Session& session, std::uint64_t request, proto::Submit
     if (request != 0) session.fail(request, {ErrorCode::kInvalid, "a submission starts with submit_begin"});
     return;
   }
-  PendingSubmission& pending = *session.pending;
-  if (!pending.broken) {
-    const Status added = add_chunk(chunk, pending);
-    if (!added) {
-      pending.broken = added.error();
-      pending.submission.jobs.clear();
-      pending.submission.cells.clear();
-    }
-  }
-  if (request == 0) return;
-  if (pending.broken) {
-    session.fail(request, *pending.broken);
-  } else {
-    session.send(accepted_frame(request));
-  }
+  take_part(session, request, [&](PendingSubmission& pending) { return add_chunk(chunk, pending); });
 }
 
 asio::awaitable<Status> Hub::on_submit_commit(SessionPtr session, Ask ask) {

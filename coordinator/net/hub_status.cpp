@@ -4,6 +4,9 @@
 
 #include "coordinator/engine/explain.hpp"
 #include "coordinator/net/hub.hpp"
+#include "coordinator/net/newest_sweeps.hpp"
+#include "core/base/clipped.hpp"
+#include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
 
 namespace gauntlet::coordinator {
@@ -14,6 +17,10 @@ using proto::Frame;
 
 constexpr std::size_t kMaxRunning = 256;
 constexpr std::size_t kMaxFailed = 100;
+constexpr std::size_t kMaxTitleBytes = 1000;
+constexpr std::size_t kMaxMessageBytes = 16000;
+/// Of all sweeps, so that with everything else that is told the reply fits a frame.
+constexpr std::size_t kMaxSweepBytes = proto::kMaxFrameBytes / 2;
 
 /// Texts of running, failed and cancelled jobs, read together.
 struct Details {
@@ -54,7 +61,7 @@ std::uint64_t count_blocked(const engine::State& state, JobId culprit) {
 }
 
 std::string label_of(const store::JobDetail& detail) {
-  return fmt::format("{} ({})", detail.title, detail.key.brief());
+  return fmt::format("{} ({})", clipped(detail.title, kMaxTitleBytes), detail.key.brief());
 }
 
 }  // namespace
@@ -117,7 +124,7 @@ void Hub::add_running(const store::JobDetail& detail, proto::StatusReply& reply)
   proto::RunningJob& running = *reply.add_running();
   running.set_key(proto::key_bytes(detail.key));
   running.set_kind(std::string(spec::name_of(detail.kind)));
-  running.set_title(detail.title);
+  running.set_title(clipped(detail.title, kMaxTitleBytes));
   running.set_attempt(job.attempts);
   running.set_worker(worker == nullptr ? "" : worker->offer.name);
   const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - lease->started);
@@ -132,9 +139,9 @@ void Hub::add_failed(const store::JobDetail& detail, proto::StatusReply& reply) 
   proto::FailedJob& failed = *reply.add_failed();
   failed.set_key(proto::key_bytes(detail.key));
   failed.set_kind(std::string(spec::name_of(detail.kind)));
-  failed.set_title(detail.title);
+  failed.set_title(clipped(detail.title, kMaxTitleBytes));
   failed.set_code(static_cast<std::uint32_t>(detail.code));
-  failed.set_message(detail.message);
+  failed.set_message(clipped(detail.message, kMaxMessageBytes));
   failed.set_log(detail.log);
   failed.set_blocks(count_blocked(state_, detail.job));
 }
@@ -151,6 +158,7 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
   for (std::uint32_t index = 0; index < state_.sweeps().size(); ++index) {
     if (!sweep || index == wanted) add_sweep_status(state_.sweeps()[index], reply);
   }
+  keep_newest(*reply.mutable_sweeps(), kMaxSweepBytes);
   const engine::StateCounts& counts = sweep ? state_.sweeps()[wanted].counts : state_.counts();
   const bool any_failed = counts[static_cast<std::size_t>(engine::JobStateTag::kFailed)] > 0;
   const bool any_cancelled = counts[static_cast<std::size_t>(engine::JobStateTag::kCancelled)] > 0;
@@ -199,11 +207,12 @@ asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
   proto::ExplainReply& reply = *frame.mutable_explain_reply();
   reply.set_key(proto::key_bytes(found->key));
   reply.set_kind(std::string(spec::name_of(found->kind)));
-  reply.set_title(found->title);
+  reply.set_title(clipped(found->title, kMaxTitleBytes));
   reply.set_state(std::string(engine::name_of(engine::tag_of(state_.job(found->job).state))));
   for (std::string& reason : engine::explain(state_, found->job, now(), name_of_job))
     reply.add_reasons(std::move(reason));
-  if (!found->message.empty()) reply.add_reasons(fmt::format("last message: {}", found->message));
+  if (!found->message.empty())
+    reply.add_reasons(fmt::format("last message: {}", clipped(found->message, kMaxMessageBytes)));
   std::vector<engine::Transition> none;
   co_await queue_.committed(std::move(none));  // what is told is on disk
   session->send(frame);

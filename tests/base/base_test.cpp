@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "core/base/clipped.hpp"
 #include "core/base/clock.hpp"
 #include "core/base/files.hpp"
 #include "core/base/hash.hpp"
@@ -65,6 +66,14 @@ TEST(Text, NearestNameToleratesOneSlip) {
   EXPECT_EQ(nearest_name("pdg", known), "pgd");
   EXPECT_EQ(nearest_name("drfdg", known), "drfgd");
   EXPECT_EQ(nearest_name("zebra", known), std::nullopt);
+}
+
+TEST(Text, IsClippedBetweenCharacters) {
+  EXPECT_EQ(clipped("six", 3), "six");
+  EXPECT_EQ(clipped("seven", 3), "sev…");
+  EXPECT_EQ(clipped("né", 2), "n…");
+  EXPECT_EQ(clipped("🎲", 3), "…");
+  EXPECT_EQ(clipped("", 0), "");
 }
 
 TEST(Text, ReadsFractions) {

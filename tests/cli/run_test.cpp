@@ -305,5 +305,16 @@ TEST_F(Served, PauseResumeCancelRetry) {
   EXPECT_EQ(ask({"wait", "noops", "--timeout", "60"}).exit_code, 0);
 }
 
+TEST_F(Run, ASweepFileLargerThanAFrameArrivesWhole) {
+  std::string text = "gauntlet: 1\nname: commented\nnoop: {jobs: 2, ms: 0}\n# ";  // then é at odd places
+  while (text.size() < std::size_t{17} << 20) text += "éééééééééééééééé";
+  const fs::path path = write("commented.yaml", text + "\n");
+  const Finished finished = run(path);
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  expect_all_done(2);
+  EXPECT_EQ(count("SELECT length(CAST(spec_text AS BLOB)) FROM spec_revisions"),
+            static_cast<std::int64_t>(text.size() + 1));
+}
+
 }  // namespace
 }  // namespace gauntlet::cli

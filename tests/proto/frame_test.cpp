@@ -79,13 +79,24 @@ TEST(FrameReader, ReadsManyFramesFedByteByByte) {
 
 TEST(FrameReader, RefusesAnOversizedLengthBeforeItsBytesCome) {
   FrameReader reader;
-  reader.feed(std::string_view("\x01\x00\x00\x04", 4));  // 64 MiB + 1
+  reader.feed(std::string_view("\x01\x00\x00\x01", 4));  // 16 MiB + 1
   const auto frame = reader.next();
   ASSERT_FALSE(frame);
   EXPECT_EQ(frame.error().code, ErrorCode::kInvalid);
-  EXPECT_THAT(frame.error().message, HasSubstr("67108865"));
-  EXPECT_THAT(frame.error().message, HasSubstr("at most 67108864"));
+  EXPECT_THAT(frame.error().message, HasSubstr("16777217"));
+  EXPECT_THAT(frame.error().message, HasSubstr("at most 16777216"));
   EXPECT_FALSE(reader.next()) << "a broken stream stays broken";
+}
+
+TEST(FrameReader, ReadsAFrameOfTheGreatestLength) {
+  Frame frame;
+  frame.mutable_failure()->set_message(std::string(kMaxFrameBytes - 10, 'x'));
+  ASSERT_EQ(frame.ByteSizeLong(), kMaxFrameBytes);
+  FrameReader reader;
+  reader.feed(*encode_frame(frame));
+  const auto read = reader.next();
+  ASSERT_TRUE(read && *read) << read.error().message;
+  EXPECT_EQ((*read)->failure().message().size(), kMaxFrameBytes - 10);
 }
 
 TEST(FrameReader, HonoursASmallerLimit) {

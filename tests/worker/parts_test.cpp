@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "core/proto/convert.hpp"
+#include "core/proto/frame.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "tests/worker/processes.hpp"
 #include "worker/agent/connection.hpp"
@@ -110,6 +111,48 @@ TEST(Reports, BatchesAreBounded) {
   Reports many;
   for (std::uint64_t lease = 1; lease <= 1100; ++lease) many.add(report_of(lease));
   EXPECT_THAT(many.take_unsent(), SizeIs(3));
+}
+
+TEST(Reports, OfTheGreatestSizeLeaveOneByOneInFramesThatCanBeSent) {
+  proto::Report report;
+  report.mutable_outcome()->add_rows()->set_metric("map");
+  std::string& values = *report.mutable_outcome()->mutable_rows(0)->mutable_per_query();
+  values.assign(proto::kMaxOutcomeBytes - 100, '\0');
+  values.append(proto::kMaxOutcomeBytes - report.outcome().ByteSizeLong(), '\0');
+  ASSERT_TRUE(check_size(report.outcome()));
+  report.mutable_outcome()->set_log(std::string(4096, 'l'));  // as the agent adds it
+  report.set_job_id(UINT64_MAX);
+  report.set_attempt(UINT64_MAX);
+  Reports reports;
+  for (std::uint64_t lease = UINT64_MAX - 2; lease != 0; ++lease) {
+    report.set_lease_id(lease);
+    reports.add(report);
+  }
+  const auto batches = reports.take_unsent();
+  ASSERT_THAT(batches, SizeIs(3));
+  for (const proto::ReportBatch& batch : batches) {
+    proto::Frame frame;
+    frame.set_id(UINT64_MAX);
+    *frame.mutable_report_batch() = batch;
+    EXPECT_TRUE(proto::encode_frame(frame));
+  }
+}
+
+TEST(CheckSize, NamesTheLargestPartOfAnOutcomeThatFitsNoReport) {
+  proto::Outcome outcome;
+  outcome.add_rows()->set_metric("map");
+  outcome.mutable_rows(0)->set_per_query(std::string(std::size_t{9} << 20, '\0'));
+  EXPECT_TRUE(check_size(outcome));
+  outcome.add_curves()->set_name("pr:topn");
+  outcome.mutable_curves(0)->set_x(std::string(std::size_t{5} << 20, '\0'));
+  outcome.mutable_curves(0)->set_y(std::string(std::size_t{5} << 20, '\0'));
+  const Status refused = check_size(outcome);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(refused.error().message,
+            fmt::format("the attempt's 1 number and 1 curve have {} bytes; a report may have 16711680 (the "
+                        "largest: curve 'pr:topn' with {} bytes)",
+                        outcome.ByteSizeLong(), outcome.curves(0).ByteSizeLong()));
 }
 
 class FindCoordinatorTest : public ::testing::Test {

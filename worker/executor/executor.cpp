@@ -167,7 +167,11 @@ class Executor {
 
   [[nodiscard]] proto::Outcome attempt(const AttemptContext& context) {
     const Result<AttemptResult> result = run_with_log(context);
-    if (result) return outcome_of(*result);
+    if (result) {
+      proto::Outcome outcome = outcome_of(*result);
+      if (const Status fits = check_size(outcome); !fits) return outcome_of(fits.error());
+      return outcome;
+    }
     Error error = result.error();
     std::vector<JobKey> missing;
     if (error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kNotFound)

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "core/base/clipped.hpp"
+#include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
+#include "core/proto/frame.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -61,6 +64,25 @@ ErrorCode cause_of_exception(std::string_view text) {
                 "system not yet initialized", "GPU is lost"}))
     return ErrorCode::kIo;
   return ErrorCode::kInternal;
+}
+
+Status check_size(const proto::Outcome& outcome) {
+  const std::size_t n_bytes = outcome.ByteSizeLong();
+  if (n_bytes <= proto::kMaxOutcomeBytes) return {};
+  std::string name = "the environment";
+  std::size_t largest = outcome.environment().size();
+  const auto consider = [&](std::string_view kind, const std::string& part, std::size_t size) {
+    if (size <= largest) return;
+    name = fmt::format("{} '{}'", kind, clipped(part, 100));
+    largest = size;
+  };
+  for (const proto::Row& row : outcome.rows()) consider("metric", row.metric(), row.ByteSizeLong());
+  for (const proto::Curve& curve : outcome.curves()) consider("curve", curve.name(), curve.ByteSizeLong());
+  return fail(ErrorCode::kInvalid,
+              "the attempt's {} and {} have {} bytes; a report may have {} (the largest: {} with {} bytes)",
+              count_of(static_cast<std::size_t>(outcome.rows_size()), "number"),
+              count_of(static_cast<std::size_t>(outcome.curves_size()), "curve"), n_bytes,
+              proto::kMaxOutcomeBytes, name, largest);
 }
 
 std::string valid_utf8(std::string_view text) {

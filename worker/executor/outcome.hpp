@@ -19,6 +19,8 @@ namespace gauntlet::worker {
 /// everything: memory that ran out on the host or a device (kOutOfMemory), ranks that cannot talk
 /// (kCollective), a device that is broken or gone (kIo: the machine's fault, not the job's); else kInternal.
 [[nodiscard]] ErrorCode cause_of_exception(std::string_view text);
+/// kInvalid for an outcome that does not fit a report: how much there is, what may be, the largest part.
+[[nodiscard]] Status check_size(const proto::Outcome& outcome);
 
 /// The text with every byte that is not UTF-8 replaced by '?': what libraries and logs say may be anything,
 /// and a message that is not UTF-8 cannot be sent.
