@@ -45,6 +45,10 @@ Result<Json> parse_json(std::string_view text, std::string_view source) {
       if (text[at] == '\n') ++line;
     }
     return fail(ErrorCode::kInvalid, "{}:{}:{}: not valid JSON", source, line, column);
+  } catch (const Json::out_of_range& error) {  // says "… number overflow parsing '1e400'"
+    const std::string_view words = error.what();
+    return fail(ErrorCode::kInvalid, "{}: the number {} is beyond what double precision holds", source,
+                words.substr(std::min(words.size(), words.find_last_of(' ') + 1)));
   }
 }
 

@@ -57,6 +57,13 @@ TEST(Json, AMistakeIsNamedWithItsPlace) {
   EXPECT_THAT(parsed.error().message, HasSubstr("spec.json:2:"));
 }
 
+TEST(Json, ANumberBeyondDoublePrecisionIsRefused) {
+  const Result<Json> refused = parse_json(R"({"lr": [1, -1e400]})", "job");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(refused.error().message, "job: the number '-1e400' is beyond what double precision holds");
+}
+
 TEST(Json, DeepNestingIsRefused) {
   EXPECT_FALSE(parse_json(std::string(5000, '[') + std::string(5000, ']'), "deep"));
 }
