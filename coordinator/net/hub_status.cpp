@@ -6,7 +6,6 @@
 #include "coordinator/net/hub.hpp"
 #include "coordinator/net/newest_sweeps.hpp"
 #include "core/base/clipped.hpp"
-#include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
 
 namespace gauntlet::coordinator {
