@@ -57,6 +57,11 @@ Result<JobSpec> read_form(const Json& form) {
   JobSpec job;
   GAUNTLET_TRY(job.kind, job_kind_from(form.at("kind").get<std::string>()));
   job.entry = form.at("entry").get<std::string>();
+  for (const char* name : {"version", "seed"}) {
+    if (form.at(name).is_number_integer()) continue;
+    return fail(ErrorCode::kCorrupt, "a stored job's {} is {}; it must be an integer", name,
+                form.at(name).dump());
+  }
   job.version = form.at("version").get<std::int64_t>();
   job.seed = form.at("seed").get<std::uint64_t>();
   job.config = form.at("config");

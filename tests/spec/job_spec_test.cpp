@@ -126,6 +126,8 @@ TEST(CanonicalForm, DamagedOnesAreRefused) {
   EXPECT_THAT(refusal([](Json& form) { form["inputs"]["data"] = "xyz"; }), HasSubstr("corrupt: "));
   EXPECT_THAT(refusal([](Json& form) { form["extra"] = 1; }),
               HasSubstr("corrupt: a stored job has fields that no train_model job has"));
+  EXPECT_THAT(refusal([](Json& form) { form["seed"] = 1.5e19; }),
+              HasSubstr("corrupt: a stored job's seed is 1.5e+19; it must be an integer"));
   EXPECT_THAT(refusal([](Json& form) { form = Json::array(); }), HasSubstr("corrupt: "));
 }
 
