@@ -28,8 +28,7 @@ void Report::add_all(std::vector<Problem> problems) {
 std::vector<Problem> Report::take() {
   std::ranges::stable_sort(problems_, {},
                            [](const Problem& each) { return std::pair(each.line, each.column); });
-  const auto repeated = std::ranges::unique(problems_);
-  problems_.erase(repeated.begin(), repeated.end());
+  problems_.erase(std::unique(problems_.begin(), problems_.end()), problems_.end());
   return std::move(problems_);
 }
 

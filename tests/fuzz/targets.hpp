@@ -1,0 +1,33 @@
+// What is fuzzed: functions that take any bytes and must neither crash nor break a promise (GAUNTLET_CHECK).
+// libFuzzer calls them in ./dev fuzz; the ordinary tests replay the corpus through them.
+// Thread safety: one at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace gauntlet::fuzz {
+
+using Bytes = std::span<const std::uint8_t>;
+
+void coordinator(Bytes bytes);
+void frames(Bytes bytes);
+void job(Bytes bytes);
+void sweep(Bytes bytes);
+void where(Bytes bytes);
+
+struct Target {
+  std::string_view name;
+  void (*run)(Bytes bytes);
+};
+inline constexpr std::array kTargets = {Target{"coordinator", &coordinator}, Target{"frames", &frames},
+                                        Target{"job", &job}, Target{"sweep", &sweep},
+                                        Target{"where", &where}};
+
+[[nodiscard]] inline std::string_view text_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace gauntlet::fuzz
