@@ -151,7 +151,9 @@ TEST_F(AgentTest, MoreNumbersThanAReportCanCarryFailTheAttemptAndNothingElse) {
   join();
   const proto::Outcome outcome = run(JobKind::kEvaluate, {{"do", "boast"}});
   EXPECT_EQ(outcome.code(), number(ErrorCode::kInvalid));
-  EXPECT_THAT(outcome.message(), HasSubstr("the attempt's 1 number and 0 curves have 20000144 bytes; a report may have 16711680"));
+  EXPECT_THAT(
+      outcome.message(),
+      HasSubstr("the attempt's 1 number and 0 curves have 20000144 bytes; a report may have 16711680"));
   EXPECT_THAT(outcome.message(), HasSubstr("metric 'map'"));
   EXPECT_THAT(outcome.rows(), IsEmpty());
   EXPECT_EQ(run(JobKind::kEvaluate, {{"do", "rows"}}).code(), 0U) << "over the same connection";
