@@ -30,6 +30,7 @@ struct Options {
   FolderOptions folder;
   std::int64_t jobs = 1'000'000;
   bool quick = false;
+  bool tls = false;
   bool json = false;
 };
 
@@ -92,13 +93,13 @@ class ScratchFolder {
 /// A coordinator of its own process on a scratch folder.
 class Served {
  public:
-  [[nodiscard]] static Result<Served> start(const std::filesystem::path& workdir) {
+  [[nodiscard]] static Result<Served> start(const std::filesystem::path& workdir, bool tls = false) {
     std::error_code error;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    GAUNTLET_TRY(ChildProcess child, ChildProcess::start({{self.string(), "coordinator", "--workdir",
-                                                           workdir.string(), "--log-level", "warn"},
-                                                          workdir / "coordinator.out",
-                                                          true}));
+    std::vector<std::string> command = {self.string(),    "coordinator", "--workdir",
+                                        workdir.string(), "--log-level", "warn"};
+    if (tls) command.emplace_back("--tls");
+    GAUNTLET_TRY(ChildProcess child, ChildProcess::start({command, workdir / "coordinator.out", true}));
     const SteadyTime deadline = SteadyClock::now() + kStartLimit;
     for (;;) {
       const auto endpoint = client::find_coordinator(workdir);
@@ -175,6 +176,23 @@ Status measure_queue(const Options& options, const std::filesystem::path& folder
   return {};
 }
 
+/// The same half of a queue as measure_queue drains, over TLS.
+Status measure_tls(const Options& options, const std::filesystem::path& folder, Json& figures) {
+  const auto n_jobs = static_cast<std::uint64_t>(options.jobs);
+  const auto workdir = folder / "tls";
+  GAUNTLET_CHECK_OK(make_directories(workdir));
+  GAUNTLET_TRY(Served served, Served::start(workdir, true));
+  GAUNTLET_TRY(figures["submit_tls_s"], submit_noops(served, folder, "tls", options.jobs));
+  GAUNTLET_TRY(BenchCrowd crowd,
+               BenchCrowd::join(served.endpoint(), kAgents, credit_for(options.jobs, kAgents)));
+  GAUNTLET_TRY(const double half, crowd.drain(n_jobs / 2));
+  const double jobs_per_s = static_cast<double>(n_jobs / 2) / half;
+  figures["noop_jobs_per_s_tls"] = jobs_per_s;
+  figures["tls_loss_percent"] = 100 * (1 - jobs_per_s / figures["noop_jobs_per_s"].get<double>());
+  served.kill();
+  return {};
+}
+
 /// One job at a time: report and next lease share a commit.
 Status measure_closed_loop(const Options& options, const std::filesystem::path& folder, Json& figures) {
   const auto workdir = folder / "loop";
@@ -221,6 +239,10 @@ Result<Json> measure(const Options& options) {
   Json figures = {{"jobs", options.jobs}, {"agents", kAgents}};
   note("submitting\n");
   GAUNTLET_CHECK_OK(measure_queue(options, scratch.path(), figures));
+  if (options.tls) {
+    note("the same over TLS\n");
+    GAUNTLET_CHECK_OK(measure_tls(options, scratch.path(), figures));
+  }
   note("one job at a time\n");
   GAUNTLET_CHECK_OK(measure_closed_loop(options, scratch.path(), figures));
   note("a thousand agents\n");
@@ -251,6 +273,7 @@ Action declare(CLI::App& app) {
   app.add_option("--jobs", options->jobs, "No-op jobs to queue (default 1,000,000)")
       ->check(number_between(1000, 10'000'000));
   app.add_flag("--quick", options->quick, "20,000 jobs and 100 agents: a few seconds");
+  app.add_flag("--tls", options->tls, "Also over TLS: its throughput, and what it loses by it");
   add_json(app, options->json);
   return [options] { return run(*options); };
 }
@@ -261,7 +284,7 @@ extern const Verb bench_coordinator_verb;
 constinit const Verb bench_coordinator_verb{
     .name = "bench coordinator",
     .summary = "Measure the coordinator: every acknowledgement on disk before it is given",
-    .examples = "  gauntlet bench coordinator\n  gauntlet bench coordinator --quick --json\n",
+    .examples = "  gauntlet bench coordinator\n  gauntlet bench coordinator --quick --tls --json\n",
     .declare = &declare,
 };
 

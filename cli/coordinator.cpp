@@ -44,11 +44,22 @@ Status read_http(const std::string& text, coordinator::ServeOptions& serve) {
   return {};
 }
 
+Status check_tls(coordinator::ServeOptions& serve) {
+  if (serve.tls_certificate.empty() != serve.tls_key.empty()) {
+    return fail(ErrorCode::kInvalid, "--tls-cert and --tls-key belong together; {} is missing",
+                serve.tls_key.empty() ? "--tls-key" : "--tls-cert");
+  }
+  serve.tls = serve.tls || !serve.tls_certificate.empty();
+  return {};
+}
+
 Result<int> run(Options& options) {
   if (options.stop) return stop_running(options);
   GAUNTLET_CHECK_OK(start_logging(options.log, "coordinator"));
   GAUNTLET_CHECK_OK(make_directories(options.folder.workdir));
   if (!options.http.empty()) GAUNTLET_CHECK_OK(read_http(options.http, options.serve));
+  GAUNTLET_CHECK_OK(check_tls(options.serve));
+  options.serve.notice = [](std::string_view said) { note(fmt::format("gauntlet: {}\n", said)); };
   GAUNTLET_TRY(options.serve.log_format, coordinator::log_format_from(options.log.format));
   options.serve.workdir = options.folder.workdir;
   options.serve.database = options.folder.database;
@@ -58,7 +69,8 @@ Result<int> run(Options& options) {
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   options->folder.add_to(app);
-  app.add_option("--address", options->serve.address, "Address to listen on (default: this machine only)");
+  app.add_option("--address,--bind", options->serve.address,
+                 "Address to listen on (default: this machine only)");
   app.add_option("--port", options->serve.port,
                  "Port to listen on (default: any free one; coordinator.json says which)");
   app.add_option("--heartbeat-ms", options->serve.heartbeat_ms,
@@ -67,6 +79,13 @@ Action declare(CLI::App& app) {
   app.add_option("--grace-ms", options->serve.grace_ms,
                  "Time a worker has to come back after its connection closed (default 1000)")
       ->check(number_between(0, 3'600'000));
+  app.add_flag(
+      "--tls", options->serve.tls,
+      "Speak TLS 1.3 only; the certificate is tls.crt of the work folder, made when missing, and its "
+      "fingerprint is printed and kept in coordinator.json");
+  app.add_option("--tls-cert", options->serve.tls_certificate, "PEM file with another certificate")
+      ->type_name("FILE");
+  app.add_option("--tls-key", options->serve.tls_key, "PEM file with its key")->type_name("FILE");
   app.add_option("--http", options->http,
                  "Serve /metrics and /healthz there, read-only and without a token; a port alone is for this "
                  "machine only (default: off)")
@@ -85,7 +104,7 @@ constinit const Verb coordinator_verb{
     .name = "coordinator",
     .summary = "Serve a work folder: keep its jobs and numbers, give work to workers",
     .examples =
-        "  gauntlet coordinator --workdir /data/runs --address 0.0.0.0 --port 7000\n"
+        "  gauntlet coordinator --workdir /data/runs --bind 0.0.0.0 --port 7000 --tls\n"
         "  gauntlet coordinator --workdir /data/runs --http 9100\n"
         "  gauntlet coordinator --workdir /data/runs --stop\n",
     .declare = &declare,

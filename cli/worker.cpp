@@ -20,6 +20,7 @@ Result<int> run(Options& options) {
   GAUNTLET_CHECK_OK(start_logging(options.log, "worker"));
   GAUNTLET_CHECK_OK(make_directories(options.connect.workdir));
   options.agent.workdir = options.connect.workdir;
+  GAUNTLET_TRY(options.agent.trust, options.connect.trust());
   if (!options.connect.address.empty()) {
     GAUNTLET_TRY(const client::Endpoint endpoint, client::parse_endpoint(options.connect.address, ""));
     options.agent.host = endpoint.host;

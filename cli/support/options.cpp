@@ -37,12 +37,38 @@ void ConnectOptions::add_to(CLI::App& app) {
          "Address of the coordinator (default: the one of the work folder); the token is read from the work "
          "folder")
       ->type_name("HOST:PORT");
+  app.add_option("--tls-fingerprint", tls_fingerprint,
+                 "Speak TLS, and only to the coordinator whose certificate has this SHA-256 (default: "
+                 "$GAUNTLET_TLS_FINGERPRINT, else what coordinator.json says)")
+      ->envname("GAUNTLET_TLS_FINGERPRINT")
+      ->type_name("HEX");
+  app.add_option(
+         "--tls-ca", tls_ca,
+         "Speak TLS, and only to a coordinator whose certificate is signed by one of this file and names "
+         "its host (default: $GAUNTLET_TLS_CA)")
+      ->envname("GAUNTLET_TLS_CA")
+      ->type_name("FILE");
+}
+
+Result<tls::Trust> ConnectOptions::trust() const {
+  tls::Trust trust;
+  if (!tls_fingerprint.empty()) {
+    GAUNTLET_TRY(trust.fingerprint, tls::parse_fingerprint(tls_fingerprint));
+  }
+  trust.ca_file = tls_ca;
+  return trust;
 }
 
 Result<client::Client> ConnectOptions::connect() const {
-  if (address.empty()) return client::Client::connect(workdir);
-  GAUNTLET_TRY(std::string token, client::read_token(workdir / "token"));
-  GAUNTLET_TRY(const client::Endpoint endpoint, client::parse_endpoint(address, std::move(token)));
+  GAUNTLET_TRY(const tls::Trust given, trust());
+  client::Endpoint endpoint;
+  if (address.empty()) {
+    GAUNTLET_TRY(endpoint, client::find_coordinator(workdir));
+  } else {
+    GAUNTLET_TRY(std::string token, client::read_token(workdir / "token"));
+    GAUNTLET_TRY(endpoint, client::parse_endpoint(address, std::move(token)));
+  }
+  if (given.is_set()) endpoint.trust = given;
   return client::Client::connect(endpoint);
 }
 

@@ -8,6 +8,7 @@
 
 #include "coordinator/client/client.hpp"
 #include "core/base/result.hpp"
+#include "core/tls/trust.hpp"
 
 namespace gauntlet::cli {
 
@@ -25,9 +26,14 @@ struct FolderOptions {
 /// Which coordinator a client talks to: the one of the work folder, or one named by address.
 struct ConnectOptions {
   std::filesystem::path workdir;
-  std::string address;  ///< "host:port"; "" = coordinator.json of the work folder
+  std::string address;           ///< "host:port"; "" = coordinator.json of the work folder
+  std::string tls_fingerprint;   ///< GAUNTLET_TLS_FINGERPRINT where the option is not given
+  std::filesystem::path tls_ca;  ///< GAUNTLET_TLS_CA likewise
 
   void add_to(CLI::App& app);
+  /// By what a coordinator is known; not set = by what coordinator.json says. Errors (kInvalid): not a
+  /// fingerprint.
+  [[nodiscard]] Result<tls::Trust> trust() const;
   /// Errors: kUnreachable (exit code 5), kRefused, kTimedOut.
   [[nodiscard]] Result<client::Client> connect() const;
 };

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -123,8 +124,13 @@ Result<Endpoint> find_coordinator(const std::filesystem::path& workdir) {
     return fail(ErrorCode::kCorrupt, "{} does not say where the coordinator listens", path.string());
   }
   GAUNTLET_TRY(std::string token, read_token(workdir / "token"));
-  return Endpoint{(*address)["host"].get<std::string>(), (*address)["port"].get<std::uint16_t>(),
-                  std::move(token)};
+  Endpoint endpoint{(*address)["host"].get<std::string>(), (*address)["port"].get<std::uint16_t>(),
+                    std::move(token)};
+  if (address->contains("tls_fingerprint") && (*address)["tls_fingerprint"].is_string()) {
+    GAUNTLET_TRY(endpoint.trust.fingerprint,
+                 tls::parse_fingerprint((*address)["tls_fingerprint"].get<std::string>()));
+  }
+  return endpoint;
 }
 
 Result<Endpoint> parse_endpoint(std::string_view text, std::string token) {
@@ -144,6 +150,7 @@ Client::Client(Client&& other) noexcept { *this = std::move(other); }
 
 Client& Client::operator=(Client&& other) noexcept {
   std::swap(socket_, other.socket_);
+  std::swap(tls_, other.tls_);
   std::swap(last_id_, other.last_id_);
   std::swap(where_, other.where_);
   std::swap(reader_, other.reader_);
@@ -160,6 +167,7 @@ Result<Client> Client::connect(const Endpoint& endpoint, Milliseconds timeout, s
   client.where_ = fmt::format("{}:{}", endpoint.host, endpoint.port);
   const SteadyTime deadline = deadline_in(timeout);
   GAUNTLET_TRY(client.socket_, connect_to(endpoint, deadline, client.where_));
+  if (endpoint.trust.is_set()) GAUNTLET_CHECK_OK(client.shake_hands(endpoint, deadline));
   GAUNTLET_CHECK_OK(client.greet(endpoint, deadline, role));
   return client;
 }
@@ -216,16 +224,69 @@ Status Client::send(const proto::Frame& frame, Milliseconds timeout) {
 
 Result<proto::Frame> Client::receive(Milliseconds timeout) { return receive_until(deadline_in(timeout)); }
 
+Status Client::shake_hands(const Endpoint& endpoint, SteadyTime deadline) {
+  GAUNTLET_TRY(const tls::Owned<SSL_CTX> context, tls::client_context(endpoint.trust));
+  tls_.reset(SSL_new(context.get()));
+  if (tls_ == nullptr || SSL_set_fd(tls_.get(), socket_) != 1)
+    return fail(ErrorCode::kInternal, "cannot prepare TLS: {}", tls::last_words());
+  tls::expect_host(*tls_, endpoint.trust, endpoint.host);
+  for (;;) {
+    const Moved step = moved_by_tls(SSL_connect(tls_.get()), 1);
+    if (step.n_bytes > 0) return tls::check_peer(*tls_, endpoint.trust, where_);
+    if (step.events == 0) return fail(tls::handshake_error(*tls_, where_, step.problem));
+    GAUNTLET_CHECK_OK(wait_for(socket_, step.events, deadline, where_));
+  }
+}
+
+Client::Moved Client::moved_by_tls(int result, std::size_t n_bytes) {
+  if (result > 0) return {.n_bytes = static_cast<ssize_t>(n_bytes)};
+  switch (SSL_get_error(tls_.get(), result)) {
+    case SSL_ERROR_WANT_READ:
+      return {.events = POLLIN};
+    case SSL_ERROR_WANT_WRITE:
+      return {.events = POLLOUT};
+    case SSL_ERROR_ZERO_RETURN:
+      return {.n_bytes = 0};
+    default:
+      return {.n_bytes = 0, .problem = tls::last_words()};
+  }
+}
+
+Client::Moved Client::write_some(std::string_view bytes) {
+  if (tls_ != nullptr) {
+    std::size_t n_bytes = 0;
+    ERR_clear_error();
+    const int result = SSL_write_ex(tls_.get(), bytes.data(), bytes.size(), &n_bytes);
+    return moved_by_tls(result, n_bytes);
+  }
+  const ssize_t n_sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (n_sent >= 0) return {.n_bytes = n_sent};
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {.events = POLLOUT};
+  return {.n_bytes = 0, .problem = std::strerror(errno)};
+}
+
+Client::Moved Client::read_some(std::span<char> buffer) {
+  if (tls_ != nullptr) {
+    std::size_t n_bytes = 0;
+    ERR_clear_error();
+    const int result = SSL_read_ex(tls_.get(), buffer.data(), buffer.size(), &n_bytes);
+    return moved_by_tls(result, n_bytes);
+  }
+  const ssize_t n_read = ::recv(socket_, buffer.data(), buffer.size(), 0);
+  if (n_read >= 0) return {.n_bytes = n_read};
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {.events = POLLIN};
+  return {.n_bytes = 0, .problem = std::strerror(errno)};
+}
+
 Status Client::send_bytes(std::string_view bytes, SteadyTime deadline) {
   while (!bytes.empty()) {
-    const ssize_t n_sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n_sent > 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(n_sent));
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      GAUNTLET_CHECK_OK(wait_for(socket_, POLLOUT, deadline, where_));
-    } else if (errno != EINTR) {
-      return fail(ErrorCode::kUnreachable, "the coordinator at {} closed the connection: {}", where_,
-                  std::strerror(errno));
+    const Moved moved = write_some(bytes);
+    if (moved.n_bytes > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(moved.n_bytes));
+    } else if (moved.events != 0) {
+      GAUNTLET_CHECK_OK(wait_for(socket_, moved.events, deadline, where_));
+    } else {
+      return closed(moved.problem);
     }
   }
   return {};
@@ -236,18 +297,20 @@ Result<proto::Frame> Client::receive_until(SteadyTime deadline) {
   for (;;) {
     GAUNTLET_TRY(std::optional<proto::Frame> frame, reader_.next());
     if (frame) return std::move(*frame);
-    const ssize_t n_read = ::recv(socket_, buffer.data(), buffer.size(), 0);
-    if (n_read > 0) {
-      reader_.feed({buffer.data(), static_cast<std::size_t>(n_read)});
-    } else if (n_read == 0) {
-      return fail(ErrorCode::kUnreachable, "the coordinator at {} closed the connection", where_);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      GAUNTLET_CHECK_OK(wait_for(socket_, POLLIN, deadline, where_));
-    } else if (errno != EINTR) {
-      return fail(ErrorCode::kUnreachable, "the coordinator at {} closed the connection: {}", where_,
-                  std::strerror(errno));
+    const Moved moved = read_some(buffer);
+    if (moved.n_bytes > 0) {
+      reader_.feed({buffer.data(), static_cast<std::size_t>(moved.n_bytes)});
+    } else if (moved.events != 0) {
+      GAUNTLET_CHECK_OK(wait_for(socket_, moved.events, deadline, where_));
+    } else {
+      return closed(moved.problem);
     }
   }
+}
+
+tl::unexpected<Error> Client::closed(const std::string& problem) const {
+  return fail(ErrorCode::kUnreachable, "the coordinator at {} closed the connection{}{}", where_,
+              problem.empty() ? "" : ": ", problem);
 }
 
 }  // namespace gauntlet::client

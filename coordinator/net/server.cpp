@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <fstream>
@@ -18,6 +19,7 @@
 #include "coordinator/net/session.hpp"
 #include "coordinator/net/workdir.hpp"
 #include "core/base/files.hpp"
+#include "core/tls/identity.hpp"
 
 namespace gauntlet::coordinator {
 namespace {
@@ -83,6 +85,21 @@ Status listen_on(tcp::acceptor& acceptor, const ServeOptions& options) {
               error.message());
 }
 
+bool is_loopback(const std::string& address) {
+  boost::system::error_code error;
+  return asio::ip::make_address(address, error).is_loopback();
+}
+
+/// What the options say; nothing without TLS.
+Result<std::optional<tls::Identity>> identity_for(const ServeOptions& options) {
+  if (!options.tls) return std::optional<tls::Identity>();
+  Result<tls::Identity> identity = options.tls_certificate.empty()
+                                       ? tls::own_identity(options.workdir, options.address)
+                                       : tls::read_identity(options.tls_certificate, options.tls_key);
+  if (!identity) return fail(identity.error());
+  return std::optional<tls::Identity>(std::move(*identity));
+}
+
 /// An IPv6 address as it stands before a port.
 std::string bracketed(const std::string& address) {
   return address.find(':') == std::string::npos ? address : "[" + address + "]";
@@ -90,12 +107,13 @@ std::string bracketed(const std::string& address) {
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(ServeOptions options, WorkdirLock lock, std::string token, std::shared_ptr<spdlog::logger> log,
-             store::JobStore store)
+  ServerImpl(ServeOptions options, WorkdirLock lock, std::string token, std::optional<tls::Identity> identity,
+             std::shared_ptr<spdlog::logger> log, store::JobStore store)
       : options_(std::move(options)),
         lock_(std::move(lock)),
         log_(std::move(log)),
         token_(std::move(token)),
+        identity_(std::move(identity)),
         acceptor_(io_),
         ticker_(io_),
         signals_(io_),
@@ -107,6 +125,7 @@ class ServerImpl final : public Server {
     GAUNTLET_TRY(const engine::RestoredRows rows, store_->load());
     GAUNTLET_TRY(engine::Restored restored,
                  engine::restore(engine_config(options_), rows, {clock_.now(), clock_.wall_ms()}));
+    GAUNTLET_CHECK_OK(start_tls());
     GAUNTLET_CHECK_OK(listen_on(acceptor_, options_));
     queue_ = std::make_unique<CommitQueue>(io_, std::move(*store_),
                                            [this](const Error& error) { end_with(error); });
@@ -123,7 +142,8 @@ class ServerImpl final : public Server {
     const std::string http =
         http_ == nullptr ? "" : fmt::format("{}:{}", bracketed(options_.http_address), http_->port());
     if (!http.empty()) log_->info("http: /metrics and /healthz at {}", http);
-    return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port(), http);
+    return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port(), http,
+                         identity_ ? identity_->fingerprint : "");
   }
 
   std::uint16_t port() const override { return acceptor_.local_endpoint().port(); }
@@ -160,6 +180,26 @@ class ServerImpl final : public Server {
   }
 
  private:
+  Status start_tls() {
+    if (identity_) {
+      GAUNTLET_TRY(tls::Owned<SSL_CTX> context, tls::server_context(*identity_));
+      tls_.emplace(context.release());
+      const std::string said = fmt::format("TLS 1.3 with {}, fingerprint {}", identity_->certificate.string(),
+                                           identity_->fingerprint);
+      log_->info(said);
+      options_.notice(said);
+    } else if (!is_loopback(options_.address)) {
+      const std::string said = fmt::format(
+          "warning: {} can be reached from other machines, and without --tls the token and everything else "
+          "pass "
+          "in the clear",
+          options_.address);
+      log_->warn(said);
+      options_.notice(said);
+    }
+    return {};
+  }
+
   Status serve_http() {
     if (options_.http_address.empty()) return {};
     std::vector<HttpPage> pages;
@@ -193,7 +233,8 @@ class ServerImpl final : public Server {
       auto [error, socket] = co_await acceptor_.async_accept(kTuple);
       if (!error) {
         ++hub_->net().connections;
-        std::make_shared<Session>(std::move(socket), session_limits(options_), *hub_, log_)->start();
+        asio::ssl::context* tls = tls_ ? &*tls_ : nullptr;
+        std::make_shared<Session>(std::move(socket), tls, session_limits(options_), *hub_, log_)->start();
         continue;
       }
       if (stopping_) co_return;
@@ -266,6 +307,8 @@ class ServerImpl final : public Server {
   WorkdirLock lock_;
   std::shared_ptr<spdlog::logger> log_;
   std::string token_;
+  std::optional<tls::Identity> identity_;  ///< nothing without TLS
+  std::optional<asio::ssl::context> tls_;
   SystemClock clock_;
   asio::io_context io_{1};
   tcp::acceptor acceptor_;
@@ -290,9 +333,10 @@ Result<std::unique_ptr<ServerImpl>> open_server(ServeOptions options) {
   GAUNTLET_TRY(WorkdirLock lock, WorkdirLock::take(options.workdir));
   GAUNTLET_TRY(auto log, open_log(options.workdir, options.log_format));
   GAUNTLET_TRY(std::string token, own_token(options.workdir));
+  GAUNTLET_TRY(std::optional<tls::Identity> identity, identity_for(options));
   GAUNTLET_TRY(store::JobStore store, store::JobStore::open(options.database));
   auto server = std::make_unique<ServerImpl>(std::move(options), std::move(lock), std::move(token),
-                                             std::move(log), std::move(store));
+                                             std::move(identity), std::move(log), std::move(store));
   GAUNTLET_CHECK_OK(server->start());
   return server;
 }

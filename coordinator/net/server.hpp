@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "coordinator/net/log_format.hpp"
 #include "coordinator/net/token_limits.hpp"
@@ -28,6 +30,11 @@ struct ServeOptions {
   std::uint32_t frame_ms = 30000;                          ///< time the rest of a begun frame has to arrive
   std::size_t max_outbound_bytes = std::size_t{96} << 20;  ///< unsent; a peer that does not read is dropped
   TokenLimits tokens = {};
+  bool tls = false;                       ///< TLS 1.3 only; coordinator.json says the fingerprint
+  std::filesystem::path tls_certificate;  ///< "" = tls.crt and tls.key of the work folder, made when missing
+  std::filesystem::path tls_key;
+  /// Told what whoever starts it should read at once: the fingerprint, or that there is no TLS.
+  std::function<void(std::string_view)> notice = [](std::string_view) {};
   /// Where /metrics and /healthz are served, to whoever can reach it: no token is asked. "" = nowhere.
   std::string http_address;
   LogFormat log_format = LogFormat::kText;  ///< of logs/coordinator.log

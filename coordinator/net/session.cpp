@@ -26,19 +26,25 @@ asio::ip::tcp::endpoint remote_of(const asio::ip::tcp::socket& socket) {
 
 }  // namespace
 
-Session::Session(asio::ip::tcp::socket socket, const SessionLimits& limits, FrameHandler& handler,
-                 std::shared_ptr<spdlog::logger> log)
-    : socket_(std::move(socket)),
+Session::Session(asio::ip::tcp::socket socket, asio::ssl::context* tls, const SessionLimits& limits,
+                 FrameHandler& handler, std::shared_ptr<spdlog::logger> log)
+    : stream_(tls == nullptr ? std::variant<Plain, Tls>(std::in_place_type<Plain>, std::move(socket))
+                             : std::variant<Plain, Tls>(std::in_place_type<Tls>, std::move(socket), *tls)),
       limits_(limits),
       handler_(handler),
       log_(std::move(log)),
-      address_(remote_of(socket_).address()),
-      peer_(fmt::format("{}:{}", address_.to_string(), remote_of(socket_).port())),
-      wake_writer_(socket_.get_executor()),
-      wake_reader_(socket_.get_executor()),
-      watchdog_(socket_.get_executor()) {
+      address_(remote_of(this->socket()).address()),
+      peer_(fmt::format("{}:{}", address_.to_string(), remote_of(this->socket()).port())),
+      wake_writer_(executor()),
+      wake_reader_(executor()),
+      watchdog_(executor()) {
   boost::system::error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  this->socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+}
+
+Session::Plain& Session::socket() {
+  Tls* tls = std::get_if<Tls>(&stream_);
+  return tls != nullptr ? tls->next_layer() : std::get<Plain>(stream_);
 }
 
 void Session::start() {
@@ -49,7 +55,7 @@ void Session::start() {
 }
 
 void Session::spawn(asio::awaitable<void> coroutine, std::string_view what) {
-  asio::co_spawn(socket_.get_executor(), std::move(coroutine),
+  asio::co_spawn(executor(), std::move(coroutine),
                  [self = shared_from_this(), what](std::exception_ptr thrown) {
                    if (!thrown) return;
                    try {
@@ -66,13 +72,58 @@ Milliseconds Session::idle_limit() const {
   return is_worker_ ? limits_.worker_idle : limits_.client_idle;
 }
 
+asio::awaitable<bool> Session::begin() {
+  Plain& raw = socket();
+  co_await raw.async_wait(Plain::wait_read, kTuple);
+  std::array<unsigned char, 3> first{};
+  boost::system::error_code error;  // what is wrong shows again when it is read
+  const std::size_t n_bytes = raw.receive(asio::buffer(first), Plain::message_peek, error);
+  // A TLS handshake's record; as the length of a frame it would announce 66 KB before the token.
+  const bool speaks_tls = first[0] == 0x16 && first[1] == 0x03 && first[2] >= 1 && first[2] <= 4;
+  Tls* tls = std::get_if<Tls>(&stream_);
+  if (tls == nullptr) {
+    if (n_bytes < first.size() || !speaks_tls) co_return open_;
+    log_->warn("{}: refused: it speaks TLS, and this coordinator was started without --tls", peer_);
+    close("it speaks TLS");
+    co_return false;
+  }
+  if (n_bytes == first.size() && !speaks_tls) {
+    co_await turn_away_plain_peer(raw);
+    co_return false;
+  }
+  const auto [failed] = co_await tls->async_handshake(Tls::server, kTuple);
+  if (!failed) co_return open_;
+  log_->warn("{}: refused: the TLS handshake failed: {}", peer_, failed.message());
+  close(failed.message());
+  co_return false;
+}
+
+asio::awaitable<void> Session::turn_away_plain_peer(Plain& raw) {
+  const Error refusal{ErrorCode::kRefused,
+                      "this coordinator speaks TLS only; give the fingerprint of its certificate with "
+                      "--tls-fingerprint or in GAUNTLET_TLS_FINGERPRINT"};
+  log_->warn("{}: refused: it does not speak TLS", peer_);
+  const Result<std::string> bytes = proto::encode_frame(proto::failure_frame(0, refusal));
+  if (bytes) co_await asio::async_write(raw, asio::buffer(*bytes), kTuple);
+  boost::system::error_code error;
+  raw.shutdown(Plain::shutdown_send, error);
+  // What it said is read, since closing on unread bytes would take the answer back.
+  std::array<char, 4096> unread{};
+  while (open_ && !error)
+    std::tie(error, std::ignore) = co_await raw.async_read_some(asio::buffer(unread), kTuple);
+  close("it does not speak TLS");
+}
+
 asio::awaitable<void> Session::read_frames() {
   const auto self = shared_from_this();
+  if (!co_await begin()) co_return;
   std::string buffer(kReadBytes, '\0');
   while (open_) {
-    const auto [error, n_bytes] = co_await socket_.async_read_some(asio::buffer(buffer), kTuple);
+    const auto [error, n_bytes] = co_await std::visit(
+        [&](auto& stream) { return stream.async_read_some(asio::buffer(buffer), kTuple); }, stream_);
     if (error) {
-      close(error == asio::error::eof ? "peer closed" : error.message());
+      const bool closed = error == asio::error::eof || error == asio::ssl::error::stream_truncated;
+      close(closed ? "peer closed" : error.message());
       co_return;
     }
     handler_.net().bytes_in += n_bytes;
@@ -175,7 +226,8 @@ asio::awaitable<void> Session::write_frames() {
     outbound_.pop_front();
     write_deadline_ = std::chrono::steady_clock::now() + limits_.frame;
     rearm();
-    const auto [error, n_bytes] = co_await asio::async_write(socket_, asio::buffer(bytes), kTuple);
+    const auto [error, n_bytes] = co_await std::visit(
+        [&](auto& stream) { return asio::async_write(stream, asio::buffer(bytes), kTuple); }, stream_);
     write_deadline_ = SteadyTime::max();
     handler_.net().bytes_out += n_bytes;
     outbound_bytes_ -= std::min(outbound_bytes_, bytes.size());
@@ -218,8 +270,8 @@ void Session::close(std::string_view reason) {
   open_ = false;
   log_->debug("{}: closed: {}", peer_, reason);
   boost::system::error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
-  socket_.close(ignored);
+  socket().shutdown(Plain::shutdown_both, ignored);
+  socket().close(ignored);
   wake_writer_.cancel();
   wake_reader_.cancel();
   watchdog_.cancel();

@@ -4,6 +4,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -12,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <variant>
 
 #include "coordinator/engine/handlers.hpp"
 #include "coordinator/net/metrics.hpp"
@@ -61,8 +64,9 @@ struct PendingSubmission {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(boost::asio::ip::tcp::socket socket, const SessionLimits& limits, FrameHandler& handler,
-          std::shared_ptr<spdlog::logger> log);
+  /// `tls`: what to speak TLS with; null = plain.
+  Session(boost::asio::ip::tcp::socket socket, boost::asio::ssl::context* tls, const SessionLimits& limits,
+          FrameHandler& handler, std::shared_ptr<spdlog::logger> log);
 
   /// Reads until the peer or close() ends it.
   void start();
@@ -77,7 +81,7 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] bool is_open() const { return open_; }
   [[nodiscard]] const std::string& peer() const { return peer_; }
   [[nodiscard]] const boost::asio::ip::address& address() const { return address_; }
-  [[nodiscard]] boost::asio::any_io_executor executor() { return socket_.get_executor(); }
+  [[nodiscard]] boost::asio::any_io_executor executor() { return socket().get_executor(); }
   [[nodiscard]] bool is_worker() const { return is_worker_; }
 
   // Set by the Hub.
@@ -86,6 +90,15 @@ class Session : public std::enable_shared_from_this<Session> {
   std::unordered_map<std::uint64_t, proto::AttemptProgress> progress;  ///< by lease, of the last heartbeat
 
  private:
+  using Plain = boost::asio::ip::tcp::socket;
+  using Tls = boost::asio::ssl::stream<boost::asio::ip::tcp::socket>;
+
+  /// The TCP socket, below TLS or not.
+  [[nodiscard]] Plain& socket();
+  /// Looks at the first bytes, so that a peer that speaks the other language hears so, and shakes hands.
+  /// Returns whether frames may follow.
+  [[nodiscard]] boost::asio::awaitable<bool> begin();
+  [[nodiscard]] boost::asio::awaitable<void> turn_away_plain_peer(Plain& raw);
   [[nodiscard]] boost::asio::awaitable<void> read_frames();
   [[nodiscard]] boost::asio::awaitable<Status> take(proto::Frame frame);
   /// Until the peer has taken enough of what it asked for.
@@ -96,7 +109,7 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] Milliseconds idle_limit() const;
   void rearm();
 
-  boost::asio::ip::tcp::socket socket_;
+  std::variant<Plain, Tls> stream_;
   SessionLimits limits_;
   FrameHandler& handler_;
   std::shared_ptr<spdlog::logger> log_;

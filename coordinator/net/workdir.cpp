@@ -131,9 +131,10 @@ Result<std::string> own_token(const std::filesystem::path& workdir) {
 }
 
 Status write_address(const std::filesystem::path& workdir, const std::string& host, std::uint16_t port,
-                     const std::string& http) {
+                     const std::string& http, const std::string& tls_fingerprint) {
   Json address = {{"host", host}, {"port", port}, {"pid", ::getpid()}};
   if (!http.empty()) address["http"] = http;
+  if (!tls_fingerprint.empty()) address["tls_fingerprint"] = tls_fingerprint;
   return write_file_atomic(workdir / "coordinator.json", address.dump() + "\n");
 }
 

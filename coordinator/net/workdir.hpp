@@ -40,9 +40,10 @@ class WorkdirLock {
 [[nodiscard]] Result<std::string> own_token(const std::filesystem::path& workdir);
 
 /// Says in coordinator.json where this process listens, and where it serves HTTP ("127.0.0.1:9100"; "" =
-/// nowhere).
+/// nowhere), and the fingerprint of its certificate ("" = it does not speak TLS).
 [[nodiscard]] Status write_address(const std::filesystem::path& workdir, const std::string& host,
-                                   std::uint16_t port, const std::string& http = "");
+                                   std::uint16_t port, const std::string& http = "",
+                                   const std::string& tls_fingerprint = "");
 /// Removes coordinator.json, so that nobody tries a port where nobody listens.
 void remove_address(const std::filesystem::path& workdir);
 

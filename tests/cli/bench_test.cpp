@@ -7,15 +7,16 @@ namespace {
 class BenchCoordinator : public CliTest {};
 
 TEST_F(BenchCoordinator, EveryFigureIsMeasuredAndNothingStaysBehind) {
-  const testing_support::Finished bench = gauntlet(
-      {"bench", "coordinator", "--quick", "--jobs", "1000", "--workdir", workdir().string(), "--json"});
+  const testing_support::Finished bench = gauntlet({"bench", "coordinator", "--quick", "--tls", "--jobs",
+                                                    "1000", "--workdir", workdir().string(), "--json"});
   ASSERT_EQ(bench.exit_code, 0) << bench.err;
   const Json document = Json::parse(bench.out);
   EXPECT_EQ(document["format"], 1);
   EXPECT_EQ(document["bench"], "coordinator");
   EXPECT_EQ(document["figures"]["jobs"], 1000);
-  for (const char* figure : {"submit_s", "rss_mib", "cpu_us_per_job", "noop_jobs_per_s", "recover_s",
-                             "closed_loop_p50_us", "closed_loop_p99_us", "noop_jobs_per_s_1000_agents"}) {
+  for (const char* figure :
+       {"submit_s", "rss_mib", "cpu_us_per_job", "noop_jobs_per_s", "recover_s", "closed_loop_p50_us",
+        "closed_loop_p99_us", "noop_jobs_per_s_1000_agents", "noop_jobs_per_s_tls"}) {
     EXPECT_GT(document["figures"].value(figure, 0.0), 0) << figure;
   }
   EXPECT_LE(document["figures"]["closed_loop_p50_us"], document["figures"]["closed_loop_p99_us"]);

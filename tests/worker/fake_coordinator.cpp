@@ -47,6 +47,8 @@ void FakeCoordinator::listen() {
   must(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0, "getsockname");
   const Json where = {{"host", "127.0.0.1"}, {"port", ntohs(address.sin_port)}, {"pid", ::getpid()}};
   must(write_file_atomic(workdir_ / "token", std::string(kToken) + "\n").has_value(), "token");
+  std::filesystem::permissions(workdir_ / "token",
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   must(write_file_atomic(workdir_ / "coordinator.json", where.dump()).has_value(), "coordinator.json");
 }
 

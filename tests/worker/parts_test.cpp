@@ -14,6 +14,7 @@
 namespace gauntlet::worker {
 namespace {
 
+namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -159,6 +160,7 @@ class FindCoordinatorTest : public ::testing::Test {
  protected:
   void leave(const std::string& name, const std::string& text) {
     std::ofstream(folder_.path() / name) << text;
+    fs::permissions(folder_.path() / name, fs::perms::owner_read | fs::perms::owner_write);
   }
   testing_support::TempFolder folder_;
 };
@@ -195,6 +197,29 @@ TEST_F(FindCoordinatorTest, SaysWhatIsMissingOrBroken) {
   const Result<Address> no_token = find_coordinator(folder_.path(), {});
   ASSERT_FALSE(no_token);
   EXPECT_THAT(no_token.error().message, HasSubstr("token"));
+}
+
+TEST_F(FindCoordinatorTest, RefusesATokenOthersMayRead) {
+  leave("coordinator.json", R"({"host":"127.0.0.1","port":7})");
+  leave("token", "secret\n");
+  fs::permissions(folder_.path() / "token", fs::perms::others_read, fs::perm_options::add);
+  const Result<Address> open = find_coordinator(folder_.path(), {});
+  ASSERT_FALSE(open);
+  EXPECT_EQ(open.error().code, ErrorCode::kRefused);
+  EXPECT_THAT(open.error().message, HasSubstr("chmod 600"));
+}
+
+TEST_F(FindCoordinatorTest, TakesTheFingerprintWithTheAddress) {
+  const std::string fingerprint(64, 'a');
+  leave("coordinator.json",
+        fmt::format(R"({{"host":"127.0.0.1","port":7,"tls_fingerprint":"{}"}})", fingerprint));
+  leave("token", "secret\n");
+  EXPECT_EQ(find_coordinator(folder_.path(), {})->trust.fingerprint, fingerprint);
+  Address elsewhere;
+  elsewhere.host = "example";
+  EXPECT_FALSE(find_coordinator(folder_.path(), elsewhere)->trust.is_set()) << "that is another coordinator";
+  leave("coordinator.json", R"({"host":"127.0.0.1","port":7,"tls_fingerprint":"abc"})");
+  EXPECT_EQ(find_coordinator(folder_.path(), {}).error().code, ErrorCode::kInvalid);
 }
 
 TEST(Machine, HasSomethingToOffer) {

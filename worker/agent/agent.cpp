@@ -74,7 +74,8 @@ class Agent {
                    options_.checkpoint_minutes},
                   {{options_.gauntlet_program, {"executor"}, {}}, {options_.rank_program, {}, {}}},
                   [this](proto::Report report) { report_later(std::move(report)); }),
-        connection_(context_, options_.workdir, {options_.host, options_.port, options_.token},
+        connection_(context_, options_.workdir,
+                    {options_.host, options_.port, options_.token, options_.trust},
                     {[this] { return join_message(); }, [this](const auto& welcome) { joined(welcome); },
                      [this](const auto& frame) { take(frame); }, [this](const auto& error) { lost(error); },
                      [this](const auto& error) { give_up(error); }}) {}

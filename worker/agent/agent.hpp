@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "core/tls/trust.hpp"
 
 namespace gauntlet::worker {
 
@@ -26,6 +27,7 @@ struct AgentOptions {
   std::string host;  ///< "" = read coordinator.json of the work folder before every connection
   std::uint16_t port = 0;
   std::string token;           ///< "" = read the work folder's token file
+  tls::Trust trust;            ///< not set = plain, or by the fingerprint in coordinator.json
   std::string name;            ///< "" = host name
   std::int64_t cpus = 0;       ///< threads to offer; 0 = the processors this process may use
   std::int64_t memory_mb = 0;  ///< 0 = physical memory

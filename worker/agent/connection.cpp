@@ -1,6 +1,7 @@
 #include "worker/agent/connection.hpp"
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/connect.hpp>
@@ -23,6 +24,21 @@ constexpr std::chrono::milliseconds kLongestPause{2000};
 constexpr std::chrono::seconds kJoinDeadline{15};
 constexpr std::size_t kMaxAddressBytes = 64 << 10;
 
+Result<std::string> read_token(const std::filesystem::path& file) {
+  Result<std::string> token = read_file(file, kMaxAddressBytes);
+  if (!token) {
+    return fail(ErrorCode::kUnreachable, "no token was given, and the work folder has none: {}",
+                token.error().message);
+  }
+  struct ::stat facts {};
+  if (::stat(file.c_str(), &facts) == 0 && (facts.st_mode & 077) != 0) {
+    return fail(ErrorCode::kRefused, "{} can be read by others (mode {:o}); run `chmod 600 {}`",
+                file.string(), facts.st_mode & 0777, file.string());
+  }
+  while (!token->empty() && (token->back() == '\n' || token->back() == ' ')) token->pop_back();
+  return token;
+}
+
 }  // namespace
 
 Result<Address> find_coordinator(const std::filesystem::path& workdir, const Address& given) {
@@ -42,15 +58,13 @@ Result<Address> find_coordinator(const std::filesystem::path& workdir, const Add
     }
     address.host = document["host"].get<std::string>();
     address.port = document["port"].get<std::uint16_t>();
+    const auto fingerprint = document.find("tls_fingerprint");
+    if (!address.trust.is_set() && fingerprint != document.end() && fingerprint->is_string()) {
+      GAUNTLET_TRY(address.trust.fingerprint, tls::parse_fingerprint(fingerprint->get<std::string>()));
+    }
   }
   if (address.token.empty()) {
-    Result<std::string> token = read_file(workdir / "token", kMaxAddressBytes);
-    if (!token) {
-      return fail(ErrorCode::kUnreachable, "no token was given, and the work folder has none: {}",
-                  token.error().message);
-    }
-    while (!token->empty() && (token->back() == '\n' || token->back() == ' ')) token->pop_back();
-    address.token = std::move(*token);
+    GAUNTLET_TRY(address.token, read_token(workdir / "token"));
   }
   return address;
 }
@@ -80,9 +94,10 @@ void Connection::stop() {
 
 void Connection::give_up_connecting() {
   resolver_.cancel();
-  if (!connecting_) return;
   boost::system::error_code ignored;
-  connecting_->close(ignored);
+  if (shaking_hands_) shaking_hands_->next_layer().close(ignored);
+  shaking_hands_.reset();
+  if (connecting_) connecting_->close(ignored);
   connecting_.reset();
 }
 
@@ -99,7 +114,7 @@ void Connection::connect() {
   const Result<Address> address = find_coordinator(workdir_, given_);
   state_ = State::kConnecting;
   const std::uint64_t round = ++round_;
-  if (!address) return reconnect(address.error());
+  if (!address) return refuse(address.error());
   timer_.expires_after(kJoinDeadline);
   timer_.async_wait([this, round](const boost::system::error_code& error) {
     if (error || round != round_) return;
@@ -111,12 +126,15 @@ void Connection::connect() {
                fmt::format("no coordinator at {}:{}: {}", address.host, address.port, error.message())});
   };
   connecting_ = std::make_shared<tcp::socket>(context_);
-  const auto connected = [this, round, failed, socket = connecting_, token = address->token](
+  const auto connected = [this, round, failed, socket = connecting_, address = *address](
                              const boost::system::error_code& error, const tcp::endpoint&) {
     if (round != round_) return;
     if (error) return failed(error);
     connecting_.reset();
-    greet(std::move(*socket), token);
+    boost::system::error_code ignored;  // only slower without it
+    socket->set_option(tcp::no_delay(true), ignored);
+    if (address.trust.is_set()) return shake_hands(FrameChannel::Socket(std::move(*socket)), address);
+    greet(std::make_shared<FrameChannel>(FrameChannel::Socket(std::move(*socket))), address.token);
   };
   resolver_.async_resolve(address->host, std::to_string(address->port), tcp::resolver::numeric_service,
                           [this, round, failed, connected](const boost::system::error_code& error,
@@ -127,10 +145,28 @@ void Connection::connect() {
                           });
 }
 
-void Connection::greet(tcp::socket socket, const std::string& token) {
-  boost::system::error_code ignored;  // only slower without it
-  socket.set_option(tcp::no_delay(true), ignored);
-  channel_ = std::make_shared<FrameChannel>(FrameChannel::Socket(std::move(socket)));
+void Connection::shake_hands(FrameChannel::Socket socket, const Address& address) {
+  Result<tls::Owned<SSL_CTX>> trusted = tls::client_context(address.trust);
+  if (!trusted) return refuse(trusted.error());
+  boost::asio::ssl::context context(trusted->release());  // its streams keep what they need of it
+  auto stream = std::make_shared<FrameChannel::TlsStream>(std::move(socket), context);
+  tls::expect_host(*stream->native_handle(), address.trust, address.host);
+  shaking_hands_ = stream;
+  const std::uint64_t round = round_;
+  stream->async_handshake(FrameChannel::TlsStream::client, [this, round, stream,
+                                                            address](const boost::system::error_code& error) {
+    if (round != round_) return;
+    shaking_hands_.reset();
+    const std::string where = fmt::format("{}:{}", address.host, address.port);
+    if (error) return refuse(tls::handshake_error(*stream->native_handle(), where, error.message()));
+    const Status known = tls::check_peer(*stream->native_handle(), address.trust, where);
+    if (!known) return refuse(known.error());
+    greet(std::make_shared<FrameChannel>(std::move(*stream)), address.token);
+  });
+}
+
+void Connection::greet(std::shared_ptr<FrameChannel> channel, const std::string& token) {
+  channel_ = std::move(channel);
   const std::uint64_t round = round_;
   channel_->set_handlers({[this, round](const proto::Frame& frame) {
                             if (round == round_) take(frame);

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/base/result.hpp"
+#include "core/tls/trust.hpp"
 #include "schemas/protocol.pb.h"
 #include "worker/launch/frame_channel.hpp"
 
@@ -24,10 +25,13 @@ struct Address {
   std::string host;
   std::uint16_t port = 0;
   std::string token;
+  tls::Trust trust = {};  ///< set: TLS, and nothing is said to a coordinator it does not hold for
 };
 
-/// host, port and token as given; what is empty comes from the work folder's coordinator.json and token
-/// files. Errors: kUnreachable (no coordinator has written its address), kCorrupt.
+/// host, port, token and trust as given; what is empty comes from the work folder's coordinator.json and
+/// token files (the fingerprint only together with the host). Errors: kUnreachable (no coordinator has
+/// written its address, no token), kCorrupt, kInvalid (the fingerprint), kRefused (others may read the
+/// token).
 [[nodiscard]] Result<Address> find_coordinator(const std::filesystem::path& workdir, const Address& given);
 
 class Connection {
@@ -62,7 +66,8 @@ class Connection {
   enum class State : std::uint8_t { kIdle, kConnecting, kGreeting, kJoining, kJoined, kStopped };
 
   void connect();
-  void greet(boost::asio::ip::tcp::socket socket, const std::string& token);
+  void shake_hands(FrameChannel::Socket socket, const Address& address);
+  void greet(std::shared_ptr<FrameChannel> channel, const std::string& token);
   void take(const proto::Frame& frame);
   void refuse(const Error& error);
   void retry_later();
@@ -75,6 +80,7 @@ class Connection {
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::steady_timer timer_;  ///< deadline of a connection attempt, or the pause before the next
   std::shared_ptr<boost::asio::ip::tcp::socket> connecting_;
+  std::shared_ptr<FrameChannel::TlsStream> shaking_hands_;
   std::shared_ptr<FrameChannel> channel_;
   State state_ = State::kIdle;
   std::uint64_t round_ = 0;  ///< connection attempts so far; a callback of an older one is ignored

@@ -11,7 +11,16 @@ constexpr std::size_t kBlockBytes = std::size_t{256} << 10;
 
 }  // namespace
 
-FrameChannel::FrameChannel(Socket socket) : socket_(std::move(socket)), block_(kBlockBytes, '\0') {}
+FrameChannel::FrameChannel(Socket socket)
+    : stream_(std::in_place_type<Socket>, std::move(socket)), block_(kBlockBytes, '\0') {}
+
+FrameChannel::FrameChannel(TlsStream stream)
+    : stream_(std::in_place_type<TlsStream>, std::move(stream)), block_(kBlockBytes, '\0') {}
+
+FrameChannel::Socket& FrameChannel::socket() {
+  TlsStream* tls = std::get_if<TlsStream>(&stream_);
+  return tls != nullptr ? tls->next_layer() : std::get<Socket>(stream_);
+}
 
 void FrameChannel::start() { read_some(); }
 
@@ -26,28 +35,28 @@ void FrameChannel::send(const proto::Frame& frame) {
   if (writing_) return;
   writing_ = true;
   // Written after the current handler, so that everything it sends leaves together.
-  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->write_some(); });
+  boost::asio::post(socket().get_executor(), [self = shared_from_this()] { self->write_some(); });
 }
 
 void FrameChannel::close() {
   closed_ = true;
   handlers_ = {};
   boost::system::error_code ignored;  // closing what is broken already
-  socket_.close(ignored);
+  socket().close(ignored);
 }
 
 void FrameChannel::read_some() {
-  socket_.async_read_some(
-      boost::asio::buffer(block_),
-      [self = shared_from_this()](const boost::system::error_code& error, std::size_t n_bytes) {
-        if (self->closed_) return;
-        if (error == boost::asio::error::eof) {
-          return self->fail_with({ErrorCode::kUnreachable, "the peer closed the connection"});
-        }
-        if (error) return self->fail_with({ErrorCode::kIo, error.message()});
-        self->reader_.feed(std::string_view(self->block_).substr(0, n_bytes));
-        self->take_frames();
-      });
+  auto taken = [self = shared_from_this()](const boost::system::error_code& error, std::size_t n_bytes) {
+    if (self->closed_) return;
+    if (error == boost::asio::error::eof || error == boost::asio::ssl::error::stream_truncated) {
+      return self->fail_with({ErrorCode::kUnreachable, "the peer closed the connection"});
+    }
+    if (error) return self->fail_with({ErrorCode::kIo, error.message()});
+    self->reader_.feed(std::string_view(self->block_).substr(0, n_bytes));
+    self->take_frames();
+  };
+  std::visit([&](auto& stream) { stream.async_read_some(boost::asio::buffer(block_), std::move(taken)); },
+             stream_);
 }
 
 void FrameChannel::take_frames() {
@@ -66,13 +75,16 @@ void FrameChannel::write_some() {
   writing_ = true;
   in_flight_.clear();
   std::swap(in_flight_, outgoing_);
-  boost::asio::async_write(socket_, boost::asio::buffer(in_flight_),
-                           [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
-                             if (self->closed_) return;
-                             // What the peer sent before it went away is still read; the end of the stream
-                             // tells the rest.
-                             if (!error) self->write_some();
-                           });
+  auto written = [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+    if (self->closed_) return;
+    // What the peer sent before it went away is still read; the end of the stream tells the rest.
+    if (!error) self->write_some();
+  };
+  std::visit(
+      [&](auto& stream) {
+        boost::asio::async_write(stream, boost::asio::buffer(in_flight_), std::move(written));
+      },
+      stream_);
 }
 
 void FrameChannel::fail_with(Error error) {

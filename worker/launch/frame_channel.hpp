@@ -3,10 +3,12 @@
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "core/base/result.hpp"
 #include "core/proto/frame.hpp"
@@ -27,7 +29,11 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
   /// Bytes waiting for a peer that does not read.
   static constexpr std::size_t kMaxQueuedBytes = std::size_t{256} << 20;
 
+  using TlsStream = boost::asio::ssl::stream<Socket>;
+
   explicit FrameChannel(Socket socket);
+  /// After its handshake.
+  explicit FrameChannel(TlsStream stream);
   /// Before start.
   void set_handlers(Handlers handlers) { handlers_ = std::move(handlers); }
   /// Begins to read; frames arrive from inside io_context::run only.
@@ -43,7 +49,9 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
   void write_some();
   void fail_with(Error error);
 
-  Socket socket_;
+  [[nodiscard]] Socket& socket();
+
+  std::variant<Socket, TlsStream> stream_;
   Handlers handlers_;
   proto::FrameReader reader_;
   std::string block_;      ///< where one read lands
