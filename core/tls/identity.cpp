@@ -32,9 +32,12 @@ Result<std::string> text_of(BIO& bio) {
   return std::string(bytes, static_cast<std::size_t>(n_bytes));
 }
 
-/// "IP:10.0.0.1,IP:127.0.0.1,DNS:localhost"
+/// "DNS:localhost,IP:127.0.0.1,IP:::1,DNS:node0,IP:10.0.0.1": by which it may be called.
 std::string names_of(const std::string& host) {
   std::string names = "DNS:localhost,IP:127.0.0.1,IP:::1";
+  std::array<char, 256> own{};
+  const bool has_name = ::gethostname(own.data(), own.size() - 1) == 0 && own[0] != '\0';
+  if (has_name) names += fmt::format(",DNS:{}", own.data());
   const bool is_address =
       host.find_first_not_of("0123456789.") == std::string::npos || host.find(':') != std::string::npos;
   if (!host.empty()) names += fmt::format(",{}:{}", is_address ? "IP" : "DNS", host);

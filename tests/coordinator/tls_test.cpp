@@ -90,6 +90,7 @@ TEST_F(TlsConnections, APlainClientIsToldWhatIsSpokenHere) {
 
 TEST_F(TlsConnections, ATlsClientAtAPlainPortSaysSoAtOnce) {
   ServeOptions options = options_for(folder_);
+  options.hello_ms = 600'000;
   options.frame_ms = 600'000;  // as the start of a frame its hello would be waited for
   start(options);
   client::Endpoint secure = endpoint();
