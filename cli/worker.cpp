@@ -4,6 +4,7 @@
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
 #include "core/base/files.hpp"
+#include "core/spec/job_spec.hpp"
 #include "worker/agent/agent.hpp"
 
 namespace gauntlet::cli {
@@ -13,14 +14,48 @@ struct Options {
   ConnectOptions connect;
   worker::AgentOptions agent;
   double exit_without_coordinator_s = 0;
+  std::vector<std::string> labels;  ///< "key=value"
+  std::string lifetime;
+  bool without_gpus = false;
   LogOptions log;
 };
+
+/// "disk=ssd" of each. Errors (kInvalid) show the text.
+Result<std::map<std::string, std::string>> read_labels(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> labels;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    const std::string name = text.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
+    if (!spec::is_label_word(name) || !spec::is_label_word(value)) {
+      return fail(ErrorCode::kInvalid,
+                  "--label: '{}' is no label; write name=value, each 1 to 64 letters, digits or ._-/", text);
+    }
+    if (!labels.emplace(name, value).second)
+      return fail(ErrorCode::kInvalid, "--label: '{}' is given twice", name);
+  }
+  if (labels.size() <= spec::kMaxLabels) return labels;
+  return fail(ErrorCode::kInvalid, "--label: {} labels; at most {} are allowed", labels.size(),
+              spec::kMaxLabels);
+}
 
 Result<int> run(Options& options) {
   GAUNTLET_CHECK_OK(start_logging(options.log, "worker"));
   GAUNTLET_CHECK_OK(make_directories(options.connect.workdir));
   options.agent.workdir = options.connect.workdir;
   GAUNTLET_TRY(options.agent.trust, options.connect.trust());
+  GAUNTLET_TRY(options.agent.labels, read_labels(options.labels));
+  if (!options.lifetime.empty()) {
+    Result<std::int64_t> lifetime_s = spec::duration_s_from(options.lifetime);
+    if (!lifetime_s) return fail(ErrorCode::kInvalid, "--lifetime: {}", lifetime_s.error().message);
+    options.agent.lifetime_s = *lifetime_s;
+  }
+  if (!options.without_gpus) {
+    Result<std::vector<worker::AgentGpu>> gpus = worker::list_gpus();
+    if (!gpus) return fail(gpus.error().code, "{}; with --no-gpus none is offered", gpus.error().message);
+    options.agent.gpus = std::move(*gpus);
+  }
+  options.agent.numa_nodes = worker::numa_nodes();
   if (!options.connect.address.empty()) {
     GAUNTLET_TRY(const client::Endpoint endpoint, client::parse_endpoint(options.connect.address, ""));
     options.agent.host = endpoint.host;
@@ -45,6 +80,15 @@ Action declare(CLI::App& app) {
          "Minutes between two checkpoints of a training, from which another attempt goes on; 0: after "
          "every epoch (default: 5)")
       ->check(number_between(0, 1e6));
+  app.add_option("--label", options->labels,
+                 "What jobs may ask for in their resources' labels; may be repeated")
+      ->type_name("NAME=VALUE");
+  app.add_option(
+         "--lifetime", options->lifetime,
+         "Leave after so long (4h, 1h30m), and take no job whose time limit is longer than what is left "
+         "(default: stay)")
+      ->type_name("TIME");
+  app.add_flag("--no-gpus", options->without_gpus, "Offer none of this machine's GPUs");
   app.add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
                  "Leave after so many seconds without a coordinator (default: never)")
       ->check(number_between(0.001, 1e9));
@@ -66,7 +110,8 @@ constinit const Verb worker_verb{
     .summary = "Offer this machine to a coordinator",
     .examples =
         "  gauntlet worker --workdir /data/runs\n"
-        "  gauntlet worker --workdir /data/runs --coordinator node1:7000 --cpus 16\n",
+        "  gauntlet worker --workdir /data/runs --coordinator node1:7000 --cpus 16\n"
+        "  gauntlet worker --workdir /data/runs --lifetime 4h --label disk=ssd\n",
     .declare = &declare,
 };
 

@@ -59,9 +59,14 @@ std::string status_text(const proto::StatusReply& status) {
   }
   text += status.workers().empty() ? "\nno workers\n" : "\nworkers\n";
   for (const proto::WorkerStatus& worker : status.workers()) {
-    text += fmt::format("  {}  {} cpus, {} gpus, {} running, heard {} ago{}\n", worker.name(), worker.cpus(),
+    text += fmt::format("  {}  {} cpus, {} gpus, {} running, heard {} ago{}", worker.name(), worker.cpus(),
                         worker.gpus(), worker.running(), heard(worker),
                         (worker.draining() ? ", leaving" : "") + quarantine_of(worker));
+    if (worker.remaining_s() > 0)
+      text += fmt::format(", leaves in {}", human_duration(static_cast<double>(worker.remaining_s())));
+    const std::map<std::string, std::string> labels(worker.labels().begin(), worker.labels().end());
+    for (const auto& [name, value] : labels) text += fmt::format(", {}={}", name, value);
+    text += "\n";
   }
   return text;
 }
@@ -102,16 +107,17 @@ Json status_json(const proto::StatusReply& status) {
   }
   Json workers = Json::array();
   for (const proto::WorkerStatus& worker : status.workers()) {
-    workers.push_back({{"worker_id", worker.worker_id()},
-                       {"name", worker.name()},
-                       {"cpus", worker.cpus()},
-                       {"gpus", worker.gpus()},
-                       {"running", worker.running()},
-                       {"draining", worker.draining()},
-                       {"quarantine", worker.quarantine()},
-                       {"quarantined_gpus", std::vector<std::uint32_t>(worker.quarantined_gpus().begin(),
-                                                                       worker.quarantined_gpus().end())},
-                       {"last_heard_ms_ago", worker.last_heard_ms_ago()}});
+    workers.push_back(
+        {{"worker_id", worker.worker_id()},
+         {"name", worker.name()},
+         {"cpus", worker.cpus()},
+         {"gpus", worker.gpus()},
+         {"memory_mb", worker.memory_mb()},
+         {"labels", std::map<std::string, std::string>(worker.labels().begin(), worker.labels().end())},
+         {"remaining_s", worker.remaining_s() > 0 ? Json(worker.remaining_s()) : Json()},
+         {"running", worker.running()},
+         {"draining", worker.draining()},
+         {"last_heard_ms_ago", worker.last_heard_ms_ago()}});
   }
   Json cancelled = Json::array();
   for (const proto::CancelledJobs& group : status.cancelled()) {

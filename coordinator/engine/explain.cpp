@@ -26,13 +26,6 @@ std::string seconds_until(SteadyTime then, SteadyTime now) {
   return human_duration(std::max(0.0, std::chrono::duration<double>(then - now).count()));
 }
 
-std::string ask_of(const spec::Resources& asked) {
-  std::string text = fmt::format("{} cpus", asked.cpus);
-  if (asked.gpus > 0) text += fmt::format(", {} gpus", asked.gpus);
-  if (asked.memory_mb > 0) text += fmt::format(", {} MiB of memory", asked.memory_mb);
-  return text;
-}
-
 /// What the worker lacks in total for such jobs; "" when it could run them.
 std::string total_lack(const Worker& worker, const Shape& shape) {
   const spec::Resources& asked = shape.job.resources;
@@ -40,24 +33,47 @@ std::string total_lack(const Worker& worker, const Shape& shape) {
     return fmt::format("does not offer {} version {}", shape.job.entry, shape.job.version);
   }
   if (shape.needs_torch && !worker.offer.has_torch) return "has no gauntlet-rank for jobs that need torch";
-  if (usable_gpus(worker) < asked.gpus) {
-    const std::string quarantined =
-        worker.bad_gpus == 0 ? ""
-                             : fmt::format(" ({} of them in quarantine)", std::popcount(worker.bad_gpus));
-    return fmt::format("has {} gpus{}, {} are asked for", worker.offer.gpus, quarantined, asked.gpus);
+  for (const auto& [name, value] : asked.labels) {
+    const auto found = worker.offer.labels.find(name);
+    if (found == worker.offer.labels.end())
+      return fmt::format("has no label {}, {} is asked for", name, value);
+    if (found->second != value)
+      return fmt::format("has the label {}={}, {} is asked for", name, found->second, value);
   }
-  if (worker.offer.memory_mb < asked.memory_mb) {
-    return fmt::format("has {} MiB of memory, {} are asked for", worker.offer.memory_mb, asked.memory_mb);
+  std::string lack;
+  for (std::size_t index = 0; index < asked.n_variants(); ++index) {
+    const spec::Resources& variant = asked.variant(index);
+    std::string missing;
+    if (usable_gpus(worker) < variant.gpus) {
+      const std::string quarantined =
+          worker.bad_gpus == 0 ? ""
+                               : fmt::format(" ({} of them in quarantine)", std::popcount(worker.bad_gpus));
+      missing = fmt::format("has {} gpus{}, {} are asked for", worker.offer.gpus, quarantined, variant.gpus);
+    } else if (worker.offer.memory_mb < variant.memory_mb) {
+      missing =
+          fmt::format("has {} MiB of memory, {} are asked for", worker.offer.memory_mb, variant.memory_mb);
+    } else {
+      return "";
+    }
+    if (lack.empty()) lack = std::move(missing);  // of the variant wanted most
   }
-  return "";
+  return lack;
 }
 
+/// The variant that lacks least of what the worker has free.
+const spec::Resources& nearest_variant(const Worker& worker, const spec::Resources& asked);
+
 /// What keeps a worker that could run the job from doing so now.
-std::string current_lack(const Worker& worker, const spec::Resources& asked) {
+std::string current_lack(const Worker& worker, const spec::Resources& all, const Now& now) {
   if (!worker.attached) return "has lost its connection and may come back";
   if (worker.draining) return "is draining";
   if (!worker.quarantine.empty())
     return fmt::format("is in quarantine: {}; a restart of its agent ends that", worker.quarantine);
+  if (!stays_long_enough(worker, all, now.steady)) {
+    return fmt::format("leaves in {}, and the job may take {}", seconds_until(worker.offer.ends, now.steady),
+                       human_duration(static_cast<double>(all.time_s)));
+  }
+  const spec::Resources& asked = nearest_variant(worker, all);
   const std::int64_t cpus = std::min(asked.cpus, worker.offer.cpus);
   if (worker.free_cpus < cpus) {
     return fmt::format("has {} of {} cpus free, {} are needed", worker.free_cpus, worker.offer.cpus, cpus);
@@ -86,7 +102,22 @@ double nearness(const Worker& worker, const spec::Resources& asked) {
          (worker.attached && !worker.draining && worker.quarantine.empty() ? 4.0 : 0.0);
 }
 
-void explain_placement(const State& state, const Job& job, std::vector<std::string>& reasons) {
+const spec::Resources& nearest_variant(const Worker& worker, const spec::Resources& asked) {
+  const spec::Resources* nearest = &asked;
+  for (const spec::Resources& other : asked.or_else) {
+    if (nearness(worker, other) > nearness(worker, *nearest)) nearest = &other;
+  }
+  return *nearest;
+}
+
+/// The best of the variants' nearness; a worker that leaves too early is no near one.
+double nearness_of_all(const Worker& worker, const spec::Resources& asked, const Now& now) {
+  return nearness(worker, nearest_variant(worker, asked)) +
+         (stays_long_enough(worker, asked, now.steady) ? 2.0 : 0.0);
+}
+
+void explain_placement(const State& state, const Job& job, const Now& now,
+                       std::vector<std::string>& reasons) {
   const Shape& shape = state.shape_of(job);
   const spec::Resources& asked = shape.job.resources;
   if (state.workers().empty()) {
@@ -96,19 +127,20 @@ void explain_placement(const State& state, const Job& job, std::vector<std::stri
   const Worker* nearest = nullptr;
   for (const auto& [id, worker] : state.workers()) {
     if (!total_lack(worker, shape).empty()) continue;
-    if (nearest == nullptr || nearness(worker, asked) > nearness(*nearest, asked)) nearest = &worker;
+    if (nearest == nullptr || nearness_of_all(worker, asked, now) > nearness_of_all(*nearest, asked, now))
+      nearest = &worker;
   }
   if (nearest == nullptr) {
     const std::size_t n_workers = state.workers().size();
-    reasons.push_back(
-        fmt::format("none of {} can run it ({} asked for):", count_of(n_workers, "worker"), ask_of(asked)));
+    reasons.push_back(fmt::format("none of {} can run it ({} asked for):", count_of(n_workers, "worker"),
+                                  spec::text_of(asked)));
     for (const auto& [id, worker] : state.workers()) {
       if (reasons.size() > kMaxNamed) break;
       reasons.push_back(fmt::format("worker {} {}", worker.offer.name, total_lack(worker, shape)));
     }
     return;
   }
-  const std::string lack = current_lack(*nearest, asked);
+  const std::string lack = current_lack(*nearest, asked, now);
   if (lack.empty()) {
     reasons.emplace_back("ready; jobs before it in the queue go first");
   } else {
@@ -135,7 +167,7 @@ void explain_queued(const State& state, JobId id, const Queued& queued, const No
                                   state.sweeps()[sweeps.front()].row.id.value));
     return;
   }
-  explain_placement(state, job, reasons);
+  explain_placement(state, job, now, reasons);
 }
 
 }  // namespace

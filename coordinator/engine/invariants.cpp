@@ -79,7 +79,7 @@ Status State::check_lease(JobId id, const Leased& lease) const {
   }
   if (lease.lease.value > last_lease_)
     return fail(ErrorCode::kInternal, "lease {} was never given", lease.lease.value);
-  const std::int64_t asked = shape_of(job(id)).job.resources.gpus;
+  const std::int64_t asked = occupied(id, lease).gpus;
   if (std::popcount(lease.gpus) != asked) {
     return fail(ErrorCode::kInternal, "job {} asked for {} gpus and got {}", id.value, asked,
                 std::popcount(lease.gpus));
@@ -134,7 +134,7 @@ Status State::check_workers() const {
       if ((used_gpus & lease->gpus) != 0)
         return fail(ErrorCode::kInternal, "worker {}: a gpu given twice", id.value);
       used_gpus |= lease->gpus;
-      const spec::Resources& asked = shape_of(job(held)).job.resources;
+      const spec::Resources& asked = occupied(held, *lease);
       cpus -= std::min(asked.cpus, worker.offer.cpus);
       memory_mb -= asked.memory_mb;
     }

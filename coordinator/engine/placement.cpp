@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "coordinator/engine/quarantine.hpp"
+
 namespace gauntlet::engine {
 namespace {
 
@@ -18,8 +20,8 @@ struct QueueRef {
 struct Reservation {
   Worker* worker = nullptr;
   QueueRef owner;
-  std::uint32_t shape = 0;  ///< jobs of this shape may take it, whichever sweep's turn it is
-  spec::Resources asked;
+  std::uint32_t shape = 0;                 ///< jobs of this shape may take it, whichever sweep's turn it is
+  const spec::Resources* asked = nullptr;  ///< of the variant it is kept for
   std::int32_t priority = 0;
 };
 
@@ -144,7 +146,17 @@ class Round {
 
   bool may_be_kept(Worker& worker, std::uint32_t shape) const {
     return worker.attached && !worker.draining && worker.quarantine.empty() && worker.kept == kNone &&
-           state_.hosts(worker, shape);
+           state_.hosts(worker, shape) &&
+           stays_long_enough(worker, state_.shape(shape).job.resources, now_.steady);
+  }
+
+  /// The first variant that the worker could run if it were empty.
+  static const spec::Resources& best_variant(const Worker& worker, const spec::Resources& asked) {
+    for (std::size_t index = 0; index < asked.n_variants(); ++index) {
+      const spec::Resources& variant = asked.variant(index);
+      if (variant.gpus <= usable_gpus(worker) && variant.memory_mb <= worker.offer.memory_mb) return variant;
+    }
+    return asked;
   }
 
   void keep_workers_for(QueueRef ref, const std::vector<WorkerId>& before, std::size_t n_wanted) {
@@ -158,7 +170,8 @@ class Round {
     while (waiting.reserved.size() < n_wanted) {
       Worker* best = nullptr;
       for (auto& [id, worker] : state_.workers()) {
-        if (may_be_kept(worker, waiting.shape) && (best == nullptr || has_more_free(worker, *best, asked)))
+        if (may_be_kept(worker, waiting.shape) &&
+            (best == nullptr || has_more_free(worker, *best, best_variant(worker, asked))))
           best = &worker;
       }
       if (best == nullptr) return;
@@ -170,7 +183,8 @@ class Round {
     ReadyQueue& waiting = queue(ref);
     worker.kept = static_cast<std::uint32_t>(reservations_.size());
     waiting.reserved.push_back(worker.id);
-    reservations_.push_back({&worker, ref, waiting.shape, state_.shape(waiting.shape).job.resources,
+    reservations_.push_back({&worker, ref, waiting.shape,
+                             &best_variant(worker, state_.shape(waiting.shape).job.resources),
                              state_.sweeps()[ref.sweep].row.priority});
   }
 
@@ -198,30 +212,30 @@ class Round {
   }
 
   /// Whether the worker may take the job without touching what it keeps for another.
-  bool respects_reservation(const Worker& worker, QueueRef ref, std::uint32_t shape) const {
+  bool respects_reservation(const Worker& worker, QueueRef ref, std::uint32_t shape,
+                            const spec::Resources& asked) const {
     if (worker.kept == kNone) return true;
     const Reservation* kept = &reservations_[worker.kept];
     if (kept->shape == shape) return true;
     if (state_.sweeps()[ref.sweep].row.priority > kept->priority) return true;
-    const spec::Resources& asked = state_.shape(shape).job.resources;
     const auto free_gpus = static_cast<std::int64_t>(std::popcount(worker.free_gpus));
     const std::int64_t total = worker.offer.cpus;
     const auto leaves = [](std::int64_t free, std::int64_t mine, std::int64_t its) {
       return mine == 0 || its == 0 || free - mine >= its;
     };
-    return leaves(worker.free_cpus, std::min(asked.cpus, total), std::min(kept->asked.cpus, total)) &&
-           leaves(free_gpus, asked.gpus, kept->asked.gpus) &&
-           leaves(worker.free_memory_mb, asked.memory_mb, kept->asked.memory_mb) &&
+    return leaves(worker.free_cpus, std::min(asked.cpus, total), std::min(kept->asked->cpus, total)) &&
+           leaves(free_gpus, asked.gpus, kept->asked->gpus) &&
+           leaves(worker.free_memory_mb, asked.memory_mb, kept->asked->memory_mb) &&
            worker.leases.size() + 1 < worker.offer.credit;
   }
 
   bool can_take(Worker& worker, QueueRef ref, std::uint32_t shape, const spec::Resources& asked) const {
-    return fits_now(worker, asked) && state_.hosts(worker, shape) && respects_reservation(worker, ref, shape);
+    return fits_now(worker, asked) && state_.hosts(worker, shape) &&
+           stays_long_enough(worker, asked, now_.steady) && respects_reservation(worker, ref, shape, asked);
   }
 
-  Worker* choose_worker(QueueRef ref) {
+  Worker* choose_worker(QueueRef ref, const spec::Resources& asked) {
     const std::uint32_t shape = queue(ref).shape;
-    const spec::Resources& asked = state_.shape(shape).job.resources;
     const std::vector<Worker*>& open = state_.open_workers();
     if (asked.cpus == 0 && asked.gpus == 0 && asked.memory_mb == 0) {  // any worker is as good: go round
       for (std::size_t n_tried = 0; n_tried < open.size(); ++n_tried) {
@@ -250,13 +264,18 @@ class Round {
 
   void place_top(QueueRef ref) {
     const std::uint32_t shape = queue(ref).shape;
-    Worker* worker = choose_worker(ref);
+    const spec::Resources& asked = state_.shape(shape).job.resources;
+    Worker* worker = nullptr;
+    std::size_t variant = 0;
+    for (; worker == nullptr && variant < asked.n_variants(); ++variant) {
+      worker = choose_worker(ref, asked.variant(variant));
+    }
     if (worker == nullptr) {
       stuck_shapes_.push_back(shape);
       stuck_queues_.push_back(ref);
       return;
     }
-    grant(ref, *worker);
+    grant(ref, *worker, asked.variant(variant - 1));
     const std::int32_t priority = state_.sweeps()[ref.sweep].row.priority;
     for (const QueueRef passed : stuck_queues_) {
       const bool outranked = priority > state_.sweeps()[passed.sweep].row.priority;
@@ -270,14 +289,13 @@ class Round {
     if (passed.overtaken < per_job * passed.heap.size()) ++passed.overtaken;
   }
 
-  void grant(QueueRef ref, Worker& worker) {
+  void grant(QueueRef ref, Worker& worker, const spec::Resources& asked) {
     ReadyQueue& from = queue(ref);
     const JobId id{from.heap.front()};
     std::pop_heap(from.heap.begin(), from.heap.end(), std::greater<>{});
     from.heap.pop_back();
     from.overtaken -= std::min(from.overtaken, state_.config().max_overtakes);
     settle_reservations(ref, worker);
-    const spec::Resources& asked = state_.shape(from.shape).job.resources;
     Leased lease{.lease = state_.next_lease(),
                  .worker = worker.id,
                  .gpus = lowest_bits(worker.free_gpus, asked.gpus),
@@ -330,6 +348,11 @@ class Round {
 bool fits_now(const Worker& worker, const spec::Resources& asked) {
   return worker.free_cpus >= std::min(asked.cpus, worker.offer.cpus) &&
          worker.free_memory_mb >= asked.memory_mb && std::popcount(worker.free_gpus) >= asked.gpus;
+}
+
+bool stays_long_enough(const Worker& worker, const spec::Resources& asked, SteadyTime now) {
+  return asked.time_s == 0 || worker.offer.ends == SteadyTime::max() ||
+         now + std::chrono::seconds(asked.time_s) <= worker.offer.ends;
 }
 
 std::vector<GiveLeases> place(State& state, const Now& now, std::vector<Transition>& transitions) {

@@ -31,7 +31,9 @@ struct GiveLeases {
 [[nodiscard]] std::vector<GiveLeases> place(State& state, const Now& now,
                                             std::vector<Transition>& transitions);
 
-/// Whether the resources fit into what the worker has free now.
+/// Whether these resources, apart from their variants, fit into what the worker has free now.
 [[nodiscard]] bool fits_now(const Worker& worker, const spec::Resources& asked);
+/// Whether the worker stays as long as the job may take; a job without a limit starts anywhere.
+[[nodiscard]] bool stays_long_enough(const Worker& worker, const spec::Resources& asked, SteadyTime now);
 
 }  // namespace gauntlet::engine

@@ -40,6 +40,21 @@ void add_to(std::uint64_t& counter, std::int64_t by) { counter += static_cast<st
 
 std::uint64_t all_gpus(std::int64_t n) { return n >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1; }
 
+bool fits_in_total(const Worker& worker, const spec::Resources& asked) {
+  for (std::size_t index = 0; index < asked.n_variants(); ++index) {
+    const spec::Resources& variant = asked.variant(index);
+    if (variant.gpus <= usable_gpus(worker) && variant.memory_mb <= worker.offer.memory_mb) return true;
+  }
+  return false;
+}
+
+bool has_labels(const WorkerOffer& offer, const std::map<std::string, std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
+    const auto found = offer.labels.find(label.first);
+    return found != offer.labels.end() && found->second == label.second;
+  });
+}
+
 }  // namespace
 
 std::string_view name_of(JobStateTag state) {
@@ -296,7 +311,7 @@ void State::count_free(Worker& worker) {
   worker.free_memory_mb = worker.offer.memory_mb;
   worker.free_gpus = all_gpus(worker.offer.gpus) & ~worker.bad_gpus;
   for (const JobId id : worker.leases) {
-    const spec::Resources& asked = shape_of(job(id)).job.resources;
+    const spec::Resources& asked = occupied(id, std::get<Leased>(job(id).state));
     worker.free_cpus -= std::min(asked.cpus, worker.offer.cpus);
     worker.free_memory_mb -= asked.memory_mb;
     worker.free_gpus &= ~std::get<Leased>(job(id).state).gpus;
@@ -338,7 +353,7 @@ void State::quarantine_gpu(Worker& worker, std::uint32_t device) {
 void State::take(JobId id, Leased& lease) {
   Worker* worker = find_worker(lease.worker);
   GAUNTLET_CHECK(worker != nullptr);
-  const spec::Resources& asked = shape_of(job(id)).job.resources;
+  const spec::Resources& asked = occupied(id, lease);
   worker->free_cpus -= std::min(asked.cpus, worker->offer.cpus);
   worker->free_memory_mb -= asked.memory_mb;
   worker->free_gpus &= ~lease.gpus;
@@ -350,7 +365,7 @@ void State::take(JobId id, Leased& lease) {
 void State::release(JobId id, const Leased& lease) {
   Worker* worker = find_worker(lease.worker);
   GAUNTLET_CHECK(worker != nullptr && worker->leases[lease.slot] == id);
-  const spec::Resources& asked = shape_of(job(id)).job.resources;
+  const spec::Resources& asked = occupied(id, lease);
   worker->free_cpus += std::min(asked.cpus, worker->offer.cpus);
   worker->free_memory_mb += asked.memory_mb;
   worker->free_gpus |= lease.gpus & all_gpus(worker->offer.gpus) & ~worker->bad_gpus;
@@ -361,13 +376,18 @@ void State::release(JobId id, const Leased& lease) {
   refresh_open(*worker);
 }
 
+const spec::Resources& State::occupied(JobId id, const Leased& lease) const {
+  const spec::Resources& asked = shape_of(job(id)).job.resources;
+  return asked.or_else.empty() ? asked : asked.with_gpus(std::popcount(lease.gpus));
+}
+
 bool State::hosts(Worker& worker, std::uint32_t shape_index) const {
   if (worker.hosts.size() <= shape_index) worker.hosts.resize(shapes_.size(), 0);
   std::uint8_t& known = worker.hosts[shape_index];
   if (known == 0) {
     const Shape& asked = shapes_[shape_index];
-    const bool yes = asked.job.resources.gpus <= usable_gpus(worker) &&
-                     asked.job.resources.memory_mb <= worker.offer.memory_mb &&
+    const bool yes = fits_in_total(worker, asked.job.resources) &&
+                     has_labels(worker.offer, asked.job.resources.labels) &&
                      (!asked.needs_torch || worker.offer.has_torch) &&
                      (asked.entry == kNone || worker.entries.contains(asked.entry));
     known = yes ? 2 : 1;

@@ -135,6 +135,8 @@ struct WorkerOffer {
   std::int64_t gpus = 0;  ///< at most 64
   std::uint32_t credit = 1;
   bool has_torch = false;
+  std::map<std::string, std::string> labels = {};
+  SteadyTime ends = SteadyTime::max();  ///< when it leaves; jobs whose time limit is later are not started
   std::vector<std::tuple<std::string, std::string, std::int64_t>> entries;  ///< kind of entry, name, version
 };
 
@@ -242,7 +244,9 @@ class State {
   [[nodiscard]] std::set<WorkerId>& suspects() { return suspects_; }
   /// Attached, not draining, not in quarantine, with spare credit.
   [[nodiscard]] const std::vector<Worker*>& open_workers() const { return open_workers_; }
-  /// Whether the worker could run such jobs when it has nothing else to do.
+  /// What the lease occupies: the variant with so many GPUs.
+  [[nodiscard]] const spec::Resources& occupied(JobId id, const Leased& lease) const;
+  /// Whether the worker could run such jobs when it has nothing else to do and enough time left.
   [[nodiscard]] bool hosts(Worker& worker, std::uint32_t shape) const;
   [[nodiscard]] std::uint32_t intern_entry(std::string_view kind, std::string_view name,
                                            std::int64_t version);

@@ -2,6 +2,7 @@
 
 #include <spdlog/logger.h>
 
+#include <bit>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -36,6 +37,14 @@ void add_ref(const engine::LeaseRef& ref, proto::HeldLease& message) {
   message.set_attempt(ref.attempt.value);
 }
 
+/// The variant that the GPUs of the lease tell, alone.
+spec::Resources given(const spec::Resources& asked, std::uint64_t gpus) {
+  spec::Resources one = asked.with_gpus(std::popcount(gpus));
+  one.labels.clear();
+  one.or_else.clear();
+  return one;
+}
+
 void add_lease(const engine::LeaseGrant& grant, const engine::JobPayload& payload, proto::Lease& lease) {
   lease.set_job_id(grant.job.value);
   lease.set_lease_id(grant.lease.value);
@@ -44,7 +53,7 @@ void add_lease(const engine::LeaseGrant& grant, const engine::JobPayload& payloa
   lease.set_canonical(payload.canonical);
   lease.set_title(payload.title);
   lease.set_locations(payload.locations);
-  *lease.mutable_resources() = proto::to_proto(payload.resources);
+  *lease.mutable_resources() = proto::to_proto(given(payload.resources, grant.gpus));
   for (std::uint32_t device = 0; device < 64; ++device) {
     if ((grant.gpus >> device & 1U) != 0) lease.add_gpus(device);
   }

@@ -92,6 +92,12 @@ void Hub::add_worker_status(proto::StatusReply& reply) const {
     status.set_cpus(worker.offer.cpus);
     status.set_gpus(worker.offer.gpus);
     status.set_running(worker.leases.size());
+    status.set_memory_mb(worker.offer.memory_mb);
+    status.mutable_labels()->insert(worker.offer.labels.begin(), worker.offer.labels.end());
+    if (worker.offer.ends != SteadyTime::max()) {
+      const auto left = std::chrono::duration_cast<std::chrono::seconds>(worker.offer.ends - moment);
+      status.set_remaining_s(std::max<std::int64_t>(1, left.count()));
+    }
     status.set_draining(worker.draining);
     status.set_quarantine(worker.quarantine);
     for (std::uint32_t device = 0; device < 64; ++device) {

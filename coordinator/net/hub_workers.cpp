@@ -14,7 +14,23 @@ namespace asio = boost::asio;
 
 constexpr std::uint32_t kMaxCredit = 4096;
 
-Result<engine::WorkerOffer> offer_from(const proto::WorkerJoin& join) {
+constexpr std::int64_t kMaxRemainingS = std::int64_t{10} * 366 * 86400;
+
+Status check_labels(const proto::WorkerJoin& join) {
+  if (join.labels_size() > static_cast<int>(spec::kMaxLabels)) {
+    return fail(ErrorCode::kInvalid, "worker {} has {} labels; at most {} are allowed", join.name(),
+                join.labels_size(), spec::kMaxLabels);
+  }
+  for (const auto& [name, value] : join.labels()) {
+    if (spec::is_label_word(name) && spec::is_label_word(value)) continue;
+    return fail(ErrorCode::kInvalid,
+                "worker {}: label '{}={}' is malformed; names and values are 1 to 64 letters, digits or ._-/",
+                join.name(), name, value);
+  }
+  return {};
+}
+
+Result<engine::WorkerOffer> offer_from(const proto::WorkerJoin& join, SteadyTime now) {
   if (join.agent_id().empty()) return fail(ErrorCode::kInvalid, "a worker must say its agent_id");
   if (join.cpus() < 1)
     return fail(ErrorCode::kInvalid, "worker {} offers {} cpus; at least 1 is needed", join.name(),
@@ -27,7 +43,14 @@ Result<engine::WorkerOffer> offer_from(const proto::WorkerJoin& join) {
     return fail(ErrorCode::kInvalid, "worker {} takes {} leases at once; allowed are 1 to {}", join.name(),
                 join.credit(), kMaxCredit);
   }
+  if (join.remaining_s() < 0 || join.remaining_s() > kMaxRemainingS) {
+    return fail(ErrorCode::kInvalid, "worker {} has {} s left; allowed are 0 (no limit) to {}", join.name(),
+                join.remaining_s(), kMaxRemainingS);
+  }
+  GAUNTLET_CHECK_OK(check_labels(join));
   engine::WorkerOffer offer;
+  offer.labels = {join.labels().begin(), join.labels().end()};
+  if (join.remaining_s() > 0) offer.ends = now + std::chrono::seconds(join.remaining_s());
   offer.agent_id = join.agent_id();
   offer.name = join.name();
   offer.cpus = join.cpus();
@@ -94,7 +117,7 @@ engine::ReportEvent report_from(const proto::Report& message) {
 }  // namespace
 
 void Hub::on_join(const SessionPtr& session, std::uint64_t request, const proto::WorkerJoin& join) {
-  Result<engine::WorkerOffer> offer = offer_from(join);
+  Result<engine::WorkerOffer> offer = offer_from(join, clock_.now());
   if (!offer) {
     session->fail(request, offer.error());
     return;

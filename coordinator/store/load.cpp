@@ -116,6 +116,13 @@ Status load_times(db::Connection& connection, RestoredRows& rows) {
       });
 }
 
+/// Amounts and the column `more` as one object.
+Json joined(const Json& more, const spec::Resources& amounts) {
+  Json whole = spec::to_json(amounts);
+  whole.update(more);
+  return whole;
+}
+
 }  // namespace
 
 Result<std::uint32_t> ShapeReader::index_of(std::int64_t shape_id, std::vector<engine::JobShape>& shapes) {
@@ -123,7 +130,7 @@ Result<std::uint32_t> ShapeReader::index_of(std::int64_t shape_id, std::vector<e
   if (known != known_.end()) return known->second;
   GAUNTLET_TRY(db::Statement * read,
                connection_.cached("SELECT kind, entry, version, cpus, gpus, ranks, memory_mb, "
-                                  "time_s FROM job_shapes WHERE shape_id = ?"));
+                                  "time_s, more FROM job_shapes WHERE shape_id = ?"));
   GAUNTLET_CHECK_OK(read->bind_all(shape_id));
   GAUNTLET_TRY(const bool row, read->step());
   if (!row)
@@ -137,7 +144,14 @@ Result<std::uint32_t> ShapeReader::index_of(std::int64_t shape_id, std::vector<e
                      .ranks = read->integer(5),
                      .memory_mb = read->integer(6),
                      .time_s = read->integer(7)};
+  const std::string more(read->text(8));
   read->reset();
+  if (!more.empty()) {
+    GAUNTLET_TRY(const Json parsed, parse_json(more, fmt::format("job shape {}", shape_id)));
+    GAUNTLET_TRY(spec::Resources others, spec::resources_from_json(joined(parsed, shape.resources)));
+    shape.resources.labels = std::move(others.labels);
+    shape.resources.or_else = std::move(others.or_else);
+  }
   const auto index = static_cast<std::uint32_t>(shapes.size());
   shapes.push_back(std::move(shape));
   known_.emplace(shape_id, index);

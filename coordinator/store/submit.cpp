@@ -179,18 +179,27 @@ class Submitter {
     return true;
   }
 
+  /// Variants and labels as the column `more` holds them.
+  static Result<std::string> more_of(const spec::Resources& asks) {
+    if (asks.labels.empty() && asks.or_else.empty()) return std::string();
+    Json more = spec::to_json(asks);
+    for (const char* column : {"cpus", "gpus", "ranks", "memory_mb", "time_s"}) more.erase(column);
+    return canonical_json(more);
+  }
+
   Result<std::int64_t> shape_id(const CanonicalHead& head, const spec::Resources& asks) {
-    const std::string name = fmt::format("{} {} {} {} {} {} {} {}", head.kind, head.entry, head.version,
-                                         asks.cpus, asks.gpus, asks.ranks, asks.memory_mb, asks.time_s);
+    GAUNTLET_TRY(const std::string more, more_of(asks));
+    const std::string name = fmt::format("{} {} {} {} {} {} {} {} {}", head.kind, head.entry, head.version,
+                                         asks.cpus, asks.gpus, asks.ranks, asks.memory_mb, asks.time_s, more);
     const auto known = state_.shapes.find(name);
     if (known != state_.shapes.end()) return known->second;
-    GAUNTLET_TRY(
-        db::Statement * insert,
-        connection_.cached("INSERT INTO job_shapes (kind, entry, version, cpus, gpus, ranks, memory_mb, "
-                           "time_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET kind = kind "
-                           "RETURNING shape_id"));
+    GAUNTLET_TRY(db::Statement * insert,
+                 connection_.cached(
+                     "INSERT INTO job_shapes (kind, entry, version, cpus, gpus, ranks, memory_mb, "
+                     "time_s, more) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET kind = kind "
+                     "RETURNING shape_id"));
     GAUNTLET_CHECK_OK(insert->bind_all(head.kind, head.entry, head.version, asks.cpus, asks.gpus, asks.ranks,
-                                       asks.memory_mb, asks.time_s));
+                                       asks.memory_mb, asks.time_s, more));
     GAUNTLET_CHECK_OK(insert->step());
     const std::int64_t id = insert->integer(0);
     GAUNTLET_CHECK_OK(insert->run());

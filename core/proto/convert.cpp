@@ -41,10 +41,14 @@ Resources to_proto(const spec::Resources& resources) {
   message.set_ranks(resources.ranks);
   message.set_memory_mb(resources.memory_mb);
   message.set_time_s(resources.time_s);
+  message.mutable_labels()->insert(resources.labels.begin(), resources.labels.end());
+  for (const spec::Resources& other : resources.or_else) *message.add_or_else() = to_proto(other);
   return message;
 }
 
-Result<spec::Resources> resources_from(const Resources& message) {
+namespace {
+
+Result<spec::Resources> amounts_from(const Resources& message) {
   GAUNTLET_CHECK_OK(check_range("cpus", message.cpus(), 0, kMaxCpus));
   GAUNTLET_CHECK_OK(check_range("gpus", message.gpus(), 0, kMaxGpus));
   GAUNTLET_CHECK_OK(check_range("ranks", message.ranks(), 1, kMaxCpus));
@@ -55,6 +59,19 @@ Result<spec::Resources> resources_from(const Resources& message) {
                          .ranks = message.ranks(),
                          .memory_mb = message.memory_mb(),
                          .time_s = message.time_s()};
+}
+
+}  // namespace
+
+Result<spec::Resources> resources_from(const Resources& message) {
+  GAUNTLET_TRY(spec::Resources resources, amounts_from(message));
+  resources.labels = {message.labels().begin(), message.labels().end()};
+  for (const Resources& other : message.or_else()) {
+    GAUNTLET_TRY(spec::Resources variant, amounts_from(other));
+    resources.or_else.push_back(std::move(variant));
+  }
+  GAUNTLET_CHECK_OK(spec::check_variants(resources));
+  return resources;
 }
 
 Row to_proto(const spec::ResultRow& row) {

@@ -32,18 +32,6 @@ std::string_view precision_of(const Json& config) {
   return kDefaultPrecision;
 }
 
-/// Reads one non-negative integer member; absent keeps the default.
-Status read_amount(const Json& value, std::string_view name, std::int64_t& amount) {
-  const auto found = value.find(name);
-  if (found == value.end()) return {};
-  if (!found->is_number_integer() || *found < 0) {
-    return fail(ErrorCode::kCorrupt, "resources: '{}' is {}; allowed: an integer of at least 0", name,
-                found->dump());
-  }
-  amount = found->get<std::int64_t>();
-  return {};
-}
-
 Result<std::vector<JobInput>> inputs_from(const Json& inputs) {
   std::vector<JobInput> all;
   for (const auto& [role, hex] : inputs.items()) {
@@ -100,25 +88,6 @@ bool needs_torch(JobKind kind) {
       return true;
   }
   return true;
-}
-
-Json to_json(const Resources& resources) {
-  return {{"cpus", resources.cpus},
-          {"gpus", resources.gpus},
-          {"ranks", resources.ranks},
-          {"memory_mb", resources.memory_mb},
-          {"time_s", resources.time_s}};
-}
-
-Result<Resources> resources_from_json(const Json& value) {
-  if (!value.is_object()) return fail(ErrorCode::kCorrupt, "resources must be a mapping of names to amounts");
-  Resources resources;
-  GAUNTLET_CHECK_OK(read_amount(value, "cpus", resources.cpus));
-  GAUNTLET_CHECK_OK(read_amount(value, "gpus", resources.gpus));
-  GAUNTLET_CHECK_OK(read_amount(value, "ranks", resources.ranks));
-  GAUNTLET_CHECK_OK(read_amount(value, "memory_mb", resources.memory_mb));
-  GAUNTLET_CHECK_OK(read_amount(value, "time_s", resources.time_s));
-  return resources;
 }
 
 const JobInput* JobSpec::find_input(std::string_view role) const {

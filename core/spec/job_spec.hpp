@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,16 +37,37 @@ inline constexpr int kJobKindCount = 11;
 
 /// What one attempt asks of a worker. Not part of the key.
 struct Resources {
-  std::int64_t cpus = 1;       ///< threads, shared by the ranks; 0 only for noop jobs
-  std::int64_t gpus = 0;       ///< one rank per GPU when > 0
-  std::int64_t ranks = 1;      ///< processes of the gang on CPUs; ignored when gpus > 0
-  std::int64_t memory_mb = 0;  ///< 0 = not stated
-  std::int64_t time_s = 0;     ///< wall-clock limit; 0 = none
+  std::int64_t cpus = 1;                           ///< threads, shared by the ranks; 0 only for noop jobs
+  std::int64_t gpus = 0;                           ///< one rank per GPU when > 0
+  std::int64_t ranks = 1;                          ///< processes of the gang on CPUs; ignored when gpus > 0
+  std::int64_t memory_mb = 0;                      ///< 0 = not stated
+  std::int64_t time_s = 0;                         ///< wall-clock limit; 0 = none
+  std::map<std::string, std::string> labels = {};  ///< what a worker must say of itself, all of it
+  /// Asked for instead where the above does not fit, tried in this order. Each differs from all others in its
+  /// GPUs, so that these tell which was given; time and labels are those of the first; none holds others.
+  std::vector<Resources> or_else = {};
   bool operator==(const Resources&) const = default;
   [[nodiscard]] std::int64_t world_size() const { return gpus > 0 ? gpus : ranks; }
+  [[nodiscard]] std::size_t n_variants() const { return 1 + or_else.size(); }
+  [[nodiscard]] const Resources& variant(std::size_t index) const {
+    return index == 0 ? *this : or_else[index - 1];
+  }
+  /// The variant that asks for so many GPUs; the first when none does.
+  [[nodiscard]] const Resources& with_gpus(std::int64_t n_gpus) const;
 };
+inline constexpr std::size_t kMaxVariants = 8;
+inline constexpr std::size_t kMaxLabels = 16;
+/// Letters, digits, ".", "_", "-" and "/"; 1 to 64 of them: names and values of labels.
+[[nodiscard]] bool is_label_word(std::string_view text);
+/// What Resources promises of its variants and labels. Errors (kInvalid) name what is wrong.
+[[nodiscard]] Status check_variants(const Resources& resources);
+/// `labels` and `or_else` appear only where there are any.
 [[nodiscard]] Json to_json(const Resources& resources);
 [[nodiscard]] Result<Resources> resources_from_json(const Json& value);
+/// "1 gpu, 2 cpus or 8 cpus, label disk=ssd"
+[[nodiscard]] std::string text_of(const Resources& resources);
+/// Reads "4h", "90s", "1h30m", "2d" as seconds. Errors (kInvalid): what is allowed.
+[[nodiscard]] Result<std::int64_t> duration_s_from(std::string_view text);
 
 /// An input by the part it plays, e.g. {"model", key of the train_model job}.
 struct JobInput {

@@ -9,17 +9,6 @@ namespace {
 
 constexpr std::size_t kMaxShownMisses = 20;
 
-std::string needs_of(const Resources& resources) {
-  std::string text =
-      resources.gpus > 0 ? count_of(static_cast<std::size_t>(resources.gpus), "gpu") + ", " : std::string();
-  text += count_of(static_cast<std::size_t>(resources.cpus), "cpu");
-  if (resources.gpus == 0 && resources.ranks > 1) text += fmt::format(", {} ranks", resources.ranks);
-  if (resources.memory_mb > 0) text += fmt::format(", {} MB", resources.memory_mb);
-  if (resources.time_s > 0)
-    text += fmt::format(", up to {}", human_duration(static_cast<double>(resources.time_s)));
-  return text;
-}
-
 std::string text_of(const FieldChange& change) {
   const auto shown = [](const Json& value) {
     return value.is_null() ? std::string("nothing") : value.dump();
@@ -76,7 +65,7 @@ std::string to_text(const Plan& plan) {
   for (const PlanLine& line : plan.lines) {
     text += fmt::format("{:<14} {:<16} {:>8} {:>8} {:>8}  {}\n", name_of(line.kind),
                         line.entry.empty() ? "–" : line.entry, line.n_done, line.n_known, line.n_new,
-                        needs_of(line.resources));
+                        spec::text_of(line.resources));
   }
   if (const auto seconds = plan.seconds_left(); seconds && plan.n_done() < plan.n_jobs()) {
     text +=

@@ -1,4 +1,4 @@
-// Coordinator, worker and clients as processes: TLS, tokens, and the exit codes of those who are
+// Coordinator, worker and clients as processes: TLS, tokens, labels, and the exit codes of those who are
 // refused.
 #include <sys/stat.h>
 
@@ -100,6 +100,23 @@ TEST_F(Connections, AWrongTokenIsRefused) {
       gauntlet({"status", "--workdir", (folder() / "other").string(), "--coordinator", where});
   EXPECT_EQ(open.exit_code, kRefused);
   EXPECT_THAT(open.err, HasSubstr("chmod 600"));
+}
+
+TEST_F(Connections, AWorkerSaysItsLabelsAndLeavesWhenItsTimeIsOver) {
+  const auto coordinator = start_coordinator({});
+  auto lasting = start("worker", {"--label", "disk=ssd", "--lifetime", "1h", "--no-gpus"});
+  Json workers;
+  EXPECT_TRUE(wait_until([&] {
+    workers = Json::parse(status().out).at("workers");
+    return !workers.empty();
+  }));
+  EXPECT_EQ(workers[0].at("labels"), (Json{{"disk", "ssd"}}));
+  EXPECT_GT(workers[0].at("remaining_s"), 1800);
+  auto brief = start("worker", {"--lifetime", "1s"});
+  EXPECT_EQ(brief->wait().exit_code, 0) << brief->err();
+  const Finished malformed = start("worker", {"--label", "disk"})->wait();
+  EXPECT_EQ(malformed.exit_code, 2);
+  EXPECT_THAT(malformed.err, HasSubstr("--label: 'disk' is no label; write name=value"));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 // forget. Thread safety: none.
 #pragma once
 
+#include <bit>
+
 #include <deque>
 #include <optional>
 #include <stdexcept>
@@ -114,7 +116,8 @@ struct SimulatedAgent {
     std::uint64_t gpus = 0;
     for (const auto& [id, lease] : held) {
       if (lease.report) continue;
-      const spec::Resources& asked = books.plans.at(lease.ref.job.value).resources;
+      const spec::Resources& asked =
+          books.plans.at(lease.ref.job.value).resources.with_gpus(std::popcount(lease.gpus));
       cpus += std::min(asked.cpus, offer.cpus);
       memory_mb += asked.memory_mb;
       require((gpus & lease.gpus) == 0, "agent {} has a gpu in two attempts", offer.name);

@@ -121,6 +121,12 @@ class Simulation {
     job.resources.gpus = any_of<std::int64_t>({0, 0, 0, 1, 2, 8});
     job.resources.memory_mb = any_of<std::int64_t>({0, 0, 300, 700});
     job.resources.time_s = any_of<std::int64_t>({0, 0, 0, 4, 60});
+    if (chance(4)) {
+      spec::Resources other{.cpus = static_cast<std::int64_t>(below(4)),
+                            .gpus = job.resources.gpus == 0 ? 1 : 0};
+      other.time_s = job.resources.time_s;
+      job.resources.or_else.push_back(std::move(other));
+    }
     job.kind = any_of<spec::JobKind>({spec::JobKind::kNoop, spec::JobKind::kEvaluate, spec::JobKind::kCraft});
     if (job.kind == spec::JobKind::kCraft) {
       job.entry = "pgd";

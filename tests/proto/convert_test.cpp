@@ -11,6 +11,32 @@ using testing::HasSubstr;
 TEST(Convert, ResourcesSurviveTheRoundTrip) {
   const spec::Resources resources{.cpus = 8, .gpus = 2, .ranks = 1, .memory_mb = 4096, .time_s = 60};
   EXPECT_EQ(*resources_from(to_proto(resources)), resources);
+  spec::Resources varied = resources;
+  varied.labels = {{"disk", "ssd"}};
+  varied.or_else = {{.cpus = 16, .gpus = 0, .time_s = 60}};
+  EXPECT_EQ(*resources_from(to_proto(varied)), varied);
+}
+
+TEST(Convert, RefusesVariantsAndLabelsThatBreakTheRules) {
+  Resources message = to_proto(spec::Resources{});
+  message.add_or_else()->set_ranks(1);
+  EXPECT_THAT(resources_from(message).error().message, HasSubstr("two variants ask for 0 gpus"));
+  message.mutable_or_else(0)->set_gpus(1);
+  EXPECT_TRUE(resources_from(message));
+  message.mutable_or_else(0)->set_gpus(99);
+  EXPECT_THAT(resources_from(message).error().message, HasSubstr("gpus is 99"));
+  message.mutable_or_else(0)->set_gpus(1);
+  message.mutable_or_else(0)->set_time_s(1);
+  EXPECT_THAT(resources_from(message).error().message, HasSubstr("belong to the first variant"));
+  message.clear_or_else();
+  for (int n_variants = 1; n_variants <= 8; ++n_variants) {
+    message.add_or_else()->set_ranks(1);
+    message.mutable_or_else(n_variants - 1)->set_gpus(n_variants);
+  }
+  EXPECT_THAT(resources_from(message).error().message, HasSubstr("9 variants; at most 8"));
+  message.clear_or_else();
+  (*message.mutable_labels())["a b"] = "c";
+  EXPECT_THAT(resources_from(message).error().message, HasSubstr("label 'a b=c' is malformed"));
 }
 
 TEST(Convert, RefusesResourcesOutOfRangeByName) {

@@ -135,6 +135,12 @@ TEST(Resources, SurviveJson) {
   const Resources resources{.cpus = 8, .gpus = 2, .ranks = 3, .memory_mb = 100, .time_s = 60};
   EXPECT_EQ(resources_from_json(to_json(resources)).value(), resources);
   EXPECT_EQ(resources.world_size(), 2);
+  Resources varied = resources;
+  varied.labels = {{"disk", "ssd"}};
+  varied.or_else = {{.cpus = 16, .gpus = 0, .time_s = 60}};
+  EXPECT_EQ(resources_from_json(to_json(varied)).value(), varied);
+  varied.or_else.push_back(varied.or_else.front());
+  EXPECT_THAT(resources_from_json(to_json(varied)).error().message, HasSubstr("two variants ask for 0 gpus"));
   EXPECT_EQ((Resources{.ranks = 3}).world_size(), 3);
   EXPECT_THAT(resources_from_json(Json{{"cpus", -1}}).error().message, HasSubstr("'cpus' is -1"));
   EXPECT_THAT(resources_from_json(Json::array()).error().message, HasSubstr("must be a mapping"));

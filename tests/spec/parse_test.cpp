@@ -169,6 +169,17 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"metrics:", "resources: {craft: {time: 4 h}}\nmetrics:",
                 "11:27: time of craft: '4 h' is not a time limit; write it as 90s, 30m, 4h, 1h30m or 2d, up "
                 "to 366d"},
+        Mistake{"metrics:", "resources: {craft: [{gpus: 1}, {gpus: 1, cpus: 8}]}\nmetrics:",
+                "11:20: resources: two variants ask for 1 gpus; each must ask for another number of them of "
+                "craft"},
+        Mistake{"metrics:", "resources: {craft: [{gpus: 1}, {time: 4h}]}\nmetrics:",
+                "11:33: unknown key of resources of craft 'time'; (known: cpus, gpus, ranks, memory)"},
+        Mistake{"metrics:", "resources: {craft: []}\nmetrics:",
+                "11:20: resources of craft: the list of variants is empty"},
+        Mistake{"metrics:", "resources: {craft: {labels: {disk: a b}}}\nmetrics:",
+                "11:30: labels of craft: 'disk: a b' is no label; names and values are 1 to 64 letters, "
+                "digits or "
+                "._-/"},
         Mistake{"metrics:", "tables: [{a: b}]\nmetrics:",
                 "11:10: tables is a mapping; allowed: a name or a list of names"}),
     [](const auto& each) { return fmt::format("n{}", each.index); });
@@ -297,6 +308,20 @@ TEST(ParseSweep, ResourcesStartFromTheirDefaults) {
   const Resources& changed = spec.resources.at(JobKind::kTrainModel);
   EXPECT_EQ(changed, (Resources{.cpus = 2, .gpus = 2, .ranks = 1, .memory_mb = 8000, .time_s = 5400}));
   EXPECT_EQ(spec.resources.at(JobKind::kEncode), default_resources(JobKind::kEncode));
+}
+
+TEST(ParseSweep, ResourcesMayHaveVariantsAndLabels) {
+  const SweepSpec spec = parsed(one_cell(
+      "none", "none",
+      "resources: {train_model: [{gpus: 1, time: 4h, labels: {disk: ssd}}, {cpus: 8, memory: 8GB}]}\n"));
+  const Resources& asked = spec.resources.at(JobKind::kTrainModel);
+  EXPECT_EQ(asked.gpus, 1);
+  EXPECT_EQ(asked.labels, (std::map<std::string, std::string>{{"disk", "ssd"}}));
+  ASSERT_EQ(asked.or_else.size(), 1U);
+  EXPECT_EQ(asked.or_else[0], (Resources{.cpus = 8, .memory_mb = 8000, .time_s = 14400}));
+  EXPECT_EQ(&asked.with_gpus(1), &asked);
+  EXPECT_EQ(&asked.with_gpus(0), &asked.or_else[0]);
+  EXPECT_EQ(text_of(asked), "1 gpu, 2 cpus or 8 cpus, 8000 MB, label disk=ssd, up to 4h 0m");
 }
 
 TEST(Quantities, AreReadWithTheirUnits) {

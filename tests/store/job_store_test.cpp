@@ -12,6 +12,7 @@
 #include "coordinator/store/canonical_head.hpp"
 #include "core/base/files.hpp"
 #include "core/db/connection.hpp"
+#include "core/db/migrate.hpp"
 #include "tests/results/synthetic_database.hpp"
 #include "tests/support/temp_folder.hpp"
 
@@ -78,6 +79,49 @@ std::string dump(JobStore& store) {
     }
   }
   return text;
+}
+
+TEST_F(Store, VariantsAndLabelsOfAJobComeBack) {
+  Submission submission = small_sweep();
+  spec::Resources& asked = submission.jobs.front().resources;
+  asked = {.cpus = 2, .gpus = 1, .time_s = 60};
+  asked.labels = {{"disk", "ssd"}};
+  asked.or_else = {{.cpus = 8, .gpus = 0, .time_s = 60}};
+  const spec::Resources expected = asked;
+  submission.jobs.back().resources = {.cpus = 2, .gpus = 1, .time_s = 60};
+  auto store = JobStore::open(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  const auto outcome = store->submit(submission, 1);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  const auto rows = store->load();
+  ASSERT_TRUE(rows) << rows.error().message;
+  const auto shape_of = [](const engine::JobRows& jobs, std::size_t at) {
+    return jobs.shapes[jobs.jobs[at].shape].resources;
+  };
+  EXPECT_EQ(shape_of(outcome->rows, 0), expected);
+  EXPECT_EQ(shape_of(rows->rows, 0), expected);
+  EXPECT_EQ(shape_of(rows->rows, rows->rows.jobs.size() - 1), submission.jobs.back().resources);
+}
+
+TEST_F(Store, JobsOfTheFirstVersionKeepTheirShapes) {
+  {
+    db::Connection old = *db::Connection::open_read_write(path_);
+    ASSERT_TRUE(db::migrate(old, std::span(db::embedded_migrations()).first(1)));
+    ASSERT_TRUE(
+        old.execute("INSERT INTO job_shapes VALUES (7, 6, 'drfgd', 1, 4, 2, 1, 100, 60);"
+                    "INSERT INTO jobs (job_id, key, shape_id, state, created_ms, changed_ms) "
+                    "VALUES (1, zeroblob(32), 7, 1, 1, 1);"
+                    "INSERT INTO job_specs VALUES (1, 'encode', '{}', '{}');"));
+  }
+  auto store = JobStore::open(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  const auto rows = store->load();
+  ASSERT_TRUE(rows) << rows.error().message;
+  ASSERT_THAT(rows->rows.shapes, SizeIs(1));
+  EXPECT_EQ(rows->rows.shapes[0].entry, "drfgd");
+  EXPECT_EQ(rows->rows.shapes[0].resources,
+            (spec::Resources{.cpus = 4, .gpus = 2, .memory_mb = 100, .time_s = 60}));
+  EXPECT_EQ(*store->connection().integer("SELECT count(*) FROM pragma_foreign_key_check"), 0);
 }
 
 TEST_F(Store, SubmitsASweepAndLoadsItBack) {

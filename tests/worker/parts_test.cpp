@@ -222,6 +222,27 @@ TEST_F(FindCoordinatorTest, TakesTheFingerprintWithTheAddress) {
   EXPECT_EQ(find_coordinator(folder_.path(), {}).error().code, ErrorCode::kInvalid);
 }
 
+TEST(Machine, ReadsTheGpusThatNvidiaSmiLists) {
+  const auto gpus = gpus_from("0, NVIDIA H100 80GB HBM3, 81559\n3, Tesla, T4, 15360\n");
+  ASSERT_TRUE(gpus) << gpus.error().message;
+  ASSERT_THAT(*gpus, SizeIs(2));
+  EXPECT_EQ((*gpus)[0].name, "NVIDIA H100 80GB HBM3");
+  EXPECT_EQ((*gpus)[0].memory_mb, 81559);
+  EXPECT_EQ((*gpus)[1].index, 3U);
+  EXPECT_EQ((*gpus)[1].name, "Tesla, T4");
+  EXPECT_THAT(*gpus_from(""), IsEmpty());
+  EXPECT_THAT(gpus_from("No devices were found\n").error().message, HasSubstr("'No devices were found'"));
+}
+
+TEST(Machine, ItsNumaNodesHoldItsProcessors) {
+  std::int64_t n_cpus = 0;
+  for (const NumaNode& node : numa_nodes()) {
+    n_cpus += node.cpus;
+    EXPECT_GT(node.memory_mb, 0);
+  }
+  EXPECT_GE(n_cpus, usable_cpus());
+}
+
 TEST(Machine, HasSomethingToOffer) {
   EXPECT_GE(usable_cpus(), 1);
   EXPECT_GT(physical_memory_mb(), 0);

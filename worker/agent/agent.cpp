@@ -45,6 +45,10 @@ Result<AgentOptions> complete(AgentOptions options) {
   if (options.workdir.empty()) return fail(ErrorCode::kInvalid, "a worker needs a work folder");
   if (options.cpus < 0)
     return fail(ErrorCode::kInvalid, "{} cpus were asked for; 1 or more are allowed", options.cpus);
+  if (options.lifetime_s < 0)
+    return fail(ErrorCode::kInvalid,
+                "a lifetime of {} s was asked for; 1 or more are allowed, 0 is without end",
+                options.lifetime_s);
   if (options.credit == 0)
     return fail(ErrorCode::kInvalid, "a credit of 0 leases was asked for; 1 or more are allowed");
   std::error_code error;
@@ -62,12 +66,14 @@ class Agent {
   explicit Agent(AgentOptions options)
       : options_(std::move(options)),
         id_(random_id()),
+        ends_(std::chrono::steady_clock::now() + std::chrono::seconds(options_.lifetime_s)),
         has_torch_(::access(options_.rank_program.c_str(), X_OK) == 0),
         signals_(context_, SIGTERM, SIGINT),
         heartbeat_(context_),
         grace_(context_),
         leave_deadline_(context_),
         alone_(context_),
+        lifetime_(context_),
         logs_(context_),
         attempts_(context_,
                   {options_.workdir, options_.cpus, has_torch_, options_.log_limit_mb, options_.system_root,
@@ -89,6 +95,7 @@ class Agent {
     await_signal();
     watch_loneliness();
     watch_logs();
+    watch_lifetime();
     connection_.start();
     context_.run();
     if (error_) return fail(*error_);
@@ -111,6 +118,18 @@ class Agent {
       message.set_index(gpu.index);
       message.set_name(gpu.name);
       message.set_memory_mb(gpu.memory_mb);
+    }
+    for (const NumaNode& node : options_.numa_nodes) {
+      proto::NumaNode& message = *join.add_numa_nodes();
+      message.set_index(node.index);
+      message.set_cpus(node.cpus);
+      message.set_memory_mb(node.memory_mb);
+    }
+    join.mutable_labels()->insert(options_.labels.begin(), options_.labels.end());
+    if (options_.lifetime_s > 0) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::seconds>(ends_ - std::chrono::steady_clock::now());
+      join.set_remaining_s(std::max<std::int64_t>(1, left.count()));
     }
     for (const auto kind : {spec::EntryKind::kDataset, spec::EntryKind::kModel, spec::EntryKind::kAttack,
                             spec::EntryKind::kDefense, spec::EntryKind::kMetric}) {
@@ -177,6 +196,19 @@ class Agent {
     });
   }
 
+  /// Leaves so that it is gone when its time is over; what runs then goes back free of charge.
+  void watch_lifetime() {
+    if (options_.lifetime_s == 0) return;
+    const auto grace = std::chrono::duration<double>(options_.drain_grace_s);
+    lifetime_.expires_at(ends_ - std::chrono::duration_cast<std::chrono::milliseconds>(grace));
+    lifetime_.async_wait([this](const boost::system::error_code& error) {
+      if (error || leaving_) return;
+      spdlog::info("its time is over: stopping {} and leaving", count_of(attempts_.size(), "attempt"));
+      asked_by_signal_ = true;  // nobody is waited for longer than for a signal
+      leave();
+    });
+  }
+
   // ---- leases and reports
 
   void take(const proto::Frame& frame) {
@@ -230,8 +262,16 @@ class Agent {
                     std::min(asked.max_bytes(), kMaxLogBytes));
   }
 
+  /// The coordinator counts a worker's GPUs from 0; CUDA may count otherwise.
+  [[nodiscard]] proto::Lease with_own_numbers(proto::Lease lease) const {
+    for (std::uint32_t& gpu : *lease.mutable_gpus()) {
+      if (gpu < options_.gpus.size()) gpu = options_.gpus[gpu].index;
+    }
+    return lease;
+  }
+
   void take_lease(const proto::Lease& lease) {
-    if (!leaving_) return attempts_.start(lease);
+    if (!leaving_) return attempts_.start(with_own_numbers(lease));
     proto::Report report;
     report.set_job_id(lease.job_id());
     report.set_lease_id(lease.lease_id());
@@ -353,6 +393,7 @@ class Agent {
 
   AgentOptions options_;
   std::string id_;
+  std::chrono::steady_clock::time_point ends_;  ///< of its lifetime, where it has one
   bool has_torch_;
   boost::asio::io_context context_{1};
   boost::asio::signal_set signals_;
@@ -360,6 +401,7 @@ class Agent {
   boost::asio::steady_timer grace_;
   boost::asio::steady_timer leave_deadline_;
   boost::asio::steady_timer alone_;
+  boost::asio::steady_timer lifetime_;
   boost::asio::steady_timer logs_;
   Attempts attempts_;
   Reports reports_;

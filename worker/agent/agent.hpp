@@ -6,20 +6,16 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/result.hpp"
 #include "core/tls/trust.hpp"
+#include "worker/agent/machine.hpp"
 
 namespace gauntlet::worker {
-
-struct AgentGpu {
-  std::uint32_t index = 0;
-  std::string name;
-  std::int64_t memory_mb = 0;
-};
 
 struct AgentOptions {
   std::filesystem::path
@@ -34,7 +30,10 @@ struct AgentOptions {
   std::vector<AgentGpu> gpus;
   std::int64_t log_limit_mb = 64;  ///< MiB a running attempt's log may occupy; then its middle goes
   double drain_grace_s = 30;       ///< what attempts get to end by themselves after SIGTERM
-  std::uint32_t credit = 512;  ///< most leases in hand at once; only jobs that need no cpu come close to it
+  std::vector<NumaNode> numa_nodes;
+  std::map<std::string, std::string> labels;  ///< jobs may ask for them
+  std::int64_t lifetime_s = 0;  ///< it leaves after so long, and takes no job that may last longer; 0 = stays
+  std::uint32_t credit = 512;   ///< most leases in hand at once; only jobs that need no cpu come close to it
   std::filesystem::path
       gauntlet_program;  ///< started as `<program> executor --fd N`; "" = gauntlet beside this program
   std::filesystem::path

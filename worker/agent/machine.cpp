@@ -1,9 +1,14 @@
 #include "worker/agent/machine.hpp"
 
+#include <hwloc.h>
 #include <sched.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
 
 #include <optional>
 #include <sstream>
@@ -59,6 +64,63 @@ std::uint64_t oom_kills(const std::filesystem::path& root) {
     if (number) return *number;
   }
   return oom_kills_in(root / "proc/vmstat").value_or(0);
+}
+
+std::vector<NumaNode> numa_nodes() {
+  hwloc_topology_t made = nullptr;
+  if (hwloc_topology_init(&made) != 0) return {};
+  const std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)> topology(made,
+                                                                                    &hwloc_topology_destroy);
+  if (hwloc_topology_load(made) != 0) return {};
+  std::vector<NumaNode> nodes;
+  const int n_nodes = hwloc_get_nbobjs_by_type(made, HWLOC_OBJ_NUMANODE);
+  for (int at = 0; at < n_nodes; ++at) {
+    const hwloc_obj_t node = hwloc_get_obj_by_type(made, HWLOC_OBJ_NUMANODE, static_cast<unsigned>(at));
+    nodes.push_back({node->os_index, std::max(0, hwloc_bitmap_weight(node->cpuset)),
+                     static_cast<std::int64_t>(node->attr->numanode.local_memory >> 20)});
+  }
+  return nodes;
+}
+
+Result<std::vector<AgentGpu>> gpus_from(std::string_view lines) {
+  std::vector<AgentGpu> gpus;
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(lines.size(), line.size() + 1));
+    if (line.empty()) continue;
+    const std::size_t first = line.find(", ");
+    const std::size_t last = line.rfind(", ");
+    AgentGpu gpu;
+    const auto number = [](std::string_view text, auto& value) {
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      return error == std::errc{} && end == text.data() + text.size();
+    };
+    const bool read = first != std::string_view::npos && last > first &&
+                      number(line.substr(0, first), gpu.index) &&
+                      number(line.substr(last + 2), gpu.memory_mb);
+    if (!read) return fail(ErrorCode::kCorrupt, "nvidia-smi says '{}', which is no GPU", line);
+    gpu.name = line.substr(first + 2, last - first - 2);
+    gpus.push_back(std::move(gpu));
+  }
+  return gpus;
+}
+
+Result<std::vector<AgentGpu>> list_gpus() {
+  std::error_code ignored;
+  if (!std::filesystem::exists("/proc/driver/nvidia/version", ignored)) return std::vector<AgentGpu>();
+  constexpr const char* kCommand =
+      "timeout 20 nvidia-smi --query-gpu=index,name,memory.total --format=csv,noheader,nounits 2>&1";
+  std::string said;
+  std::array<char, 4096> block{};
+  ::FILE* const pipe = ::popen(kCommand, "r");
+  if (pipe == nullptr) return fail(ErrorCode::kIo, "nvidia-smi does not start");
+  while (const std::size_t n_bytes = ::fread(block.data(), 1, block.size(), pipe))
+    said.append(block.data(), n_bytes);
+  if (::pclose(pipe) != 0) {
+    return fail(ErrorCode::kIo, "there is an NVIDIA driver, but its GPUs cannot be listed: {}",
+                said.substr(0, said.find('\n')));
+  }
+  return gpus_from(said);
 }
 
 std::filesystem::path program_folder() {

@@ -21,7 +21,8 @@ inline const Names kPlainValueKeys = {"name", "when"};  ///< of bits, direction,
 inline const Names kSettingKeys = {"match", "set"};
 inline const Names kAblationKeys = {"name", "base", "variants"};
 inline const Names kNoopKeys = {"jobs", "ms"};
-inline const Names kResourceKeys = {"cpus", "gpus", "ranks", "memory", "time"};
+inline const Names kResourceKeys = {"cpus", "gpus", "ranks", "memory", "time", "labels"};
+inline const Names kVariantKeys = {"cpus", "gpus", "ranks", "memory"};  // of the second and later ones
 inline const Names kDirections = {"i2t", "t2i"};
 inline const Names kProtocols = {"static", "retrained", "adaptive"};
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -33,6 +34,24 @@ void read_quantity(const YamlNode& node, std::string_view what,
   }
 }
 
+/// {disk: ssd, site: north}
+void read_labels(const YamlNode& node, std::string_view what, std::map<std::string, std::string>& labels,
+                 Report& report) {
+  if (!expect_map(node, what, report)) return;
+  labels.clear();
+  for (const YamlNode::Member& member : node.members) {
+    const auto value = text_of(*member.value, fmt::format("label {}", member.key->text), report);
+    if (!value) continue;
+    labels[member.key->text] = *value;
+    if (is_label_word(member.key->text) && is_label_word(*value)) continue;
+    report.add(member.key->place,
+               "{}: '{}: {}' is no label; names and values are 1 to 64 letters, digits or ._-/", what,
+               member.key->text, *value);
+  }
+  if (labels.size() > kMaxLabels)
+    report.add(node.place, "{}: {} are too many; at most {} are allowed", what, labels.size(), kMaxLabels);
+}
+
 void read_amount(const YamlNode::Member& member, JobKind kind, Resources& resources, Report& report) {
   const std::string& key = member.key->text;
   const auto what = fmt::format("{} of {}", key, name_of(kind));
@@ -45,6 +64,31 @@ void read_amount(const YamlNode::Member& member, JobKind kind, Resources& resour
   if (key == "ranks") read_count(1, kMaxRanks, resources.ranks);
   if (key == "memory") read_quantity(*member.value, what, &parse_memory_mb, resources.memory_mb, report);
   if (key == "time") read_quantity(*member.value, what, &parse_duration_s, resources.time_s, report);
+  if (key == "labels") read_labels(*member.value, what, resources.labels, report);
+}
+
+void read_variant(const YamlNode& node, JobKind kind, const Names& keys, Resources& resources,
+                  Report& report) {
+  const auto what = fmt::format("resources of {}", name_of(kind));
+  if (!expect_map(node, what, report)) return;
+  refuse_unknown_keys(node, what, keys, report);
+  for (const YamlNode::Member& amount : node.members) {
+    const bool known = std::find(keys.begin(), keys.end(), amount.key->text) != keys.end();
+    if (known) read_amount(amount, kind, resources, report);
+  }
+}
+
+/// [{gpus: 1}, {cpus: 8}]: the first that fits; amounts that a variant does not name are the kind's defaults.
+void read_variants(const YamlNode& list, JobKind kind, Resources& resources, Report& report) {
+  for (std::size_t index = 0; index < list.items.size(); ++index) {
+    Resources& variant = index == 0 ? resources : resources.or_else.emplace_back(default_resources(kind));
+    read_variant(*list.items[index], kind, index == 0 ? kResourceKeys : kVariantKeys, variant, report);
+  }
+  for (Resources& other : resources.or_else) other.time_s = resources.time_s;
+  const Status checked = check_variants(resources);
+  if (!checked) report.add(list.place, "{} of {}", checked.error().message, name_of(kind));
+  if (list.items.empty())
+    report.add(list.place, "resources of {}: the list of variants is empty", name_of(kind));
 }
 
 }  // namespace
@@ -97,11 +141,11 @@ void read_resources(const YamlNode& node, std::map<JobKind, Resources>& resource
       report.add(member.key->place, "resources: {}", kind.error().message);
       continue;
     }
-    const auto what = fmt::format("resources of {}", member.key->text);
-    if (!expect_map(*member.value, what, report)) continue;
-    refuse_unknown_keys(*member.value, what, kResourceKeys, report);
-    for (const YamlNode::Member& amount : member.value->members)
-      read_amount(amount, *kind, resources[*kind], report);
+    if (member.value->is_sequence()) {
+      read_variants(*member.value, *kind, resources[*kind], report);
+    } else {
+      read_variant(*member.value, *kind, kResourceKeys, resources[*kind], report);
+    }
   }
 }
 
@@ -119,3 +163,9 @@ NoopPlan read_noop(const YamlNode& node, Report& report) {
 }
 
 }  // namespace gauntlet::spec::detail
+
+namespace gauntlet::spec {
+
+Result<std::int64_t> duration_s_from(std::string_view text) { return detail::parse_duration_s(text); }
+
+}  // namespace gauntlet::spec
