@@ -106,6 +106,8 @@ std::string words_for(GcReason reason, std::size_t n) {
       return count_of(n, "artifact") + " that no cell of any sweep has any more";
     case GcReason::kOverLimit:
       return count_of(n, "artifact") + " that can be made again, the cheapest first (--max-size)";
+    case GcReason::kCheckpoint:
+      return count_of(n, "checkpoint") + " of trainings that are done or that nothing needs any more";
     case GcReason::kOldLog:
       return count_of(n, "log") + " of attempts that later ones superseded, or that are older than asked";
   }

@@ -55,7 +55,12 @@ class Planner {
 
   Result<GcPlan> plan() {
     GAUNTLET_CHECK_OK(add_artifacts());
-    GAUNTLET_CHECK_OK(add_logs());
+    GAUNTLET_CHECK_OK(for_each_job_folder(
+        "logs", [this](const JobKey& key, const fs::path& folder) { return add_logs_of(key, folder); }));
+    GAUNTLET_CHECK_OK(for_each_job_folder("checkpoints", [this](const JobKey& key, const fs::path& folder) {
+      add_checkpoints_of(key, folder);
+      return Status();
+    }));
     std::stable_sort(plan_.items.begin(), plan_.items.end(),
                      [](const GcItem& one, const GcItem& other) { return one.reason < other.reason; });
     for (const GcItem& item : plan_.items) plan_.freed_bytes += item.bytes;
@@ -131,20 +136,36 @@ class Planner {
     if (options_.max_bytes && left > *options_.max_bytes) plan_.over_bytes = left - *options_.max_bytes;
   }
 
-  // ---------------------------------------------------------------- logs/<key>/<attempt>.log…
-
-  Status add_logs() {
+  /// Folders of the work folder's `name` that are called as jobs' keys.
+  template <class Add>
+  Status for_each_job_folder(std::string_view name, const Add& add) {
     std::error_code error;
-    auto folder = fs::directory_iterator(options_.workdir / "logs", error);
+    auto folder = fs::directory_iterator(options_.workdir / name, error);
     for (; !error && folder != fs::directory_iterator(); folder.increment(error)) {
       const Result<Digest> key = digest_from_hex(folder->path().filename().string());
-      if (key && folder->is_directory()) GAUNTLET_CHECK_OK(add_logs_of(JobKey{*key}, folder->path()));
+      if (key && folder->is_directory()) GAUNTLET_CHECK_OK(add(JobKey{*key}, folder->path()));
     }
     if (error && error != std::errc::no_such_file_or_directory) {
-      return fail(system_error(error.value(), "read", options_.workdir / "logs"));
+      return fail(system_error(error.value(), "read", options_.workdir / name));
     }
     return {};
   }
+
+  // ---------------------------------------------------------------- checkpoints/<key>/
+
+  /// A job removes its own when it is done; what stays is of jobs that will not run again, or died just then.
+  void add_checkpoints_of(const JobKey& key, const fs::path& folder) {
+    const auto use = uses_.find(key);
+    if (use != uses_.end() && use->second.need == Need::kUnfinished && !use->second.done) return;
+    GcItem item{GcReason::kCheckpoint, folder, artifacts::disk_bytes(folder),
+                use == uses_.end()
+                    ? "the checkpoint of a job that this database does not know"
+                    : fmt::format("the checkpoint of {} {}, which {}", spec::name_of(use->second.kind),
+                                  key.brief(), use->second.done ? "is done" : "no cell has any more")};
+    plan_.items.push_back(std::move(item));
+  }
+
+  // ---------------------------------------------------------------- logs/<key>/<attempt>.log…
 
   Status add_logs_of(const JobKey& key, const fs::path& folder) {
     const auto use = uses_.find(key);
@@ -210,6 +231,8 @@ std::string_view name_of(GcReason reason) {
       return "unwanted";
     case GcReason::kOverLimit:
       return "over_limit";
+    case GcReason::kCheckpoint:
+      return "checkpoint";
     case GcReason::kOldLog:
       return "log";
   }

@@ -23,7 +23,7 @@ class Connection;
 namespace gauntlet::cli {
 
 /// Why something goes; the order is the one in which it is freed and shown.
-enum class GcReason : std::uint8_t { kLeftover, kOrphan, kUnwanted, kOverLimit, kOldLog };
+enum class GcReason : std::uint8_t { kLeftover, kOrphan, kUnwanted, kOverLimit, kCheckpoint, kOldLog };
 [[nodiscard]] std::string_view name_of(GcReason reason);
 
 struct GcItem {

@@ -72,6 +72,39 @@ TEST_F(Gc, AFinishedSweepHasNothingToFree) {
   EXPECT_EQ(document["kept"]["n"], 6);
 }
 
+TEST_F(Gc, FreesCheckpointsOfTrainingsThatAreOverAndNoOthers) {
+  sweep();
+  for (const char* name : {"waits", "fails", "replaced"}) {
+    made_.add(name, JobKind::kTrainModel, {"data"});
+    made_.submit(name == std::string("replaced") ? "changing" : name, {{"data", name}});
+  }
+  made_.add("instead", JobKind::kTrainModel, {"data"});
+  made_.submit("changing", {{"data", "instead"}});
+  made_.fail_attempt("fails", /*for_good=*/true);
+  made_.fail_attempt("replaced", /*for_good=*/true);
+  const auto checkpoint_of = [&](const std::string& key) {
+    fs::create_directories(workdir() / "checkpoints" / key);
+    return workdir() / "checkpoints" / key / "checkpoint.safetensors";
+  };
+  std::map<std::string, fs::path> files;
+  for (const char* name : {"model", "waits", "fails", "replaced"}) {
+    files[name] = checkpoint_of(made_.key(name).hex());
+  }
+  files["unknown"] = checkpoint_of(std::string(64, 'c'));
+  for (const auto& [name, file] : files) std::ofstream(file) << "state of " << name;
+  made_.close();
+
+  const Json freed = report({"--yes"});
+  EXPECT_EQ(freed["groups"]["checkpoint"]["n"], 3) << freed.dump(2);
+  EXPECT_GT(freed["groups"]["checkpoint"]["bytes"], 0);
+  for (const auto& [name, file] : files) {
+    const bool is_needed = name == "waits" || name == "fails";  // a failed one may be asked for again
+    EXPECT_EQ(fs::exists(file), is_needed) << name;
+    EXPECT_EQ(fs::exists(file.parent_path()), is_needed) << name;
+  }
+  expect_sound();
+}
+
 TEST_F(Gc, ShowsFirstAndFreesWhenTold) {
   sweep();
   made_.add("old", JobKind::kEncode, {"model"});
