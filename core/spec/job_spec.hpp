@@ -95,8 +95,8 @@ struct JobSpec {
 /// the config's own "precision", else that of the entry's options in it ("attack", "defense" or "model"),
 /// else "fp32".
 [[nodiscard]] Json canonical_form(const JobSpec& job);
-/// The text that is hashed: canonical_json(canonical_form(job)), for inputs in the order of their roles and an
-/// `entry` of plain ASCII. Errors: those of canonical_json for the config.
+/// The text that is hashed: canonical_json(canonical_form(job)), for inputs in the order of their roles and
+/// an `entry` of plain ASCII. Errors: those of canonical_json for the config.
 [[nodiscard]] Result<std::string> canonical_text(const JobSpec& job);
 /// canonical_json(canonical_form(job)), for a config whose canonical text is at hand. `config_text` must be
 /// that text and `entry` plain ASCII; `precision` is what canonical_form finds in it.
