@@ -59,6 +59,30 @@ void add_lease(const engine::LeaseGrant& grant, const engine::JobPayload& payloa
   }
 }
 
+}  // namespace
+
+/// Payloads of one commit by their job. They come in the order of the grants, so that with one worker the
+/// next one is always the right one.
+class PayloadFinder {
+ public:
+  explicit PayloadFinder(std::span<const engine::JobPayload> payloads) : payloads_(payloads) {}
+
+  const engine::JobPayload& find(JobId job) {
+    if (next_ < payloads_.size() && payloads_[next_].job == job) return payloads_[next_++];
+    if (by_job_.empty()) {
+      for (const engine::JobPayload& payload : payloads_) by_job_.emplace(payload.job, &payload);
+    }
+    return *by_job_.at(job);
+  }
+
+ private:
+  std::span<const engine::JobPayload> payloads_;
+  std::size_t next_ = 0;
+  std::unordered_map<JobId, const engine::JobPayload*> by_job_;
+};
+
+namespace {
+
 WorkerId recipient_of(const engine::Outgoing& message) {
   return std::visit([](const auto& any) { return any.worker; }, message);
 }
@@ -175,10 +199,11 @@ void Hub::settle(engine::Decision decision, const SessionPtr& asker, std::uint64
   }
   queue_.commit(std::move(decision.transitions), [this, request, addressed = std::move(addressed)](
                                                      std::span<const engine::JobPayload> payloads) {
+    PayloadFinder finder(payloads);
     for (const auto& [session, message] : addressed) {
       if (session == nullptr || !session->is_open()) continue;
       if (const auto* leases = std::get_if<engine::GiveLeases>(&message)) {
-        deliver(*leases, *session, payloads);
+        deliver(*leases, *session, finder);
       } else {
         answer(*session, request, message);
       }
@@ -186,14 +211,11 @@ void Hub::settle(engine::Decision decision, const SessionPtr& asker, std::uint64
   });
 }
 
-void Hub::deliver(const engine::GiveLeases& leases, Session& session,
-                  std::span<const engine::JobPayload> payloads) {
-  std::unordered_map<JobId, const engine::JobPayload*> by_job;
-  for (const engine::JobPayload& payload : payloads) by_job.emplace(payload.job, &payload);
+void Hub::deliver(const engine::GiveLeases& leases, Session& session, PayloadFinder& payloads) {
   Frame frame;
   std::size_t n_bytes = 0;
   for (const engine::LeaseGrant& grant : leases.grants) {
-    const engine::JobPayload& payload = *by_job.at(grant.job);
+    const engine::JobPayload& payload = payloads.find(grant.job);
     work_.queue_wait.observe(static_cast<double>(payload.waited_ms) / 1000);
     add_lease(grant, payload, *frame.mutable_lease_batch()->add_leases());
     n_bytes += payload.canonical.size() + payload.locations.size() + payload.title.size() + 100;

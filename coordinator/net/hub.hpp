@@ -31,6 +31,8 @@ struct HubOptions {
   TokenLimits tokens = {};
 };
 
+class PayloadFinder;
+
 class Hub final : public FrameHandler {
  public:
   Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::State state,
@@ -70,8 +72,7 @@ class Hub final : public FrameHandler {
   // Decisions.
   void count(const engine::Decision& decision);
   void settle(engine::Decision decision, const SessionPtr& asker, std::uint64_t request);
-  void deliver(const engine::GiveLeases& leases, Session& session,
-               std::span<const engine::JobPayload> payloads);
+  void deliver(const engine::GiveLeases& leases, Session& session, PayloadFinder& payloads);
   void answer(Session& session, std::uint64_t request, const engine::Outgoing& message);
 
   // What workers say (hub_workers.cpp).

@@ -1,4 +1,5 @@
 // What clients ask to be changed: submissions, cancel, retry, pause.
+#include <malloc.h>
 #include <spdlog/logger.h>
 
 #include "coordinator/net/hub.hpp"
@@ -11,6 +12,8 @@ namespace {
 namespace asio = boost::asio;
 using proto::Frame;
 
+/// Submissions from this size on leave holes in the heap that are worth giving back.
+constexpr std::size_t kLargeSubmission = 10000;
 /// A submission is kept in memory until its commit.
 constexpr std::size_t kMaxSubmissionBytes = std::size_t{4} << 30;
 constexpr std::size_t kMaxNameBytes = 1000;   ///< of a sweep
@@ -225,6 +228,8 @@ asio::awaitable<Status> Hub::on_submit_commit(SessionPtr session, Ask ask) {
   reply.set_done_jobs(outcome->done_jobs);
   reply.set_new_cells(outcome->new_cells);
   session->send(frame);
+  outcome->rows = {};
+  if (n_jobs >= kLargeSubmission) ::malloc_trim(0);
   co_return Status{};
 }
 

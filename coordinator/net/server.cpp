@@ -28,7 +28,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
-constexpr Milliseconds kTick{50};
+constexpr Milliseconds kTick{100};
 constexpr Milliseconds kAcceptPause{100};  ///< after accept failed, e.g. for want of descriptors
 constexpr Milliseconds kDrainLimit{5000};  ///< for sessions to take what they are owed at the end
 constexpr Milliseconds kIdleSlack{10000};

@@ -13,6 +13,7 @@ struct CanonicalHead {
   std::int64_t kind = 0;  ///< spec::JobKind, also the number in table job_kinds
   std::string entry;
   std::int64_t version = 0;
+  bool operator==(const CanonicalHead&) const = default;
 };
 
 /// Reads kind, entry and version from the top level, without building the rest. Errors (kInvalid): no JSON

@@ -118,8 +118,8 @@ class Submitter {
     const auto seen = jobs_.find(job.key);
     if (seen != jobs_.end() && seen->second.member) return {};
     if (seen == jobs_.end()) {
-      GAUNTLET_TRY(const bool is_new, insert_job(job));
-      if (is_new) return add_member(jobs_.at(job.key));
+      GAUNTLET_TRY(KnownJob * inserted, insert_job(job));
+      if (inserted != nullptr) return add_member(*inserted);
     }
     GAUNTLET_TRY(KnownJob * known, find_job(job.key));
     GAUNTLET_CHECK_OK(reuse_job(job, *known));
@@ -137,8 +137,8 @@ class Submitter {
     return update->run_with(job.locations, known.id);
   }
 
-  /// False: the database has it already.
-  Result<bool> insert_job(const SubmittedJob& job) {
+  /// Null: the database has it already.
+  Result<KnownJob*> insert_job(const SubmittedJob& job) {
     std::vector<JobId> needs;
     bool ready = true;
     for (const JobKey& key : job.needs) {
@@ -157,7 +157,7 @@ class Submitter {
                  connection_.cached("INSERT INTO jobs (key, shape_id, state, created_ms, "
                                     "changed_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"));
     GAUNTLET_CHECK_OK(insert->run_with(job.key, shape, static_cast<int>(state), at_ms_, at_ms_));
-    if (connection_.changes() == 0) return false;
+    if (connection_.changes() == 0) return nullptr;
     const JobId id{static_cast<std::uint64_t>(connection_.last_insert_id())};
     GAUNTLET_TRY(db::Statement * texts,
                  connection_.cached("INSERT INTO job_specs (job_id, title, canonical, locations) "
@@ -169,14 +169,14 @@ class Submitter {
       GAUNTLET_CHECK_OK(need_row->run_with(id, need));
       outcome_.rows.needs.push_back({id, need});
     }
-    jobs_.emplace(job.key, KnownJob{.id = id, .state = state});
+    KnownJob& inserted = jobs_.emplace(job.key, KnownJob{.id = id, .state = state}).first->second;
     engine::JobRow row;
     row.id = id;
     row.state = state;
     GAUNTLET_TRY(row.shape, shapes_.index_of(shape, outcome_.rows.shapes));
     outcome_.rows.jobs.push_back(row);
     ++outcome_.new_jobs;
-    return true;
+    return &inserted;
   }
 
   /// Variants and labels as the column `more` holds them.
@@ -187,7 +187,16 @@ class Submitter {
     return canonical_json(more);
   }
 
+  /// Jobs come in long runs of one shape.
   Result<std::int64_t> shape_id(const CanonicalHead& head, const spec::Resources& asks) {
+    if (last_shape_ != 0 && head == last_head_ && asks == last_asks_) return last_shape_;
+    GAUNTLET_TRY(last_shape_, find_shape(head, asks));
+    last_head_ = head;
+    last_asks_ = asks;
+    return last_shape_;
+  }
+
+  Result<std::int64_t> find_shape(const CanonicalHead& head, const spec::Resources& asks) {
     GAUNTLET_TRY(const std::string more, more_of(asks));
     const std::string name = fmt::format("{} {} {} {} {} {} {} {} {}", head.kind, head.entry, head.version,
                                          asks.cpus, asks.gpus, asks.ranks, asks.memory_mb, asks.time_s, more);
@@ -377,6 +386,9 @@ class Submitter {
   ShapeReader shapes_;
   std::int64_t revision_ = 0;
   std::unordered_map<JobKey, KnownJob> jobs_;
+  CanonicalHead last_head_;
+  spec::Resources last_asks_;
+  std::int64_t last_shape_ = 0;               ///< of these two; 0 = none yet
   std::unordered_set<std::int64_t> handled_;  ///< cells of this submission
   engine::SubmitOutcome outcome_;
 };
