@@ -7,6 +7,7 @@
 #include "cli/verb.hpp"
 #include "coordinator/net/server.hpp"
 #include "core/base/files.hpp"
+#include "core/db/commit_delay.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -17,6 +18,7 @@ struct Options {
   LogOptions log;
   std::string http;
   bool stop = false;
+  std::int64_t commit_delay_ms = 0;
 };
 
 Result<int> stop_running(const Options& options) {
@@ -61,6 +63,8 @@ Result<int> run(Options& options) {
   GAUNTLET_CHECK_OK(check_tls(options.serve));
   options.serve.notice = [](std::string_view said) { note(fmt::format("gauntlet: {}\n", said)); };
   GAUNTLET_TRY(options.serve.log_format, coordinator::log_format_from(options.log.format));
+  if (options.commit_delay_ms > 0)
+    GAUNTLET_CHECK_OK(db::delay_commits(Milliseconds(options.commit_delay_ms)));
   options.serve.workdir = options.folder.workdir;
   options.serve.database = options.folder.database;
   return coordinator::serve(options.serve);
@@ -93,6 +97,9 @@ Action declare(CLI::App& app) {
   app.add_flag("--exit-when-unused", options->serve.exit_when_unused,
                "End once no client is connected any more");
   options->log.add_to(app);
+  app.add_option("--commit-delay-ms", options->commit_delay_ms, "A slow disk, for gauntlet bench coordinator")
+      ->check(number_between(0, 10'000))
+      ->group("");  // not in the help
   app.add_flag("--stop", options->stop, "Stop the coordinator that serves the work folder");
   return [options] { return run(*options); };
 }

@@ -48,8 +48,8 @@ class Coordinator {
     GAUNTLET_CHECK(restored.has_value());
     const auto on_fatal = [](const Error&) { GAUNTLET_CHECK(!"a peer's words end the coordinator"); };
     queue_ = std::make_unique<CommitQueue>(io_, std::move(store), on_fatal);
-    hub_ = std::make_unique<Hub>(coordinator::HubOptions{"t", ":memory:"}, clock_, *queue_,
-                                 std::move(restored->state), log_, on_fatal, [] {});
+    hub_ = std::make_unique<Hub>(coordinator::HubOptions{"t", ":memory:", "/dev/null/no folder"}, clock_,
+                                 *queue_, std::move(restored->state), log_, on_fatal, [] {});
     for (const char* role : {"client", "worker", ""}) connect(peers_.emplace_back(Peer{role}));
   }
   ~Coordinator() {
@@ -96,7 +96,7 @@ class Coordinator {
     peer.socket = ends[0];
     boost::asio::ip::tcp::socket socket(io_);
     socket.assign(boost::asio::ip::tcp::v4(), ends[1]);
-    std::make_shared<Session>(std::move(socket), coordinator::SessionLimits{}, *hub_, log_)->start();
+    std::make_shared<Session>(std::move(socket), nullptr, coordinator::SessionLimits{}, *hub_, log_)->start();
     if (peer.role.empty()) return settle();
     proto::Frame hello;
     hello.mutable_hello()->set_protocol(proto::kProtocolVersion);

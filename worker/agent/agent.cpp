@@ -199,7 +199,8 @@ class Agent {
   /// Leaves so that it is gone when its time is over; what runs then goes back free of charge.
   void watch_lifetime() {
     if (options_.lifetime_s == 0) return;
-    const auto grace = std::chrono::duration<double>(options_.drain_grace_s);
+    const auto grace = std::chrono::duration<double>(
+        std::min(options_.drain_grace_s, static_cast<double>(options_.lifetime_s) / 4));
     lifetime_.expires_at(ends_ - std::chrono::duration_cast<std::chrono::milliseconds>(grace));
     lifetime_.async_wait([this](const boost::system::error_code& error) {
       if (error || leaving_) return;
