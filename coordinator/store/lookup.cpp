@@ -51,11 +51,14 @@ Result<JobDetail> find_one_job(db::Connection& connection, const std::string& ke
 Result<JobAttempts> job_attempts(db::Connection& connection, const std::string& key_prefix) {
   JobAttempts found;
   GAUNTLET_TRY(found.job, find_one_job(connection, key_prefix));
-  GAUNTLET_TRY(db::Statement * read,
-               connection.cached("SELECT a.attempt, a.worker_id, w.name, a.started_ms, a.ended_ms, o.name, "
-                                 "a.message, a.log, a.wall_s FROM attempts a JOIN workers w ON w.worker_id = "
-                                 "a.worker_id LEFT JOIN outcomes o ON o.code = a.code WHERE a.job_id = ? "
-                                 "ORDER BY a.attempt"));
+  GAUNTLET_TRY(
+      db::Statement * read,
+      connection.cached("SELECT a.attempt, a.worker_id, w.name, a.started_ms, a.ended_ms, o.name, "
+                        "a.message, a.log, a.wall_s FROM (SELECT attempt, worker_id, started_ms, ended_ms, "
+                        "code, message, log, wall_s FROM attempts WHERE job_id = ?1 UNION ALL SELECT "
+                        "attempt, worker_id, started_ms, NULL, NULL, NULL, NULL, NULL FROM leases WHERE "
+                        "job_id = ?1) a JOIN workers w ON w.worker_id = a.worker_id LEFT JOIN outcomes o "
+                        "ON o.code = a.code ORDER BY a.attempt"));
   GAUNTLET_CHECK_OK(read->bind_all(found.job.job));
   while (true) {
     GAUNTLET_TRY(const bool row, read->step());

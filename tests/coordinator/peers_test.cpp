@@ -259,7 +259,7 @@ TEST_F(Peers, BadSubmissionsAreRefusedWhole) {
 
   ASSERT_TRUE(client.request(begin_frame("key"), kPatience));
   chunk.mutable_submit_chunk()->mutable_jobs(0)->set_canonical("{}");
-  ASSERT_TRUE(client.request(chunk, kPatience));
+  EXPECT_THAT(client.request(chunk, kPatience).error().message, HasSubstr("not the SHA-256"));
   const auto forged = client.request(commit_frame(1), kPatience);
   ASSERT_FALSE(forged);
   EXPECT_EQ(forged.error().code, ErrorCode::kInvalid);
