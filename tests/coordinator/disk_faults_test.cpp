@@ -217,9 +217,11 @@ class DiskFaults : public CoordinatorTest, public testing::WithParamInterface<Fa
     }
     for (const auto& [id, lease] : told_.leases) {
       EXPECT_EQ(
-          number(database, fmt::format("SELECT count(*) FROM attempts WHERE lease_id = {} AND job_id = {} "
-                                       "AND attempt = {}",
-                                       id, lease.job_id(), lease.attempt())),
+          number(database,
+                 fmt::format("SELECT count(*) FROM (SELECT lease_id, job_id, attempt FROM attempts UNION "
+                             "ALL SELECT lease_id, job_id, attempt FROM leases) WHERE lease_id = {} AND "
+                             "job_id = {} AND attempt = {}",
+                             id, lease.job_id(), lease.attempt())),
           1)
           << "lease " << id;
     }
