@@ -42,10 +42,10 @@ class ChunkSender {
  public:
   explicit ChunkSender(client::Client& client) : client_(client) {}
 
-  Status add(const spec::PlannedJob& planned) {
+  Status add(const spec::PlannedJob& planned, std::string canonical) {
     proto::Job& job = *chunk().add_jobs();
     job.set_key(proto::key_bytes(planned.key));
-    GAUNTLET_TRY(*job.mutable_canonical(), spec::canonical_text(planned.job));
+    job.set_canonical(std::move(canonical));
     job.set_title(planned.job.title);
     *job.mutable_resources() = proto::to_proto(planned.job.resources);
     for (const spec::JobInput& input : planned.job.inputs) job.add_needs(proto::key_bytes(input.key));
@@ -55,7 +55,7 @@ class ChunkSender {
     return added(job.ByteSizeLong());
   }
 
-  Status add(const spec::PlannedCell& planned, const std::vector<spec::PlannedJob>& jobs) {
+  Status add(const spec::PlannedCell& planned, const spec::PlannedJobs& jobs) {
     proto::Cell& cell = *chunk().add_cells();
     cell.set_dataset(planned.cell.dataset);
     cell.set_model(planned.cell.model);
@@ -68,7 +68,7 @@ class ChunkSender {
     cell.set_seed(planned.cell.seed);
     for (const spec::CellJob& part : planned.jobs) {
       proto::CellJob& job = *cell.add_jobs();
-      job.set_key(proto::key_bytes(jobs[part.job].key));
+      job.set_key(proto::key_bytes(jobs.key(part.job)));
       job.set_role(std::string(part.role));
     }
     for (const std::string& metric : planned.metrics) cell.add_metrics(metric);
@@ -133,10 +133,11 @@ Status begin_submission(client::Client& client, const LoadedSweep& sweep, int pr
 Result<proto::SubmitReply> submit_sweep(client::Client& client, const LoadedSweep& sweep, int priority) {
   GAUNTLET_CHECK_OK(begin_submission(client, sweep, priority));
   ChunkSender sender(client);
-  for (const spec::PlannedJob& job : sweep.expansion.jobs) GAUNTLET_CHECK_OK(sender.add(job));
-  for (const spec::PlannedCell& cell : sweep.expansion.cells) {
-    GAUNTLET_CHECK_OK(sender.add(cell, sweep.expansion.jobs));
+  const spec::PlannedJobs& jobs = sweep.expansion.jobs;
+  for (std::size_t index = 0; index < jobs.size(); ++index) {
+    GAUNTLET_CHECK_OK(sender.add(jobs[index], jobs.canonical(index)));
   }
+  for (const spec::PlannedCell& cell : sweep.expansion.cells) GAUNTLET_CHECK_OK(sender.add(cell, jobs));
   GAUNTLET_CHECK_OK(sender.flush());
   proto::Frame commit;
   commit.mutable_submit_commit()->set_n_jobs(sweep.expansion.jobs.size());

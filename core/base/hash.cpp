@@ -65,10 +65,20 @@ Result<Digest> digest_from_hex(std::string_view hex) {
   return digest;
 }
 
+// Millions of short texts are hashed; finding the algorithm and making a context would take longer than that.
 Digest sha256(std::span<const std::byte> bytes) {
-  Sha256 hash;
-  hash.update(bytes);
-  return hash.finish();
+  struct Free {
+    void operator()(EVP_MD* algorithm) const { EVP_MD_free(algorithm); }
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  static const std::unique_ptr<EVP_MD, Free> algorithm{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
+  thread_local const std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
+  Digest digest{};
+  unsigned int size = 0;
+  GAUNTLET_CHECK(EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) == 1);
+  GAUNTLET_CHECK(EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1);
+  GAUNTLET_CHECK(EVP_DigestFinal_ex(context.get(), digest.data(), &size) == 1 && size == digest.size());
+  return digest;
 }
 
 Digest sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text.data(), text.size()))); }

@@ -1,12 +1,13 @@
 #include "core/spec/expand.hpp"
 
 #include <algorithm>
+#include <thread>
 #include <unordered_set>
 
 #include "core/spec/detail/cell_graph.hpp"
 #include "core/spec/detail/compatibility.hpp"
 #include "core/spec/detail/effective_config.hpp"
-#include "core/spec/detail/interning.hpp"
+#include "core/spec/detail/packed_graph.hpp"
 
 namespace gauntlet::spec {
 namespace detail {
@@ -31,11 +32,11 @@ class Expander {
  public:
   Expander(const SweepSpec& spec, const Catalog& catalog, const ContentIdFn& content_id)
       : spec_(spec),
-        effective_(spec, catalog, configs_),
-        jobs_(configs_, spec),
+        graph_(std::make_shared<PackedGraph>(spec)),
+        effective_(spec, catalog, graph_->configs()),
         compatibility_(spec),
-        graph_(spec, catalog, content_id, configs_, effective_, jobs_),
-        metric_sets_(std::make_shared<const MetricSets>(metric_sets(spec, catalog))) {
+        cell_graph_(spec, catalog, content_id, effective_, *graph_),
+        metric_sets_(metric_sets(spec, catalog)) {
     for (const auto& exclude : spec.exclude) excluded_.emplace_back(exclude, spec);
     for (std::size_t axis = 0; axis < kAxisCount; ++axis) {
       for (const AxisValue& value : spec.values[axis]) {
@@ -53,8 +54,7 @@ class Expander {
   [[nodiscard]] bool takes_part(const Point& point) const;
   bool add_cell(const Point& point, const Ablation* ablation, const Variant* variant);
   [[nodiscard]] bool is_first(const Point& point, const Variant* variant);
-  [[nodiscard]] Cell cell_at(const Point& point, const CellPlan& plan, const Ablation* ablation,
-                             const Variant* variant) const;
+  [[nodiscard]] CellPlan plan_of(const Point& point, const Variant* variant);
   void add_ablation(const Ablation& ablation);
 
   struct Seen {
@@ -69,17 +69,15 @@ class Expander {
   };
 
   const SweepSpec& spec_;
-  ConfigTable configs_;
+  std::shared_ptr<PackedGraph> graph_;
   EffectiveConfigs effective_;
-  JobTable jobs_;
   Compatibility compatibility_;
-  CellGraph graph_;
-  std::shared_ptr<const MetricSets> metric_sets_;
+  CellGraph cell_graph_;
+  MetricSets metric_sets_;
   std::vector<PointMatcher> excluded_;
   std::array<std::vector<PointMatcher>, kAxisCount> when_;
   std::array<bool, kAxisCount> limits_{};  ///< axes with a `when`
   std::unordered_set<Seen, SeenHash> seen_;
-  std::vector<PlannedCell> cells_;
   std::vector<Problem> problems_;
 };
 
@@ -91,10 +89,10 @@ tl::expected<Expansion, std::vector<Problem>> Expander::expand() {
     for_each_point(points, [&](const Point& point) { add_cell(point, nullptr, nullptr); });
   }
   for (const Ablation& ablation : spec_.ablations) add_ablation(ablation);
-  for (auto& found : {compatibility_.take_problems(), graph_.take_problems()}) {
+  for (auto& found : {compatibility_.take_problems(), cell_graph_.take_problems()}) {
     problems_.insert(problems_.end(), found.begin(), found.end());
   }
-  if (problems_.empty() && cells_.empty()) {
+  if (problems_.empty() && graph_->n_cells() == 0) {
     problems_.push_back(
         {spec_.product.place.line, spec_.product.place.column,
          "the sweep has no cells: `when` and `exclude` remove all of them, or no metric applies"});
@@ -104,7 +102,9 @@ tl::expected<Expansion, std::vector<Problem>> Expander::expand() {
                              [](const Problem& each) { return std::pair(each.line, each.column); });
     return tl::make_unexpected(std::move(problems_));
   }
-  return Expansion{jobs_.take(), std::move(cells_), metric_sets_};
+  graph_->set_metric_sets(std::move(metric_sets_));
+  graph_->finish(static_cast<int>(std::thread::hardware_concurrency()));
+  return Expansion(graph_);
 }
 
 template <class Visit>
@@ -158,6 +158,20 @@ bool Expander::is_first(const Point& point, const Variant* variant) {
 
 bool Expander::add_cell(const Point& point, const Ablation* ablation, const Variant* variant) {
   if (!is_first(point, variant)) return false;
+  const CellPlan plan = plan_of(point, variant);
+  if (plan.metrics->empty() || !compatibility_.check(plan)) return false;
+  CellDraft draft;
+  draft.point = point;
+  if (variant != nullptr)
+    draft.variant = graph_->name_variant(fmt::format("{}/{}", ablation->name, variant->name));
+  draft.metric_set = plan.metric_set;
+  draft.protocol = plan.attack->protocol;
+  draft.jobs = cell_graph_.plan(plan);
+  graph_->add_cell(draft);
+  return true;
+}
+
+CellPlan Expander::plan_of(const Point& point, const Variant* variant) {
   CellPlan plan;
   plan.point = point;
   plan.dataset = &effective_.of(EntryKind::kDataset, point, variant);
@@ -168,46 +182,15 @@ bool Expander::add_cell(const Point& point, const Ablation* ablation, const Vari
   plan.seed = spec_.of(Axis::kSeed)[at(point, Axis::kSeed)].number;
   plan.image_queries = spec_.of(Axis::kDirection)[at(point, Axis::kDirection)].name == "i2t";
   plan.metric_set = plan.attack->entry->targeted ? 1 : 0;
-  plan.metrics = &(*metric_sets_)[plan.metric_set];
-  if (plan.metrics->empty() || !compatibility_.check(plan)) return false;
-  PlannedCell planned{cell_at(point, plan, ablation, variant), {}, *plan.metrics};
-  plan.cell = &planned.cell;
-  planned.jobs = graph_.plan(plan);
-  cells_.push_back(std::move(planned));
-  return true;
-}
-
-Cell Expander::cell_at(const Point& point, const CellPlan& plan, const Ablation* ablation,
-                       const Variant* variant) const {
-  const auto label = [&](Axis axis) -> const std::string& { return spec_.of(axis)[at(point, axis)].label; };
-  Cell cell;
-  cell.dataset = label(Axis::kDataset);
-  cell.model = label(Axis::kModel);
-  cell.bits = plan.bits;
-  cell.defense = label(Axis::kDefense);
-  cell.attack = label(Axis::kAttack);
-  cell.protocol = plan.attack->protocol;
-  cell.direction = label(Axis::kDirection);
-  if (variant != nullptr) cell.variant = fmt::format("{}/{}", ablation->name, variant->name);
-  cell.seed = plan.seed;
-  return cell;
+  plan.metrics = &metric_sets_[plan.metric_set];
+  return plan;
 }
 
 Expansion expand_noop(const SweepSpec& spec) {
-  Expansion expansion;
-  expansion.metric_sets = std::make_shared<const MetricSets>();
-  expansion.jobs.resize(spec.noop->jobs);
-  for (std::uint64_t index = 0; index < spec.noop->jobs; ++index) {
-    JobSpec& job = expansion.jobs[index].job;
-    job.kind = JobKind::kNoop;
-    job.version = 1;
-    job.config = {{"index", index}, {"ms", spec.noop->ms}};
-    job.resources = spec.resources.at(JobKind::kNoop);
-    job.title = fmt::format("noop {}", index);
-    const std::string config = fmt::format(R"({{"index":{},"ms":{}}})", index, spec.noop->ms);
-    expansion.jobs[index].key = JobKey{sha256(canonical_text(job, config, "fp32"))};
-  }
-  return expansion;
+  auto graph = std::make_shared<PackedGraph>(spec);
+  graph->set_noops(*spec.noop);
+  graph->finish(static_cast<int>(std::thread::hardware_concurrency()));
+  return Expansion(graph);
 }
 
 /// The catalog the sweep was read with may not be this one.

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/base/text.hpp"
+#include "core/spec/detail/canonical_parts.hpp"
 
 namespace gauntlet::spec {
 namespace {
@@ -108,18 +109,10 @@ Json canonical_form(const JobSpec& job) {
 }
 
 std::string canonical_text(const JobSpec& job, std::string_view config_text, std::string_view precision) {
-  std::string text;
-  text.reserve(config_text.size() + 96 * job.inputs.size() + 160);
-  const auto out = std::back_inserter(text);
-  fmt::format_to(out, R"({{"config":{},"entry":"{}","inputs":{{)", config_text, job.entry);
-  bool first = true;
-  for (const JobInput& input : job.inputs) {
-    fmt::format_to(out, R"({}"{}":"{}")", first ? "" : ",", input.role, input.key.hex());
-    first = false;
-  }
-  fmt::format_to(out, R"(}},"kind":"{}","precision":"{}","seed":{},"version":{}}})", name_of(job.kind),
-                 precision, job.seed, job.version);
-  return text;
+  detail::CanonicalWriter writer;
+  writer.start(config_text, job.entry);
+  for (const JobInput& input : job.inputs) writer.input(input.role, input.key);
+  return writer.finish(job.kind, precision, job.seed, job.version);
 }
 
 Result<std::string> canonical_text(const JobSpec& job) {

@@ -42,7 +42,7 @@ class MissFinder {
     if (known.empty()) return;
     const std::size_t first_miss = plan_.misses.size();
     for (std::size_t index = 0; index < new_jobs.size() && index < kMaxExamined; ++index) {
-      const JobSpec& job = expansion_.jobs[new_jobs[index]].job;
+      const JobSpec job = expansion_.jobs[new_jobs[index]].job;
       add(job, nearest_changes(canonical_form(job), known), first_miss);
     }
   }
@@ -68,18 +68,40 @@ class MissFinder {
   Plan& plan_;
 };
 
-PlanLine& line_for(std::vector<PlanLine>& lines, const JobSpec& job) {
-  const auto is_same = [&](const PlanLine& line) {
-    return line.kind == job.kind && line.entry == job.entry && line.resources == job.resources;
-  };
-  const auto found = std::ranges::find_if(lines, is_same);
-  if (found != lines.end()) return *found;
-  PlanLine& line = lines.emplace_back();
-  line.kind = job.kind;
-  line.entry = job.entry;
-  line.resources = job.resources;
-  return line;
-}
+/// Which line of a plan counts a job.
+class Lines {
+ public:
+  Lines(const Expansion& expansion, std::vector<PlanLine>& lines)
+      : expansion_(expansion), lines_(lines), of_group_(expansion.jobs.n_groups(), kNone) {}
+
+  PlanLine& of(std::size_t job) {
+    std::size_t& line = of_group_[expansion_.jobs.group(job)];
+    if (line == kNone) line = find_or_add(expansion_.jobs[job].job);
+    return lines_[line];
+  }
+
+ private:
+  static constexpr std::size_t kNone = SIZE_MAX;
+
+  std::size_t find_or_add(const JobSpec& job) {
+    const auto is_same = [&](const PlanLine& line) {
+      return line.kind == job.kind && line.entry == job.entry && line.resources == job.resources;
+    };
+    const auto found = std::ranges::find_if(lines_, is_same);
+    const auto index = static_cast<std::size_t>(found - lines_.begin());
+    if (found == lines_.end()) {
+      PlanLine& line = lines_.emplace_back();
+      line.kind = job.kind;
+      line.entry = job.entry;
+      line.resources = job.resources;
+    }
+    return index;
+  }
+
+  const Expansion& expansion_;
+  std::vector<PlanLine>& lines_;
+  std::vector<std::size_t> of_group_;
+};
 
 }  // namespace
 
@@ -109,11 +131,11 @@ std::optional<double> Plan::seconds_left() const {
 Plan make_plan(const Expansion& expansion, const PlanSources& sources) {
   Plan plan;
   plan.n_cells = expansion.cells.size();
-  std::map<std::pair<JobKind, std::string>, std::vector<std::size_t>> new_jobs;
+  std::map<std::pair<JobKind, std::string>, std::vector<std::size_t>> new_jobs;  // as many as are examined
+  Lines lines(expansion, plan.lines);
   for (std::size_t index = 0; index < expansion.jobs.size(); ++index) {
-    const PlannedJob& planned = expansion.jobs[index];
-    PlanLine& line = line_for(plan.lines, planned.job);
-    switch (sources.state ? sources.state(planned.key) : KnownState::kNew) {
+    PlanLine& line = lines.of(index);
+    switch (sources.state ? sources.state(expansion.jobs.key(index)) : KnownState::kNew) {
       case KnownState::kDone:
         ++line.n_done;
         break;
@@ -122,7 +144,8 @@ Plan make_plan(const Expansion& expansion, const PlanSources& sources) {
         break;
       case KnownState::kNew:
         ++line.n_new;
-        new_jobs[{planned.job.kind, planned.job.entry}].push_back(index);
+        if (sources.known_forms && line.n_new <= kMaxExamined)
+          new_jobs[{line.kind, line.entry}].push_back(index);
         break;
     }
   }

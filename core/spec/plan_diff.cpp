@@ -31,10 +31,11 @@ std::vector<std::size_t> cells_missing_from(const Expansion& these, const Expans
 
 std::vector<std::size_t> jobs_missing_from(const Expansion& these, const Expansion& those) {
   std::unordered_set<JobKey> known;
-  for (const PlannedJob& planned : those.jobs) known.insert(planned.key);
+  known.reserve(those.jobs.size());
+  for (std::size_t index = 0; index < those.jobs.size(); ++index) known.insert(those.jobs.key(index));
   std::vector<std::size_t> missing;
   for (std::size_t index = 0; index < these.jobs.size(); ++index) {
-    if (!known.contains(these.jobs[index].key)) missing.push_back(index);
+    if (!known.contains(these.jobs.key(index))) missing.push_back(index);
   }
   return missing;
 }

@@ -41,9 +41,11 @@ void sweep(Bytes bytes) {
   const auto expansion = spec::expand(*parsed.spec, catalog, &content_id);
   GAUNTLET_CHECK(expansion || !expansion.error().empty());
   if (!expansion) return;
-  for (const spec::PlannedJob& planned : expansion->jobs) {
+  for (std::size_t index = 0; index < expansion->jobs.size(); ++index) {
+    const spec::PlannedJob planned = expansion->jobs[index];
     const auto text = canonical_json(spec::canonical_form(planned.job));
-    GAUNTLET_CHECK(text && *spec::key_of(planned.job) == planned.key);
+    GAUNTLET_CHECK(text && *text == expansion->jobs.canonical(index));
+    GAUNTLET_CHECK(*spec::key_of(planned.job) == planned.key);
   }
 }
 

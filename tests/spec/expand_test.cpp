@@ -10,11 +10,8 @@ using testing::IsEmpty;
 using testing::IsSupersetOf;
 using testing::SizeIs;
 
-const Json& config_of(const Expansion& expansion, std::string_view role, std::size_t cell = 0) {
-  static const Json kNone;
-  const PlannedJob* planned = job_of(expansion, expansion.cells.at(cell), role);
-  EXPECT_NE(planned, nullptr) << role;
-  return planned == nullptr ? kNone : planned->job.config;
+Json config_of(const Expansion& expansion, std::string_view role, std::size_t cell = 0) {
+  return job_of(expansion, expansion.cells[cell], role).job.config;
 }
 
 std::vector<std::string> roles_of(const JobSpec& job) {
@@ -53,7 +50,8 @@ TEST(Precedence, ASettingAppliesWhereItMatchesAlone) {
 
 TEST(Precedence, TheProtocolComesFromSettingsValueAndVariant) {
   const auto protocol = [](std::string_view attack, std::string_view more) {
-    return expanded(one_cell("drfgd", attack, more)).cells.back().cell.protocol;
+    const Expansion expansion = expanded(one_cell("drfgd", attack, more));
+    return expansion.cells[expansion.cells.size() - 1].cell.protocol;
   };
   const std::string_view set = "settings: [{set: {attack.protocol: adaptive}}]\n";
   EXPECT_EQ(protocol("none", set), "none");
@@ -68,10 +66,10 @@ TEST(Graph, AnUndefendedCleanCellNeedsFiveJobs) {
   const Expansion expansion = expanded(one_cell());
   ASSERT_THAT(expansion.cells, SizeIs(1));
   ASSERT_THAT(expansion.jobs, SizeIs(5));
-  const PlannedJob* evaluate = job_of(expansion, expansion.cells[0], "evaluate");
-  EXPECT_EQ(evaluate->job.config,
+  const PlannedJob evaluate = job_of(expansion, expansion.cells[0], "evaluate");
+  EXPECT_EQ(evaluate.job.config,
             (Json{{"metrics", {"map"}}, {"direction", "i2t"}, {"versions", {{"map", 1}}}}));
-  EXPECT_THAT(roles_of(evaluate->job), ElementsAre("data", "query_codes", "retrieval_codes"));
+  EXPECT_THAT(roles_of(evaluate.job), ElementsAre("data", "query_codes", "retrieval_codes"));
   EXPECT_EQ(
       config_of(expansion, "encode_query"),
       (Json{{"defense", Json::object()}, {"modality", "image"}, {"part", "query"}, {"source", "clean"}}));
@@ -81,20 +79,20 @@ TEST(Graph, AnUndefendedCleanCellNeedsFiveJobs) {
 TEST(Graph, AStaticAttackIgnoresTheDefense) {
   const Expansion expansion = expanded(one_cell("[none, drfgd]", "pgd"));
   ASSERT_THAT(expansion.cells, SizeIs(2));
-  const PlannedJob* craft = job_of(expansion, expansion.cells[0], "craft");
-  EXPECT_EQ(craft, job_of(expansion, expansion.cells[1], "craft"));
-  EXPECT_THAT(roles_of(craft->job), ElementsAre("codes_image", "codes_text", "data", "model"));
-  EXPECT_EQ(craft->job.config.at("protocol"), "static");
-  EXPECT_TRUE(craft->job.config.at("defense").is_null());
+  const PlannedJob craft = job_of(expansion, expansion.cells[0], "craft");
+  EXPECT_EQ(craft.key, job_of(expansion, expansion.cells[1], "craft").key);
+  EXPECT_THAT(roles_of(craft.job), ElementsAre("codes_image", "codes_text", "data", "model"));
+  EXPECT_EQ(craft.job.config.at("protocol"), "static");
+  EXPECT_TRUE(craft.job.config.at("defense").is_null());
 }
 
 TEST(Graph, AnAdaptiveAttackGoesThroughTheDefense) {
   const Expansion expansion = expanded(one_cell("drfgd", "{name: pgd, protocol: adaptive}"));
-  const PlannedJob* craft = job_of(expansion, expansion.cells.at(0), "craft");
-  EXPECT_THAT(roles_of(craft->job), ElementsAre("codes_image", "codes_text", "data", "defense", "model"));
-  EXPECT_EQ(craft->job.config.at("defense").at("name"), "drfgd");
-  EXPECT_EQ(craft->job.config.at("defense").at("version"), 3);
-  EXPECT_EQ(craft->job.config.at("defense").at("config").at("use_div"), true);
+  const PlannedJob craft = job_of(expansion, expansion.cells[0], "craft");
+  EXPECT_THAT(roles_of(craft.job), ElementsAre("codes_image", "codes_text", "data", "defense", "model"));
+  EXPECT_EQ(craft.job.config.at("defense").at("name"), "drfgd");
+  EXPECT_EQ(craft.job.config.at("defense").at("version"), 3);
+  EXPECT_EQ(craft.job.config.at("defense").at("config").at("use_div"), true);
 }
 
 TEST(Graph, ADefenseCraftsItsTrainingSetByItsOwnFields) {
@@ -106,8 +104,8 @@ TEST(Graph, ADefenseCraftsItsTrainingSetByItsOwnFields) {
   EXPECT_EQ(config.at("attack").at("epsilon_text"), 0.05);
   EXPECT_EQ(config.at("limit"), 500);
   EXPECT_EQ(config.at("part"), "train");
-  const PlannedJob* trained = job_of(expansion, expansion.cells[0], "train_defense");
-  EXPECT_THAT(roles_of(trained->job), ElementsAre("codes_image", "codes_text", "crafted", "data", "model"));
+  const PlannedJob trained = job_of(expansion, expansion.cells[0], "train_defense");
+  EXPECT_THAT(roles_of(trained.job), ElementsAre("codes_image", "codes_text", "crafted", "data", "model"));
 }
 
 TEST(Graph, ACraftFieldThatItsAttackRefusesIsAProblem) {
@@ -119,9 +117,9 @@ TEST(Graph, ACraftFieldThatItsAttackRefusesIsAProblem) {
 
 TEST(Graph, ALearnedAttackIsTrainedAndATargetedOneEvaluatedByItsTargets) {
   const Expansion expansion = expanded(one_cell("none", "ta_dch"));
-  EXPECT_THAT(roles_of(job_of(expansion, expansion.cells.at(0), "craft")->job),
+  EXPECT_THAT(roles_of(job_of(expansion, expansion.cells[0], "craft").job),
               ElementsAre("attack", "codes_image", "codes_text", "data", "model"));
-  EXPECT_THAT(roles_of(job_of(expansion, expansion.cells[0], "evaluate")->job),
+  EXPECT_THAT(roles_of(job_of(expansion, expansion.cells[0], "evaluate").job),
               ElementsAre("crafted", "data", "query_codes", "retrieval_codes"));
   EXPECT_THAT(std::vector(expansion.cells[0].metrics.begin(), expansion.cells[0].metrics.end()),
               ElementsAre("map", "t_map"));
@@ -129,24 +127,25 @@ TEST(Graph, ALearnedAttackIsTrainedAndATargetedOneEvaluatedByItsTargets) {
 
 TEST(Graph, AMetricThatDoesNotApplyIsLeftOut) {
   const Expansion expansion = expanded(one_cell("none", "pgd"));
-  EXPECT_THAT(std::vector(expansion.cells.at(0).metrics.begin(), expansion.cells[0].metrics.end()),
+  EXPECT_THAT(std::vector(expansion.cells[0].metrics.begin(), expansion.cells[0].metrics.end()),
               ElementsAre("map"));
 }
 
 TEST(Graph, ADefenseThatReplacesTheModelEncodesTheRetrievalSetAgain) {
   const Expansion expansion = expanded(one_cell("[atrdh, saat, drfgd]"));
   const auto retrieval = [&](std::size_t cell) {
-    return job_of(expansion, expansion.cells.at(cell), "encode_retrieval");
+    return job_of(expansion, expansion.cells[cell], "encode_retrieval");
   };
-  EXPECT_EQ(retrieval(0)->job.entry, "atrdh");
-  EXPECT_EQ(*retrieval(0)->job.find_input("defense"),
-            (JobInput{"defense", job_of(expansion, expansion.cells[0], "train_defense")->key}))
+  EXPECT_EQ(retrieval(0).job.entry, "atrdh");
+  EXPECT_EQ(*retrieval(0).job.find_input("defense"),
+            (JobInput{"defense", job_of(expansion, expansion.cells[0], "train_defense").key}))
       << "branches trained together";
-  EXPECT_EQ(*retrieval(1)->job.find_input("defense"),
-            (JobInput{"defense", job_of(expansion, expansion.cells[1], "train_defense_retrieval")->key}));
-  EXPECT_EQ(retrieval(2), nullptr) << "the bare model's codes already play codes_text";
-  EXPECT_EQ(*job_of(expansion, expansion.cells[2], "evaluate")->job.find_input("retrieval_codes"),
-            (JobInput{"retrieval_codes", job_of(expansion, expansion.cells[2], "codes_text")->key}));
+  EXPECT_EQ(*retrieval(1).job.find_input("defense"),
+            (JobInput{"defense", job_of(expansion, expansion.cells[1], "train_defense_retrieval").key}));
+  for (const CellJob& part : expansion.cells[2].jobs)
+    EXPECT_NE(part.role, "encode_retrieval") << "the bare model's codes already play codes_text";
+  EXPECT_EQ(*job_of(expansion, expansion.cells[2], "evaluate").job.find_input("retrieval_codes"),
+            (JobInput{"retrieval_codes", job_of(expansion, expansion.cells[2], "codes_text").key}));
 }
 
 TEST(Graph, ADatasetsIdentityIsAskedOncePerDistinctConfig) {
@@ -210,10 +209,11 @@ TEST(Sharing, AnAblationSharesEverythingAboveWhatItChanges) {
   EXPECT_EQ(ablated.cells[1].cell.variant, "a/v");
   EXPECT_EQ(ablated.jobs.size(), plain.jobs.size() + 3) << "train_defense, encode, evaluate";
   for (const std::string_view role : {"prepare", "train_model", "craft", "craft_train"}) {
-    EXPECT_EQ(job_of(ablated, ablated.cells[0], role), job_of(ablated, ablated.cells[1], role)) << role;
+    EXPECT_EQ(job_of(ablated, ablated.cells[0], role).key, job_of(ablated, ablated.cells[1], role).key)
+        << role;
   }
-  EXPECT_NE(job_of(ablated, ablated.cells[0], "train_defense"),
-            job_of(ablated, ablated.cells[1], "train_defense"));
+  EXPECT_NE(job_of(ablated, ablated.cells[0], "train_defense").key,
+            job_of(ablated, ablated.cells[1], "train_defense").key);
 }
 
 TEST(Sharing, AnAblationsBaseOutsideTheAxesIsRunToo) {
@@ -252,14 +252,14 @@ TEST(Metrics, OfAnExpansionOutliveIt) {
   std::optional<Expansion> original = expanded(one_cell());
   const Expansion copy = *original;
   original.reset();
-  EXPECT_EQ(copy.cells.at(0).metrics.front(), "map");
+  EXPECT_EQ(copy.cells[0].metrics.front(), "map");
 }
 
 /// Keys by role of the only attacked, defended cell of a sweep.
 std::map<std::string, JobKey> keys_by_role(const std::string& text) {
   const Expansion expansion = expanded(text);
   std::map<std::string, JobKey> keys;
-  for (const CellJob& part : expansion.cells.back().jobs)
+  for (const CellJob& part : expansion.cells[expansion.cells.size() - 1].jobs)
     keys[std::string(part.role)] = expansion.jobs[part.job].key;
   return keys;
 }
@@ -328,13 +328,13 @@ TEST(Keys, TellThePrecisionOfTheEntryThatWorks) {
     return *expand(*sweep.spec, *catalog, &fake_content_id);
   };
   const Expansion full = expansion_of("drfgd"), low = expansion_of("{name: drfgd, precision: bf16}");
-  for (const CellJob& part : low.cells.at(0).jobs) {
+  for (const CellJob& part : low.cells[0].jobs) {
     const PlannedJob& planned = low.jobs[part.job];
     const bool is_of_defense = part.role == "train_defense" || part.role == "encode_query";
     EXPECT_EQ(canonical_form(planned.job).at("precision"), is_of_defense ? "bf16" : "fp32") << part.role;
     EXPECT_EQ(planned.key, key_of(planned.job).value()) << part.role;
     const bool is_after = is_of_defense || part.role == "evaluate";
-    EXPECT_EQ(planned.key != job_of(full, full.cells.at(0), part.role)->key, is_after) << part.role;
+    EXPECT_EQ(planned.key != job_of(full, full.cells[0], part.role).key, is_after) << part.role;
   }
 }
 
@@ -349,8 +349,7 @@ TEST(Keys, DependOnTheVersionsOfEntries) {
     ASSERT_TRUE(catalog);
     const Expansion before = expanded(one_cell("drfgd", "pgd"));
     const Expansion after = expanded(one_cell("drfgd", "pgd"), *catalog);
-    EXPECT_NE(job_of(before, before.cells[0], "evaluate")->key,
-              job_of(after, after.cells[0], "evaluate")->key)
+    EXPECT_NE(job_of(before, before.cells[0], "evaluate").key, job_of(after, after.cells[0], "evaluate").key)
         << kind;
   }
 }
@@ -363,7 +362,7 @@ TEST(Keys, DoNotDependOnWhereThingsAre) {
   const Expansion here = expanded(sweep("here"));
   const Expansion there = expanded(sweep("there"));
   EXPECT_EQ(keys_of(here), keys_of(there));
-  EXPECT_EQ(job_of(there, there.cells.at(0), "prepare")->job.locations, (Json{{"root", "there"}}));
+  EXPECT_EQ(job_of(there, there.cells[0], "prepare").job.locations, (Json{{"root", "there"}}));
 }
 
 TEST(Expand, TwentyThousandCellsHaveUniqueJobs) {
@@ -374,6 +373,11 @@ TEST(Expand, TwentyThousandCellsHaveUniqueJobs) {
   const Expansion expansion = expanded(text);
   EXPECT_THAT(expansion.cells, SizeIs(20'000));
   EXPECT_EQ(keys_of(expansion).size(), expansion.jobs.size());
+  for (std::size_t index = 0; index < expansion.jobs.size(); index += 97) {
+    const PlannedJob planned = expansion.jobs[index];
+    EXPECT_EQ(expansion.jobs.canonical(index), canonical_text(planned.job).value());
+    EXPECT_EQ(planned.key, key_of(planned.job).value()) << planned.job.title;
+  }
 }
 
 }  // namespace

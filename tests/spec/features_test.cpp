@@ -54,10 +54,10 @@ std::string sweep_of(std::string_view models, std::string_view more = "", std::s
       models, defense, attack, more);
 }
 
-std::vector<const PlannedJob*> jobs_of(const Expansion& expansion, JobKind kind) {
-  std::vector<const PlannedJob*> found;
+std::vector<PlannedJob> jobs_of(const Expansion& expansion, JobKind kind) {
+  std::vector<PlannedJob> found;
   for (const PlannedJob& planned : expansion.jobs) {
-    if (planned.job.kind == kind) found.push_back(&planned);
+    if (planned.job.kind == kind) found.push_back(planned);
   }
   return found;
 }
@@ -68,7 +68,7 @@ TEST(Features, OneJobServesAllModelsCodeLengthsAndSeeds) {
                                        "settings: [{set: {model.backbone_weights: /data/vgg.mat}}]\n"));
   const auto features = jobs_of(expansion, JobKind::kFeatures);
   ASSERT_THAT(features, SizeIs(1));
-  const JobSpec& job = features[0]->job;
+  const JobSpec& job = features[0].job;
   EXPECT_EQ(job.entry, "");
   EXPECT_EQ(job.seed, 0U);
   EXPECT_EQ(job.config, (Json{{"backbone", "cnnf"}, {"backbone_md5", ""}, {"backbone_frozen", true}}));
@@ -79,12 +79,13 @@ TEST(Features, OneJobServesAllModelsCodeLengthsAndSeeds) {
 
   const auto trained = jobs_of(expansion, JobKind::kTrainModel);
   EXPECT_THAT(trained, SizeIs(2 * 2 * 2));
-  for (const PlannedJob* planned : trained) {
-    ASSERT_NE(planned->job.find_input("features"), nullptr) << planned->job.title;
-    EXPECT_EQ(planned->job.find_input("features")->key, features[0]->key);
-    EXPECT_EQ(planned->job.locations.at("backbone_weights"), "/data/vgg.mat");
+  for (const PlannedJob& planned : trained) {
+    ASSERT_NE(planned.job.find_input("features"), nullptr) << planned.job.title;
+    EXPECT_EQ(planned.job.find_input("features")->key, features[0].key);
+    EXPECT_EQ(planned.job.locations.at("backbone_weights"), "/data/vgg.mat");
   }
-  for (const PlannedCell& cell : expansion.cells) EXPECT_EQ(job_of(expansion, cell, "features"), features[0]);
+  for (const PlannedCell& cell : expansion.cells)
+    EXPECT_EQ(job_of(expansion, cell, "features").key, features[0].key);
 }
 
 TEST(Features, AnotherBackboneIsAnotherJob) {
@@ -105,8 +106,8 @@ TEST(Features, ABackboneThatLearnsHasNone) {
 TEST(Features, StandInForCleanPicturesBeforeTheBareModelOnly) {
   const Expansion expansion = expanded_with_backbones(sweep_of("cpah", "", "[none, drfgd]", "[none, pgd]"));
   int n_with = 0;
-  for (const PlannedJob* planned : jobs_of(expansion, JobKind::kEncode)) {
-    const JobSpec& job = planned->job;
+  for (const PlannedJob& planned : jobs_of(expansion, JobKind::kEncode)) {
+    const JobSpec& job = planned.job;
     const bool untouched =
         job.config.at("modality") == "image" && job.config.at("source") == "clean" && job.entry == "none";
     EXPECT_EQ(job.find_input("features") != nullptr, untouched) << job.title;
@@ -114,8 +115,8 @@ TEST(Features, StandInForCleanPicturesBeforeTheBareModelOnly) {
   }
   EXPECT_GT(n_with, 0);
   for (const JobKind kind : {JobKind::kCraft, JobKind::kTrainDefense, JobKind::kEvaluate}) {
-    for (const PlannedJob* planned : jobs_of(expansion, kind))
-      EXPECT_EQ(planned->job.find_input("features"), nullptr) << planned->job.title;
+    for (const PlannedJob& planned : jobs_of(expansion, kind))
+      EXPECT_EQ(planned.job.find_input("features"), nullptr) << planned.job.title;
   }
 }
 

@@ -70,16 +70,17 @@ inline std::vector<std::string> expand_problems(std::string_view text) {
 
 inline std::set<JobKey> keys_of(const Expansion& expansion) {
   std::set<JobKey> keys;
-  for (const PlannedJob& planned : expansion.jobs) keys.insert(planned.key);
+  for (std::size_t index = 0; index < expansion.jobs.size(); ++index) keys.insert(expansion.jobs.key(index));
   return keys;
 }
 
-/// The job that plays `role` for a cell; null when none does.
-inline const PlannedJob* job_of(const Expansion& expansion, const PlannedCell& cell, std::string_view role) {
+/// The job that plays `role` for a cell; a test that asks for one that is not there fails.
+inline PlannedJob job_of(const Expansion& expansion, const PlannedCell& cell, std::string_view role) {
   for (const CellJob& part : cell.jobs) {
-    if (part.role == role) return &expansion.jobs[part.job];
+    if (part.role == role) return expansion.jobs[part.job];
   }
-  return nullptr;
+  ADD_FAILURE() << "the cell has no job " << role;
+  return {};
 }
 
 /// A sweep of one cell: cpah on picto_scenes at 32 bits, with `axes` replacing or adding axis lines and

@@ -41,7 +41,8 @@ enum class Composed : std::uint32_t {
   kDefense,
   kTrainDefense,
   kEvaluate,
-  kFeatures
+  kFeatures,
+  kFeatureLocations
 };
 
 template <class... Numbers>
@@ -49,15 +50,11 @@ std::array<std::uint32_t, 8> made_from(Composed kind, Numbers... numbers) {
   return {static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(numbers)...};
 }
 
-std::string about(const CellPlan& cell) {
-  return fmt::format("{} {} bits seed {}", cell.model->entry->name, cell.bits, cell.seed);
-}
-
 }  // namespace
 
 /// The table of kinds and inputs: prepare → (features) → train_model → (crafted training set → train_defense)
 /// → (crafted queries) → query codes, retrieval codes → evaluate.
-std::vector<CellJob> CellGraph::plan(const CellPlan& cell) {
+std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   roles_.clear();
   const MaybeJob data = prepare(cell);
   if (!data) return {};
@@ -95,8 +92,9 @@ CellGraph::MaybeJob CellGraph::prepare(const CellPlan& cell) {
     return std::nullopt;
   }
   config["source"] = *source;
-  known->second = add({JobKind::kPrepare, &entry, configs_.intern(std::move(config)), {}, 0}, cell.dataset,
-                      [&] { return fmt::format("prepare {}", entry.name); });
+  JobDraft draft{JobKind::kPrepare, &entry, configs_.intern(std::move(config))};
+  draft.locations = cell.dataset->locations;
+  known->second = graph_.add_job(draft);
   return known->second;
 }
 
@@ -107,24 +105,23 @@ CellGraph::MaybeJob CellGraph::features(const CellPlan& cell, JobIndex data) {
   if (!has_frozen_backbone(model)) return std::nullopt;
   const ConfigId config = configs_.composed(made_from(Composed::kFeatures, cell.model->config),
                                             [&] { return backbone_fields(model); });
-  const JobTable::Added added =
-      jobs_.add({JobKind::kFeatures, nullptr, config, {{InputRole::kData, data}}, 0});
-  if (added.is_new) {
-    JobSpec& job = jobs_.spec_of(added.index);
-    job.title =
-        fmt::format("features {} {}", model.at("backbone").get<std::string>(), cell.dataset->entry->name);
-    job.locations = backbone_fields(configs_.value(cell.model->locations));
-  }
-  return added.index;
+  JobDraft draft{JobKind::kFeatures, nullptr, config};
+  draft.inputs.set(InputRole::kData, data);
+  draft.locations = configs_.composed(made_from(Composed::kFeatureLocations, cell.model->locations),
+                                      [&] { return backbone_fields(configs_.value(cell.model->locations)); });
+  return graph_.add_job(draft);
 }
 
 JobIndex CellGraph::train_model(const CellPlan& cell, JobIndex data, MaybeJob features) {
   const ConfigId config = configs_.composed(made_from(Composed::kModel, cell.model->config, cell.bits), [&] {
     return Json{{"model", configs_.value(cell.model->config)}, {"bits", cell.bits}};
   });
-  JobDraft draft{JobKind::kTrainModel, cell.model->entry, config, {{InputRole::kData, data}}, cell.seed};
-  if (features) draft.inputs.push_back({InputRole::kFeatures, *features});
-  return add(std::move(draft), cell.model, [&] { return fmt::format("train_model {}", about(cell)); });
+  JobDraft draft{JobKind::kTrainModel, cell.model->entry, config};
+  draft.seed = cell.seed;
+  draft.locations = cell.model->locations;
+  draft.inputs.set(InputRole::kData, data);
+  if (features) draft.inputs.set(InputRole::kFeatures, *features);
+  return graph_.add_job(draft);
 }
 
 JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Encoding& what) {
@@ -137,49 +134,47 @@ JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Enc
                 {"part", name_of(what.part)},
                 {"source", source}};
   });
-  JobDraft draft{JobKind::kEncode, what.defense->entry, config, {}, cell.seed};
-  draft.inputs = {{InputRole::kData, common.data}, {InputRole::kModel, common.model}};
-  if (what.crafted) draft.inputs.push_back({InputRole::kCrafted, *what.crafted});
-  if (what.trained) draft.inputs.push_back({InputRole::kDefense, *what.trained});
+  JobDraft draft{JobKind::kEncode, what.defense->entry, config};
+  draft.seed = cell.seed;
+  draft.inputs.set(InputRole::kData, common.data);
+  draft.inputs.set(InputRole::kModel, common.model);
+  if (what.crafted) draft.inputs.set(InputRole::kCrafted, *what.crafted);
+  if (what.trained) draft.inputs.set(InputRole::kDefense, *what.trained);
   // Features stand in for pictures that nothing changes: clean ones before the bare model.
   const bool untouched = what.side == Side::kImage && !what.crafted && what.defense->entry->name == "none";
-  if (untouched && common.features) draft.inputs.push_back({InputRole::kFeatures, *common.features});
-  return add(std::move(draft), what.defense, [&] {
-    return fmt::format("encode {} {} {} {} {}", what.defense->entry->name, name_of(what.side),
-                       name_of(what.part), source, about(cell));
-  });
+  if (untouched && common.features) draft.inputs.set(InputRole::kFeatures, *common.features);
+  draft.locations = what.defense->locations;
+  return graph_.add_job(draft);
 }
 
 JobIndex CellGraph::train_attack(const CellPlan& cell, const Common& common, const Crafting& what) {
-  JobDraft draft{JobKind::kTrainAttack, what.attack->entry, train_attack_config(what), {}, cell.seed};
-  draft.inputs = {{InputRole::kData, common.data},
-                  {InputRole::kModel, common.model},
-                  {InputRole::kCodesImage, *common.codes_image},
-                  {InputRole::kCodesText, *common.codes_text}};
-  if (what.protocol == "retrained" && what.trained)
-    draft.inputs.push_back({InputRole::kDefense, *what.trained});
-  return add(std::move(draft), what.attack, [&] {
-    return fmt::format("train_attack {} {} {}", what.attack->entry->name, name_of(what.side), about(cell));
-  });
+  JobDraft draft{JobKind::kTrainAttack, what.attack->entry, train_attack_config(what)};
+  draft.seed = cell.seed;
+  draft.inputs.set(InputRole::kData, common.data);
+  draft.inputs.set(InputRole::kModel, common.model);
+  draft.inputs.set(InputRole::kCodesImage, *common.codes_image);
+  draft.inputs.set(InputRole::kCodesText, *common.codes_text);
+  if (what.protocol == "retrained" && what.trained) draft.inputs.set(InputRole::kDefense, *what.trained);
+  draft.locations = what.attack->locations;
+  return graph_.add_job(draft);
 }
 
 JobIndex CellGraph::craft(const CellPlan& cell, Common& common, const Crafting& what) {
   need_codes(cell, common);
-  JobDraft draft{JobKind::kCraft, what.attack->entry, craft_config(what), {}, cell.seed};
-  draft.inputs = {{InputRole::kData, common.data},
-                  {InputRole::kModel, common.model},
-                  {InputRole::kCodesImage, *common.codes_image},
-                  {InputRole::kCodesText, *common.codes_text}};
+  JobDraft draft{JobKind::kCraft, what.attack->entry, craft_config(what)};
+  draft.seed = cell.seed;
+  draft.inputs.set(InputRole::kData, common.data);
+  draft.inputs.set(InputRole::kModel, common.model);
+  draft.inputs.set(InputRole::kCodesImage, *common.codes_image);
+  draft.inputs.set(InputRole::kCodesText, *common.codes_text);
   if (what.attack->entry->trains) {
     const JobIndex learned = train_attack(cell, common, what);
     play(learned, "train_attack");
-    draft.inputs.push_back({InputRole::kAttack, learned});
+    draft.inputs.set(InputRole::kAttack, learned);
   }
-  if (what.trained) draft.inputs.push_back({InputRole::kDefense, *what.trained});
-  return add(std::move(draft), what.attack, [&] {
-    return fmt::format("craft {} {} {} {} {}", what.attack->entry->name, name_of(what.side),
-                       name_of(what.part), what.protocol, about(cell));
-  });
+  if (what.trained) draft.inputs.set(InputRole::kDefense, *what.trained);
+  draft.locations = what.attack->locations;
+  return graph_.add_job(draft);
 }
 
 JobIndex CellGraph::craft_query(const CellPlan& cell, Common& common, MaybeJob trained) {
@@ -214,11 +209,12 @@ CellGraph::MaybeJob CellGraph::train_defense(const CellPlan& cell, Common& commo
       configs_.composed(made_from(Composed::kTrainDefense, cell.defense->config, side), [&] {
         return Json{{"defense", configs_.value(cell.defense->config)}, {"modality", name_of(side)}};
       });
-  JobDraft draft{JobKind::kTrainDefense, &defense, config, {}, cell.seed};
-  draft.inputs = {{InputRole::kData, common.data},
-                  {InputRole::kModel, common.model},
-                  {InputRole::kCodesImage, *common.codes_image},
-                  {InputRole::kCodesText, *common.codes_text}};
+  JobDraft draft{JobKind::kTrainDefense, &defense, config};
+  draft.seed = cell.seed;
+  draft.inputs.set(InputRole::kData, common.data);
+  draft.inputs.set(InputRole::kModel, common.model);
+  draft.inputs.set(InputRole::kCodesImage, *common.codes_image);
+  draft.inputs.set(InputRole::kCodesText, *common.codes_text);
   struct CraftedSet {
     Side side;
     InputRole input;
@@ -234,11 +230,10 @@ CellGraph::MaybeJob CellGraph::train_defense(const CellPlan& cell, Common& commo
     const MaybeJob crafted = craft_train(cell, common, set.side);
     if (!crafted) return std::nullopt;
     play(*crafted, set.role);
-    draft.inputs.push_back({set.input, *crafted});
+    draft.inputs.set(set.input, *crafted);
   }
-  const JobIndex trained = add(std::move(draft), cell.defense, [&] {
-    return fmt::format("train_defense {} {} {}", defense.name, name_of(side), about(cell));
-  });
+  draft.locations = cell.defense->locations;
+  const JobIndex trained = graph_.add_job(draft);
   play(trained, roles.train);
   return trained;
 }
@@ -257,16 +252,12 @@ JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, Maybe
 
 JobIndex CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
                              MaybeJob crafted) {
-  JobDraft draft{JobKind::kEvaluate, nullptr, evaluate_config(cell), {}, 0};
-  draft.inputs = {{InputRole::kData, common.data},
-                  {InputRole::kQueryCodes, query},
-                  {InputRole::kRetrievalCodes, retrieval}};
-  if (crafted && cell.attack->entry->targeted) draft.inputs.push_back({InputRole::kCrafted, *crafted});
-  return add(std::move(draft), nullptr, [&] {
-    const Cell& at = *cell.cell;
-    return fmt::format("evaluate {} {} {} {} {}{}{}", at.direction, at.dataset, at.defense, at.attack,
-                       about(cell), at.variant.empty() ? "" : " ", at.variant);
-  });
+  JobDraft draft{JobKind::kEvaluate, nullptr, evaluate_config(cell)};
+  draft.inputs.set(InputRole::kData, common.data);
+  draft.inputs.set(InputRole::kQueryCodes, query);
+  draft.inputs.set(InputRole::kRetrievalCodes, retrieval);
+  if (crafted && cell.attack->entry->targeted) draft.inputs.set(InputRole::kCrafted, *crafted);
+  return graph_.add_job(draft);
 }
 
 /// Clean retrieval codes of the bare model, both modalities: what attacks and defenses aim at.
@@ -308,7 +299,8 @@ const Chosen* CellGraph::crafter(const CellPlan& cell) {
     } else {
       refuse(cell, Axis::kDefense,
              fmt::format("defense '{}' trains on inputs crafted by {}, but {} (set by its field craft_…)",
-                         cell.cell->defense, defense.crafts_with, chosen.error().message));
+                         spec_.of(Axis::kDefense)[at(cell.point, Axis::kDefense)].label, defense.crafts_with,
+                         chosen.error().message));
     }
   }
   return slot->second ? &*slot->second : nullptr;
@@ -366,17 +358,6 @@ Json CellGraph::metric_versions(const std::vector<std::string>& metrics) const {
     versions[base] = (*entry)->version;
   }
   return versions;
-}
-
-template <class Title>
-JobIndex CellGraph::add(JobDraft draft, const Chosen* chosen, Title title) {
-  const JobTable::Added added = jobs_.add(std::move(draft));
-  if (added.is_new) {
-    JobSpec& job = jobs_.spec_of(added.index);
-    job.title = title();
-    if (chosen != nullptr) job.locations = configs_.value(chosen->locations);
-  }
-  return added.index;
 }
 
 void CellGraph::play(JobIndex job, std::string_view role) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -11,6 +12,7 @@
 
 #include "core/spec/detail/effective_config.hpp"
 #include "core/spec/detail/interning.hpp"
+#include "core/spec/detail/packed_graph.hpp"
 
 namespace gauntlet::spec::detail {
 
@@ -29,7 +31,6 @@ struct CellPlan {
   std::uint32_t metric_set = 0;  ///< number of `metrics`
   const std::vector<std::string>* metrics = nullptr;
   Point point{};
-  const Cell* cell = nullptr;  ///< for titles
 
   [[nodiscard]] Side query_side() const { return image_queries ? Side::kImage : Side::kText; }
   [[nodiscard]] Side retrieval_side() const { return image_queries ? Side::kText : Side::kImage; }
@@ -40,16 +41,17 @@ struct CellPlan {
 class CellGraph {
  public:
   CellGraph(const SweepSpec& spec, const Catalog& catalog, const ContentIdFn& content_id,
-            ConfigTable& configs, EffectiveConfigs& effective, JobTable& jobs)
+            EffectiveConfigs& effective, PackedGraph& graph)
       : spec_(spec),
         catalog_(catalog),
         content_id_(content_id),
-        configs_(configs),
+        configs_(graph.configs()),
         effective_(effective),
-        jobs_(jobs) {}
+        graph_(graph) {}
 
   /// The cell's jobs, each once with the part it plays first. Of no use when take_problems() has any.
-  [[nodiscard]] std::vector<CellJob> plan(const CellPlan& cell);
+  /// Valid until the next call.
+  [[nodiscard]] std::span<const CellJob> plan(const CellPlan& cell);
   [[nodiscard]] std::vector<Problem> take_problems() { return std::move(problems_); }
 
  private:
@@ -104,8 +106,6 @@ class CellGraph {
   ConfigId evaluate_config(const CellPlan& cell);
   Json metric_versions(const std::vector<std::string>& metrics) const;
 
-  template <class Title>
-  JobIndex add(JobDraft draft, const Chosen* chosen, Title title);
   void play(JobIndex job, std::string_view role);
   void refuse(const CellPlan& cell, Axis axis, std::string message);
 
@@ -114,7 +114,7 @@ class CellGraph {
   const ContentIdFn& content_id_;
   ConfigTable& configs_;
   EffectiveConfigs& effective_;
-  JobTable& jobs_;
+  PackedGraph& graph_;
   std::map<std::pair<ConfigId, ConfigId>, MaybeJob> prepared_;
   std::map<std::tuple<const CatalogEntry*, ConfigId, std::uint32_t>, std::optional<Chosen>> crafters_;
   std::map<std::uint32_t, Chosen> bare_;  ///< defense "none" by dataset value
