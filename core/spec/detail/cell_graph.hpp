@@ -64,6 +64,22 @@ class CellGraph {
     MaybeJob features;                 ///< image features that models with a frozen backbone share
     MaybeJob codes_image, codes_text;  ///< clean retrieval codes of the bare model; see need_codes
   };
+  /// What is trained before the attack of a cell comes in: the same for all attacks on it.
+  struct Trained {
+    struct From {
+      const Chosen* dataset = nullptr;
+      const Chosen* model = nullptr;
+      const Chosen* defense = nullptr;
+      std::uint64_t seed = 0;
+      bool image_queries = false;
+      std::uint32_t bits = 0;
+      bool operator==(const From&) const = default;
+    };
+    From from;
+    Common common;
+    MaybeJob defense;            ///< its training
+    std::vector<CellJob> roles;  ///< of these jobs
+  };
   struct Encoding {
     const Chosen* defense;
     Side side;
@@ -84,6 +100,7 @@ class CellGraph {
     std::string_view train, craft;
   };
 
+  const Trained* trained_for(const CellPlan& cell);
   MaybeJob prepare(const CellPlan& cell);
   MaybeJob features(const CellPlan& cell, JobIndex data);
   JobIndex train_model(const CellPlan& cell, JobIndex data, MaybeJob features);
@@ -118,6 +135,7 @@ class CellGraph {
   std::map<std::pair<ConfigId, ConfigId>, MaybeJob> prepared_;
   std::map<std::tuple<const CatalogEntry*, ConfigId, std::uint32_t>, std::optional<Chosen>> crafters_;
   std::map<std::uint32_t, Chosen> bare_;  ///< defense "none" by dataset value
+  std::vector<Trained> trained_{8192};    ///< a cache: attacks vary faster than what they attack
   std::vector<CellJob> roles_;            ///< of the cell at hand
   std::vector<Problem> problems_;
 };

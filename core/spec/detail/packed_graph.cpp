@@ -71,14 +71,13 @@ JobIndex PackedGraph::add_job(const JobDraft& draft) {
   draft.inputs.for_each([&](InputRole, JobIndex input) { mix = mixed(mix, input); });
   const auto hash = static_cast<std::uint32_t>(mix);
   std::size_t slot = hash & (index_.size() - 1);
-  while (index_[slot] != 0) {
-    const JobIndex known = index_[slot] - 1;
-    if (hashes_[known] == hash && is_job(known, draft, seed)) return known;
+  while (index_[slot].next_job != 0) {
+    const JobIndex known = index_[slot].next_job - 1;
+    if (index_[slot].hash == hash && is_job(known, draft, seed)) return known;
     slot = (slot + 1) & (index_.size() - 1);
   }
   const JobIndex index = append_job(draft, seed);
-  index_[slot] = index + 1;
-  hashes_.push_back(hash);
+  index_[slot] = {hash, index + 1};
   if (jobs_.size() * 4 > index_.size() * 3) grow_index();
   return index;
 }
@@ -98,12 +97,14 @@ JobIndex PackedGraph::append_job(const JobDraft& draft, std::uint32_t seed) {
 }
 
 void PackedGraph::grow_index() {
-  index_ = std::vector<std::uint32_t>(2 * index_.size());
-  for (std::size_t job = 0; job < jobs_.size(); ++job) {
-    std::size_t slot = hashes_[job] & (index_.size() - 1);
-    while (index_[slot] != 0) slot = (slot + 1) & (index_.size() - 1);
-    index_[slot] = static_cast<std::uint32_t>(job + 1);
+  std::vector<IndexSlot> larger(2 * index_.size());
+  for (const IndexSlot& used : index_) {
+    if (used.next_job == 0) continue;
+    std::size_t slot = used.hash & (larger.size() - 1);
+    while (larger[slot].next_job != 0) slot = (slot + 1) & (larger.size() - 1);
+    larger[slot] = used;
   }
+  index_ = std::move(larger);
 }
 
 // ---------------------------------------------------------------- cells
@@ -143,7 +144,6 @@ void PackedGraph::add_cell(const CellDraft& draft) {
 
 void PackedGraph::finish(int n_threads) {
   index_ = {};
-  hashes_ = {};
   keys_.resize(n_jobs());
   const std::size_t n_jobs = keys_.size();
   const auto n_parts = static_cast<std::size_t>(n_jobs < kJobsWorthAThread ? 1 : std::max(1, n_threads));

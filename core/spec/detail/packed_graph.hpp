@@ -143,6 +143,11 @@ class PackedGraph {
     std::uint32_t jobs = 0;  ///< the first of them in cell_jobs_
   };
 
+  struct IndexSlot {
+    std::uint32_t hash = 0;
+    std::uint32_t next_job = 0;  ///< the job's index + 1; 0 = free
+  };
+
   [[nodiscard]] bool is_job(std::size_t index, const JobDraft& draft, std::uint32_t seed) const;
   JobIndex append_job(const JobDraft& draft, std::uint32_t seed);
   [[nodiscard]] std::uint32_t seed_number(std::uint64_t seed);
@@ -174,9 +179,8 @@ class PackedGraph {
   std::deque<PackedCell> cells_;
   std::deque<JobIndex> cell_jobs_;
   std::vector<JobKey> keys_;
-  std::vector<std::uint32_t> index_;  ///< open addressing by content: job + 1, 0 = free
-  std::deque<std::uint32_t> hashes_;  ///< of jobs' contents
-  std::uint32_t last_seed_ = 0;       ///< these two: what the last one looked for was
+  std::vector<IndexSlot> index_;  ///< jobs by content, open addressing
+  std::uint32_t last_seed_ = 0;   ///< these two: what the last one looked for was
   std::uint32_t last_shape_ = 0;
 };
 
