@@ -480,6 +480,22 @@ TEST_F(AgentTest, WhenTheGraceIsOverAttemptsGoBackFreeOfCharge) {
   EXPECT_TRUE(is_gone(second));
 }
 
+TEST_F(AgentTest, TrainingsAreAskedForACheckpointBeforeTheGraceIsOver) {
+  join_with_grace(2);
+  const proto::Lease lease =
+      coordinator_.lease(JobKind::kTrainModel, {{"do", "save"}, {"rank", 0}, {"until", flag("never")}}, 2, 2);
+  coordinator_.send_leases({lease});
+  ASSERT_GT(pid_of(lease, 0), 0);
+  const pid_t other = pid_of(lease, 1);
+  agent_.signal(SIGTERM);
+  coordinator_.expect_drain();
+  const proto::Outcome outcome = coordinator_.next_report().outcome();
+  EXPECT_EQ(outcome.code(), number(ErrorCode::kInterrupted));
+  EXPECT_THAT(outcome.message(), HasSubstr("saved after epoch 2"));
+  EXPECT_EQ(agent_.wait(), 0);
+  EXPECT_TRUE(is_gone(other));
+}
+
 TEST_F(AgentTest, ASecondSignalEndsTheGrace) {
   join_with_grace(3600);
   const proto::Lease lease = coordinator_.lease(JobKind::kTrainModel, waiting("never"));

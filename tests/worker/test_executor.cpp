@@ -57,6 +57,7 @@ class TestRunner final : public JobRunner {
     if (what == "crash") crash(config);
     if (what == "chatter") chatter();
     if (what == "wait") wait(attempt, until);
+    if (what == "save") return save(attempt);
     if (what == "spawn") spawn(attempt, until);
     if (what == "flood") flood(attempt, until);
     if (what == "spawn_deep") spawn_deep(attempt, until);
@@ -116,6 +117,13 @@ class TestRunner final : public JobRunner {
   static void wait(const AttemptContext& attempt, const fs::path& until) {
     write_pid(attempt, "", ::getpid());
     wait_for(until);
+  }
+
+  /// A training that saves and stops when asked to.
+  static Result<AttemptResult> save(const AttemptContext& attempt) {
+    write_pid(attempt, "", ::getpid());
+    while (!attempt.stop->load()) ::poll(nullptr, 0, 5);
+    return fail(ErrorCode::kInterrupted, "asked to stop: saved after epoch 2 of 5");
   }
 
   static void spawn(const AttemptContext& attempt, const fs::path& until) {

@@ -356,10 +356,19 @@ class Agent {
     attempts_.note_leaving();
     leave_if_done();
     if (options_.drain_grace_s <= 0) return stop_attempts();
-    const auto grace = std::chrono::duration<double>(options_.drain_grace_s);
-    grace_.expires_after(std::chrono::duration_cast<std::chrono::milliseconds>(grace));
-    grace_.async_wait([this](const boost::system::error_code& error) {
-      if (!error) stop_attempts();
+    await_half_the_grace([this] {
+      attempts_.ask_for_checkpoints();
+      await_half_the_grace([this] { stop_attempts(); });
+    });
+  }
+
+  /// Half of it for attempts that are nearly done, half for an epoch to end and its checkpoint to be saved.
+  template <class Then>
+  void await_half_the_grace(Then then) {
+    const auto half = std::chrono::duration<double>(options_.drain_grace_s / 2);
+    grace_.expires_after(std::chrono::duration_cast<std::chrono::milliseconds>(half));
+    grace_.async_wait([then](const boost::system::error_code& error) {
+      if (!error) then();
     });
   }
 

@@ -189,6 +189,16 @@ void Attempts::note_leaving() {
   }
 }
 
+/// Rank 0 saves and stops; that ends the others.
+void Attempts::ask_for_checkpoints() {
+  for (const auto& [id, attempt] : attempts_) {
+    if (attempt.stopping || attempt.ranks.empty()) continue;
+    const Executor* const executor = pool_.find(attempt.ranks.front().executor);
+    if (executor == nullptr || executor->kind != ExecutorKind::kRank || !executor->ready) continue;
+    executor->process->ask_for_checkpoint();
+  }
+}
+
 void Attempts::await_own_signal(Attempt& attempt) {
   attempt.limit = std::make_unique<boost::asio::steady_timer>(context_, kPreemptionPatience);
   attempt.limit->async_wait([this, id = attempt.lease.lease_id()](const boost::system::error_code& error) {

@@ -51,6 +51,8 @@ class Attempts {
   /// The agent leaves. What somebody else ended by SIGTERM a moment ago, or ends from now on, was preempted
   /// together with the agent: that is reported as an interruption.
   void note_leaving();
+  /// Asks trainings to save where their epoch ends and to stop there.
+  void ask_for_checkpoints();
   /// Shortens the logs of running attempts that have grown too long; to be called about once a second.
   void limit_logs();
   /// Ends an attempt whose outcome nobody wants.

@@ -271,6 +271,10 @@ void ExecutorProcess::kill() {
   if (!ending_) signal_group(SIGKILL);
 }
 
+void ExecutorProcess::ask_for_checkpoint() {
+  if (!ending_ && !ending_asked_) ::kill(pid_, SIGUSR1);
+}
+
 void ExecutorProcess::signal_group(int signal) const { ::kill(-pid_, signal); }
 
 }  // namespace gauntlet::worker

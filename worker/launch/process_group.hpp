@@ -68,6 +68,9 @@ class ExecutorProcess : public std::enable_shared_from_this<ExecutorProcess> {
   /// Ends the process group: SIGTERM, then SIGKILL when the process is still there after kPatience.
   void end();
   void kill();
+  /// Asks the executor, SIGUSR1, to end its attempt with a checkpoint; it lives on. Before its first frame
+  /// nothing listens for that yet, and it would die of it.
+  void ask_for_checkpoint();
 
  private:
   struct Identity {
