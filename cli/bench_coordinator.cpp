@@ -8,6 +8,7 @@
 
 #include "cli/support/bench_agents.hpp"
 #include "cli/support/bench_machine.hpp"
+#include "cli/support/bench_plan.hpp"
 #include "cli/support/child_process.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
@@ -249,6 +250,9 @@ Result<Json> measure(const Options& options) {
                measure_variant(options, scratch.path(), "slow", {"--commit-delay-ms", "5"}));
   note("one job at a time\n");
   GAUNTLET_CHECK_OK(measure_closed_loop(options, scratch.path(), figures));
+  note("planning\n");
+  GAUNTLET_TRY(const Json plan, measure_plan(scratch.path(), options.jobs));
+  figures.update(plan);
   note("a thousand agents\n");
   GAUNTLET_CHECK_OK(measure_crowd(options, scratch.path(), figures));
   return figures;

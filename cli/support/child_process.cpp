@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +66,7 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept { *this = std::move(ot
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   pid_ = std::exchange(other.pid_, -1);
   exit_code_ = other.exit_code_;
+  peak_memory_kib_ = other.peak_memory_kib_;
   log_ = std::move(other.log_);
   log_start_ = other.log_start_;
   return *this;
@@ -73,9 +75,11 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
 bool ChildProcess::is_running() {
   if (pid_ < 0) return false;
   int status = 0;
-  const pid_t ended = waitpid(pid_, &status, WNOHANG);
+  rusage used{};
+  const pid_t ended = wait4(pid_, &status, WNOHANG, &used);
   if (ended == 0 || (ended < 0 && errno == EINTR)) return true;
   exit_code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  peak_memory_kib_ = used.ru_maxrss;
   pid_ = -1;
   return false;
 }

@@ -35,6 +35,8 @@ class ChildProcess {
   [[nodiscard]] bool is_running();
   /// Of a process that has ended; 128 + number when a signal ended it.
   [[nodiscard]] int exit_code() const { return exit_code_; }
+  /// The most resident memory it had; of a process that has ended.
+  [[nodiscard]] long peak_memory_kib() const { return peak_memory_kib_; }
   [[nodiscard]] bool was_killed() const { return exit_code_ > 128; }
   /// The last sentence it printed as `gauntlet: …`, without that; "" for none.
   [[nodiscard]] std::string last_words() const;
@@ -50,6 +52,7 @@ class ChildProcess {
 
   pid_t pid_ = -1;  ///< -1 once reaped
   int exit_code_ = 0;
+  long peak_memory_kib_ = 0;
   std::filesystem::path log_;
   std::uintmax_t log_start_ = 0;
 };
