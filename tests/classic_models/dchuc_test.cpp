@@ -161,8 +161,10 @@ TEST(Dchuc, LossIsWhatLoopsGive) {
   EXPECT_NEAR(loss.pairs.item<double>(), pairs, 1e-9);
   EXPECT_NEAR(loss.total.item<double>(),
               (similarity + 2.3 * quantisation + 1.7 * predicted + 0.9 * pairs) / (3 * kItems), 1e-10);
-  expect_gradient([&](const torch::Tensor& x) { return dchuc_loss(x, g, targets, kWeights).total; }, u, "u");
-  expect_gradient([&](const torch::Tensor& x) { return dchuc_loss(u, x, targets, kWeights).total; }, g, "g");
+  expect_gradient(
+      u, [&](const torch::Tensor& x) { return dchuc_loss(x, g, targets, kWeights).total; }, "u");
+  expect_gradient(
+      g, [&](const torch::Tensor& x) { return dchuc_loss(u, x, targets, kWeights).total; }, "g");
 }
 
 TEST(Dchuc, UnifiedCodesAndLabelMapFollowTheRowsOfTheTrainingSet) {

@@ -48,7 +48,8 @@ TEST(Dcmh, LossIsWhatLoopsGive) {
   EXPECT_NEAR(loss.quantisation.item<double>(), quantisation, 1e-10);
   EXPECT_NEAR(loss.balance.item<double>(), balance, 1e-10);
   EXPECT_NEAR(loss.total.item<double>(), (pairwise + 0.7 * quantisation + 0.3 * balance) / (3 * 7), 1e-10);
-  expect_gradient([&](const torch::Tensor& of) { return given.loss(of).total; }, given.outputs, "outputs");
+  expect_gradient(
+      given.outputs, [&](const torch::Tensor& of) { return given.loss(of).total; }, "outputs");
 }
 
 /// The own loss in the recorded adversarial training of a DCMH model, for the first image batch and the first

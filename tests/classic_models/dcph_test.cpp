@@ -59,7 +59,8 @@ TEST(Dcph, LossIsWhatLoopsGive) {
   EXPECT_NEAR(loss.cross.item<double>(), cross, 1e-10);
   EXPECT_NEAR(loss.quantisation.item<double>(), quantisation, 1e-10);
   EXPECT_NEAR(loss.total.item<double>(), own + 0.3 * cross + 0.2 * quantisation, 1e-10);
-  expect_gradient([&](const torch::Tensor& h) { return loss_at(h).total; }, given.h, "h");
+  expect_gradient(
+      given.h, [&](const torch::Tensor& h) { return loss_at(h).total; }, "h");
 }
 
 TEST(Dcph, ClassProxyLossIsWhatLoopsGive) {
@@ -81,7 +82,8 @@ TEST(Dcph, ClassProxyLossIsWhatLoopsGive) {
     expected += 0.7 * sum * sum;
   }
   EXPECT_NEAR(class_proxy_loss(proxies, 0.3, 0.7).item<double>(), expected, 1e-10);
-  expect_gradient([](const torch::Tensor& p) { return class_proxy_loss(p, 0.3, 0.7); }, proxies, "proxies");
+  expect_gradient(
+      proxies, [](const torch::Tensor& p) { return class_proxy_loss(p, 0.3, 0.7); }, "proxies");
 }
 
 TEST(Dcph, ClassProxyNetHashesOneHotClasses) {

@@ -105,8 +105,10 @@ TEST(Dgcpn, LossIsWhatLoopsGive) {
   EXPECT_NEAR(loss.similarity.item<double>(), fitted, 1e-12);
   EXPECT_NEAR(loss.coherence.item<double>(), coherence, 1e-12);
   EXPECT_NEAR(loss.total.item<double>(), pairs + fitted + coherence, 1e-12);
-  expect_gradient([&](const torch::Tensor& x) { return dgcpn_loss(x, t, similarity, 1.5).total; }, v, "v");
-  expect_gradient([&](const torch::Tensor& x) { return dgcpn_loss(v, x, similarity, 1.5).total; }, t, "t");
+  expect_gradient(
+      v, [&](const torch::Tensor& x) { return dgcpn_loss(x, t, similarity, 1.5).total; }, "v");
+  expect_gradient(
+      t, [&](const torch::Tensor& x) { return dgcpn_loss(v, x, similarity, 1.5).total; }, "t");
 }
 
 using DgcpnRun = SmallRun<DgcpnConfig, DgcpnTraining>;

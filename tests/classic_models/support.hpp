@@ -9,6 +9,7 @@
 #include "core/models/detail/pair_training.hpp"
 #include "core/models/objectives.hpp"
 #include "tests/support/gradients.hpp"
+#include "tests/support/parity.hpp"
 
 namespace gauntlet::testing {
 

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "core/attacks/detail/eqb2a_generator.hpp"
-#include "tests/support/finite_difference.hpp"
+#include "tests/support/gradients.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 namespace {
@@ -78,8 +78,8 @@ TEST(Eqb2aLosses, TheKnockoffsStepHasTheGradientOfItsTotal) {
   Tensor tuples = positions(6, 4);
   tuples.select(1, 3).remainder_(4).add_(1);  // rank gaps 1 to 4
   const auto total = [&] { return trainer.step(tuples, tuples.flip(0)).at("total"); };
-  testing::expect_parameter_gradients(*knockoffs.image, total);
-  testing::expect_parameter_gradients(*knockoffs.text, total);
+  testing::expect_step_gradients(*knockoffs.image, total);
+  testing::expect_step_gradients(*knockoffs.text, total);
 }
 
 struct SmallGenerators {
@@ -100,8 +100,8 @@ TEST(Eqb2aLosses, TheSupervisorsStepHasTheGradientOfItsTotal) {
                               random_codes({kItems, kBits}, 14));
   const Tensor u = pictures(4), rows = positions(4, 6);
   const auto total = [&] { return trainer.step(u, rows).at("total"); };
-  testing::expect_parameter_gradients(*nets.perturbation, total);
-  testing::expect_parameter_gradients(*nets.supervisor, total);
+  testing::expect_step_gradients(*nets.perturbation, total);
+  testing::expect_step_gradients(*nets.supervisor, total);
 }
 
 /// One linear layer in place of the discriminator: no state that a forward pass would move.
@@ -128,8 +128,8 @@ TEST(Eqb2aLosses, TheGeneratorsStepHasTheGradientOfItsTotal) {
                                       .image_knockoff = knockoffs.image,
                                       .text_codes = random_codes({kItems, kBits}, 15)});
     const Tensor u = pictures(4), near = positions(4, 3);
-    testing::expect_parameter_gradients(*generator, [&] { return trainer.step(u, near, 1).at("total"); });
-    testing::expect_parameter_gradients(*critic, [&] { return trainer.step(u, near, 0).at("d"); });
+    testing::expect_step_gradients(*generator, [&] { return trainer.step(u, near, 1).at("total"); });
+    testing::expect_step_gradients(*critic, [&] { return trainer.step(u, near, 0).at("d"); });
   }
 }
 

@@ -7,7 +7,7 @@
 #include "core/attacks/detail/scheduled_descent.hpp"
 #include "core/attacks/detail/sharpening.hpp"
 #include "tests/gradient_attacks/support.hpp"
-#include "tests/support/finite_difference.hpp"
+#include "tests/support/gradients.hpp"
 
 namespace gauntlet::attacks {
 namespace {

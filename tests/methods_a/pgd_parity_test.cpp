@@ -2,7 +2,7 @@
 
 #include "core/attacks/detail/projection.hpp"
 #include "core/models/losses.hpp"
-#include "tests/support/finite_difference.hpp"
+#include "tests/support/gradients.hpp"
 #include "tests/support/parity.hpp"
 
 namespace gauntlet::attacks {

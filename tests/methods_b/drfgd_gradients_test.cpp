@@ -6,7 +6,7 @@
 #include "core/defenses/detail/drfgd_trainer.hpp"
 #include "core/models/losses.hpp"
 #include "tests/methods_b/support.hpp"
-#include "tests/support/gradient_error.hpp"
+#include "tests/support/gradients.hpp"
 
 namespace gauntlet::defenses {
 namespace {

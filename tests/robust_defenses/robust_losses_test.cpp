@@ -6,28 +6,13 @@
 #include "core/attacks/detail/sharpening.hpp"
 #include "core/attacks/mainstay_code.hpp"
 #include "core/attacks/prototype_net.hpp"
+#include "tests/support/gradients.hpp"
 
 namespace gauntlet::defenses {
 namespace {
 
+using testing::gradient_error;
 using torch::Tensor;
-
-/// |gradient of `loss` - central differences| over every entry of `at` (double).
-double gradient_error(const Tensor& at, const std::function<Tensor(const Tensor&)>& loss) {
-  const Tensor leaf = at.clone().requires_grad_();
-  const Tensor gradient = torch::autograd::grad({loss(leaf)}, {leaf}).front().flatten();
-  double worst = 0;
-  for (std::int64_t entry = 0; entry < at.numel(); ++entry) {
-    const auto moved = [&](double by) {
-      Tensor point = at.clone();
-      point.view(-1)[entry] += by;
-      return loss(point).item<double>();
-    };
-    const double difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-    worst = std::max(worst, std::abs(difference - gradient[entry].item<double>()));
-  }
-  return worst;
-}
 
 TEST(RobustLosses, HaveTheGradientsOfTheirValues) {
   torch::manual_seed(2);

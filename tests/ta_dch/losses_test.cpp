@@ -2,7 +2,7 @@
 
 #include "core/attacks/detail/generator_layers.hpp"
 #include "core/attacks/detail/ta_dch_training.hpp"
-#include "tests/support/finite_difference.hpp"
+#include "tests/support/gradients.hpp"
 
 namespace gauntlet::attacks::ta_dch {
 namespace {
@@ -53,7 +53,7 @@ TEST(TaDchLosses, ThePrototypeStepHasTheGradientOfItsTotal) {
   const Tensor labels = bits({kRows, kLabels}, 1), text = bits({kRows, kWords}, 2);
   const Tensor codes = 2 * bits({kItems, kBits}, 3) - 1, train_labels = bits({kItems, kLabels}, 4);
   PrototypeTrainer trainer(standing_still(), net, codes, train_labels, 1000);
-  testing::expect_parameter_gradients(*net, [&] { return trainer.step(labels, text).at("total"); });
+  testing::expect_step_gradients(*net, [&] { return trainer.step(labels, text).at("total"); });
 }
 
 void expect_generator_gradients(const std::shared_ptr<Generator>& generator, const Tensor& inputs,
@@ -76,11 +76,11 @@ void expect_generator_gradients(const std::shared_ptr<Generator>& generator, con
                              .code = 1.8 * uniform({kRows, kBits}, 8) - 0.9,
                              .target_labels = bits({kRows, kLabels}, 9)};
   constexpr std::int64_t kStepOfTheGenerator = 1;  // not a multiple of d_every
-  testing::expect_parameter_gradients(*generator,
-                                      [&] { return trainer.step(batch, kStepOfTheGenerator).at("total"); });
+  testing::expect_step_gradients(*generator,
+                                 [&] { return trainer.step(batch, kStepOfTheGenerator).at("total"); });
   for (const Tensor& parameter : critic->parameters()) EXPECT_FALSE(parameter.grad().defined());
   // A step of the discriminator first: the gradient of its own mean loss.
-  testing::expect_parameter_gradients(*critic, [&] { return trainer.step(batch, 0).at("d"); });
+  testing::expect_step_gradients(*critic, [&] { return trainer.step(batch, 0).at("d"); });
 }
 
 TEST(TaDchLosses, ThePictureGeneratorsStepHasTheGradientOfItsTotal) {

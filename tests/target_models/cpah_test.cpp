@@ -202,10 +202,12 @@ TEST(CpahLosses, HaveTheirTrueGradients) {
     const auto loss = [&](const torch::Tensor& image, const torch::Tensor& text) {
       return built.training->generator_loss(pass_with(image, text)).total;
     };
-    expect_gradient([&](const torch::Tensor& x) { return loss(x, features[1]); }, features[0],
-                    consistency + " L_G, images");
-    expect_gradient([&](const torch::Tensor& x) { return loss(features[0], x); }, features[1],
-                    consistency + " L_G, texts");
+    expect_gradient(
+        features[0], [&](const torch::Tensor& x) { return loss(x, features[1]); },
+        consistency + " L_G, images");
+    expect_gradient(
+        features[1], [&](const torch::Tensor& x) { return loss(features[0], x); },
+        consistency + " L_G, texts");
     expect_parameter_gradients(
         *built.training->critics, [&] { return loss(features[0], features[1]); }, consistency + " L_G");
   }

@@ -236,12 +236,13 @@ TEST(DadhTerms, HaveTheirTrueGradients) {
   const LabelOverlap overlap(small_labels());
   const torch::Tensor image = waves({5, 6}, 1.3);
   const torch::Tensor text = waves({5, 6}, 0.7);
-  expect_gradient([&](const torch::Tensor& x) { return weighted_triplets(x, text, overlap, 0.4); }, image,
-                  "anchors");
-  expect_gradient([&](const torch::Tensor& x) { return weighted_triplets(image, x, overlap, 0.4); }, text,
-                  "targets");
-  expect_gradient([&](const torch::Tensor& x) { return quantisation_loss(signs(text), x, image); }, image,
-                  "quantisation");
+  expect_gradient(
+      image, [&](const torch::Tensor& x) { return weighted_triplets(x, text, overlap, 0.4); }, "anchors");
+  expect_gradient(
+      text, [&](const torch::Tensor& x) { return weighted_triplets(image, x, overlap, 0.4); }, "targets");
+  expect_gradient(
+      image, [&](const torch::Tensor& x) { return quantisation_loss(signs(text), x, image); },
+      "quantisation");
 }
 
 /// Everything behind the features: codes, triplets, critics with their penalties of second order.
@@ -270,8 +271,10 @@ TEST(DadhLosses, HaveTheirTrueGradients) {
     fill(v, t);
     return training.generator_loss(pass).total;
   };
-  expect_gradient([&](const torch::Tensor& x) { return loss(x, text); }, image, "L_G, images");
-  expect_gradient([&](const torch::Tensor& x) { return loss(image, x); }, text, "L_G, texts");
+  expect_gradient(
+      image, [&](const torch::Tensor& x) { return loss(x, text); }, "L_G, images");
+  expect_gradient(
+      text, [&](const torch::Tensor& x) { return loss(image, x); }, "L_G, texts");
   fill(image, text);
   const torch::Tensor feature_mix = waves({5, 8}, 2.1).abs(), code_mix = waves({5, 6}, 1.7).abs();
   expect_parameter_gradients(

@@ -217,24 +217,27 @@ TEST(DaphLosses, HaveTheirTrueGradients) {
        {ProxyTermForm{}, ProxyTermForm{0, false, false}, ProxyTermForm{1e-5, true, true}}) {
     const std::string name = fmt::format("A eps {} own {}", form.eps, form.counts_own);
     expect_gradient(
-        [&](const torch::Tensor& z) { return proxy_term(unit_rows(z), classes, labels, scale, form); }, codes,
+        codes, [&](const torch::Tensor& z) { return proxy_term(unit_rows(z), classes, labels, scale, form); },
         name);
     expect_gradient(
-        [&](const torch::Tensor& p) { return proxy_term(unit_rows(codes), p, labels, scale, form); }, classes,
+        classes, [&](const torch::Tensor& p) { return proxy_term(unit_rows(codes), p, labels, scale, form); },
         name + " classes");
   }
   // Rows of length 1 sit on the corner of max(0, p_c·p_c - 1)^2, so these are a little longer.
-  expect_gradient([](const torch::Tensor& p) { return class_separation(p); }, 1.1 * classes, "O");
-  expect_gradient([](const torch::Tensor& z) { return binary_gap(z); }, codes, "Q");
-  expect_gradient([](const torch::Tensor& z) { return bit_imbalance(z); }, codes, "N");
+  expect_gradient(
+      1.1 * classes, [](const torch::Tensor& p) { return class_separation(p); }, "O");
+  expect_gradient(
+      codes, [](const torch::Tensor& z) { return binary_gap(z); }, "Q");
+  expect_gradient(
+      codes, [](const torch::Tensor& z) { return bit_imbalance(z); }, "N");
   const torch::Tensor anchors = signs(waves({6, 5}, 2.3));
   const AnchorSets sets = anchor_sets(labels, labels, false, 1e-5);
-  expect_gradient([&](const torch::Tensor& h) { return anchor_loss(h, anchors, sets, scale).full; }, codes,
-                  "F");
-  expect_gradient([&](const torch::Tensor& h) { return anchor_loss(h, anchors, sets, scale).partial; }, codes,
-                  "W");
-  expect_gradient([&](const torch::Tensor& h) { return class_loss(h, signs(classes), labels, scale); }, codes,
-                  "K");
+  expect_gradient(
+      codes, [&](const torch::Tensor& h) { return anchor_loss(h, anchors, sets, scale).full; }, "F");
+  expect_gradient(
+      codes, [&](const torch::Tensor& h) { return anchor_loss(h, anchors, sets, scale).partial; }, "W");
+  expect_gradient(
+      codes, [&](const torch::Tensor& h) { return class_loss(h, signs(classes), labels, scale); }, "K");
 }
 
 TEST(DaphLosses, SplitAnchorsByLabelSets) {

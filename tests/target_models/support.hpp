@@ -12,6 +12,7 @@
 #include "core/models/detail/recipe.hpp"
 #include "core/models/hashing_model.hpp"
 #include "tests/support/gradients.hpp"
+#include "tests/support/parity.hpp"
 
 namespace gauntlet::testing {
 
