@@ -56,7 +56,7 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
 std::string unknown_name_message(std::string_view what, std::string_view word,
                                  std::span<const std::string> known) {
   const auto guess = nearest_name(word, known);
-  const std::string hint = guess ? fmt::format("; did you mean '{}'?", *guess) : std::string(";");
+  const std::string hint = guess ? fmt::format("; did you mean '{}'?", *guess) : std::string();
   return fmt::format("unknown {} '{}'{} (known: {})", what, word, hint, fmt::join(known, ", "));
 }
 

@@ -100,13 +100,13 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"bits: 32", "bits: 5000",
                 "6:9: a value of bits is '5000'; allowed: an integer from 1 to 4096"},
         Mistake{"bits: 32", "bits: {name: 32, label: x}",
-                "6:20: unknown key of a value of bits 'label'; (known: name, when)"},
+                "6:20: unknown key of a value of bits 'label' (known: name, when)"},
         Mistake{"direction: i2t", "direction: i2i",
                 "9:14: unknown direction 'i2i'; did you mean 'i2t'? (known: i2t, t2i)"},
         Mistake{"seed: 1", "seed: -1",
                 "10:9: a value of seed is '-1'; allowed: an integer from 0 to 9223372036854775807"},
         Mistake{"attack: none", "attack: {name: pgd, protocol: stat}",
-                "8:33: unknown protocol 'stat'; (known: static, retrained, adaptive)"},
+                "8:33: unknown protocol 'stat' (known: static, retrained, adaptive)"},
         Mistake{"attack: none", "attack: {name: pgd, when: {attack: pgd}}",
                 "8:23: when of a value of attack cannot name attack itself"},
         Mistake{"attack: none", "attack: {name: pgd, when: {defense: drfdg}}",
@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"metrics:", "zip: [[model]]\nmetrics:",
                 "11:7: a zip group of one axis; name at least two that advance together"},
         Mistake{"metrics:", "exclude: [{}]\nmetrics:", "11:11: an empty exclude would remove every cell"},
-        Mistake{"metrics:", "exclude: [{bits: 99}]\nmetrics:", "11:18: unknown bits '99'; (known: 32)"},
+        Mistake{"metrics:", "exclude: [{bits: 99}]\nmetrics:", "11:18: unknown bits '99' (known: 32)"},
         Mistake{"metrics:", "settings: [{match: {model: cpah}}]\nmetrics:",
                 "11:12: a setting without 'set' changes nothing"},
         Mistake{"metrics:", "settings: [{set: {model.epoch: 3}}]\nmetrics:",
@@ -142,11 +142,11 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"metrics:", "settings: [{set: {model.epochs: 0}}]\nmetrics:",
                 "11:19: cpah: 'epochs' is 0; allowed: an integer from 1 to 1000"},
         Mistake{"metrics:", "settings: [{set: {epochs: 3}}]\nmetrics:",
-                "11:19: 'epochs' in set is not of the form kind.option; unknown kind 'epochs'; (known: "
+                "11:19: 'epochs' in set is not of the form kind.option; unknown kind 'epochs' (known: "
                 "dataset, model, attack, "
                 "defense)"},
         Mistake{"metrics:", "settings: [{set: {attack.protocol: full}}]\nmetrics:",
-                "11:19: unknown protocol 'full'; (known: static, retrained, adaptive)"},
+                "11:19: unknown protocol 'full' (known: static, retrained, adaptive)"},
         Mistake{"metrics:", "ablations: [{name: a, base: {model: cpah}}]\nmetrics:",
                 "11:13: ablation 'a' has no 'variants'"},
         Mistake{"metrics:", "ablations: [{variants: {v: {model.epochs: 3}}}]\nmetrics:",
@@ -159,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"metrics:", "include: [{bits: 16, attack: pdg}]\nmetrics:",
                 "11:30: unknown attack 'pdg'; did you mean 'pgd'? (known: none, pgd, eqb2a, ta_dch)"},
         Mistake{"metrics:", "resources: {train: {cpus: 1}}\nmetrics:",
-                "11:13: resources: unknown kind of job 'train'; (known: prepare, features, train_model, "
+                "11:13: resources: unknown kind of job 'train' (known: prepare, features, train_model, "
                 "train_attack, craft, "
                 "train_defense, encode, evaluate, explain, command, noop)"},
         Mistake{"metrics:", "resources: {craft: {cpus: 0}}\nmetrics:",
@@ -173,7 +173,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "11:20: resources: two variants ask for 1 gpus; each must ask for another number of them of "
                 "craft"},
         Mistake{"metrics:", "resources: {craft: [{gpus: 1}, {time: 4h}]}\nmetrics:",
-                "11:33: unknown key of resources of craft 'time'; (known: cpus, gpus, ranks, memory)"},
+                "11:33: unknown key of resources of craft 'time' (known: cpus, gpus, ranks, memory)"},
         Mistake{"metrics:", "resources: {craft: []}\nmetrics:",
                 "11:20: resources of craft: the list of variants is empty"},
         Mistake{"metrics:", "resources: {craft: {labels: {disk: a b}}}\nmetrics:",
