@@ -14,10 +14,9 @@
 #include "core/base/log_file.hpp"
 #include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
-#include "core/spec/catalog.hpp"
 #include "worker/agent/attempts.hpp"
 #include "worker/agent/connection.hpp"
-#include "worker/agent/machine.hpp"
+#include "worker/agent/introduction.hpp"
 #include "worker/agent/reports.hpp"
 #include "worker/executor/outcome.hpp"
 
@@ -38,27 +37,6 @@ constexpr int kExitInterrupted = 130;
 std::string random_id() {
   std::random_device device;
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
-}
-
-/// Options with every default filled in.
-Result<AgentOptions> complete(AgentOptions options) {
-  if (options.workdir.empty()) return fail(ErrorCode::kInvalid, "a worker needs a work folder");
-  if (options.cpus < 0)
-    return fail(ErrorCode::kInvalid, "{} cpus were asked for; 1 or more are allowed", options.cpus);
-  if (options.lifetime_s < 0)
-    return fail(ErrorCode::kInvalid,
-                "a lifetime of {} s was asked for; 1 or more are allowed, 0 is without end",
-                options.lifetime_s);
-  if (options.credit == 0)
-    return fail(ErrorCode::kInvalid, "a credit of 0 leases was asked for; 1 or more are allowed");
-  std::error_code error;
-  options.workdir = std::filesystem::absolute(options.workdir, error);
-  if (options.cpus == 0) options.cpus = usable_cpus();
-  if (options.memory_mb == 0) options.memory_mb = physical_memory_mb();
-  if (options.name.empty()) options.name = host_name();
-  if (options.gauntlet_program.empty()) options.gauntlet_program = program_folder() / "gauntlet";
-  if (options.rank_program.empty()) options.rank_program = program_folder() / "gauntlet-rank";
-  return options;
 }
 
 class Agent {
@@ -106,40 +84,12 @@ class Agent {
   // ---- joining
 
   [[nodiscard]] proto::WorkerJoin join_message() const {
-    proto::WorkerJoin join;
-    join.set_agent_id(id_);
-    join.set_name(options_.name);
-    join.set_cpus(options_.cpus);
-    join.set_memory_mb(options_.memory_mb);
-    join.set_credit(options_.credit);
-    join.set_has_torch(has_torch_);
-    for (const AgentGpu& gpu : options_.gpus) {
-      proto::Gpu& message = *join.add_gpus();
-      message.set_index(gpu.index);
-      message.set_name(gpu.name);
-      message.set_memory_mb(gpu.memory_mb);
-    }
-    for (const NumaNode& node : options_.numa_nodes) {
-      proto::NumaNode& message = *join.add_numa_nodes();
-      message.set_index(node.index);
-      message.set_cpus(node.cpus);
-      message.set_memory_mb(node.memory_mb);
-    }
-    join.mutable_labels()->insert(options_.labels.begin(), options_.labels.end());
+    std::optional<std::chrono::seconds> left;
     if (options_.lifetime_s > 0) {
-      const auto left =
-          std::chrono::duration_cast<std::chrono::seconds>(ends_ - std::chrono::steady_clock::now());
-      join.set_remaining_s(std::max<std::int64_t>(1, left.count()));
+      left = std::chrono::duration_cast<std::chrono::seconds>(ends_ - std::chrono::steady_clock::now());
     }
-    for (const auto kind : {spec::EntryKind::kDataset, spec::EntryKind::kModel, spec::EntryKind::kAttack,
-                            spec::EntryKind::kDefense, spec::EntryKind::kMetric}) {
-      for (const spec::CatalogEntry& entry : spec::Catalog::builtin().entries(kind)) {
-        proto::EntryVersion& message = *join.add_entries();
-        message.set_kind(std::string(spec::name_of(kind)));
-        message.set_name(entry.name);
-        message.set_version(entry.version);
-      }
-    }
+    proto::WorkerJoin join = introduction(options_, has_torch_, left);
+    join.set_agent_id(id_);
     for (const proto::HeldLease& lease : attempts_.held()) *join.add_held() = lease;
     for (const proto::HeldLease& lease : reports_.held()) *join.add_held() = lease;
     return join;

@@ -1,0 +1,64 @@
+#include "worker/agent/introduction.hpp"
+
+#include <algorithm>
+
+#include "core/spec/catalog.hpp"
+#include "worker/agent/machine.hpp"
+
+namespace gauntlet::worker {
+
+Result<AgentOptions> complete(AgentOptions options) {
+  if (options.workdir.empty()) return fail(ErrorCode::kInvalid, "a worker needs a work folder");
+  if (options.cpus < 0)
+    return fail(ErrorCode::kInvalid, "{} cpus were asked for; 1 or more are allowed", options.cpus);
+  if (options.lifetime_s < 0)
+    return fail(ErrorCode::kInvalid,
+                "a lifetime of {} s was asked for; 1 or more are allowed, 0 is without end",
+                options.lifetime_s);
+  if (options.credit == 0)
+    return fail(ErrorCode::kInvalid, "a credit of 0 leases was asked for; 1 or more are allowed");
+  std::error_code error;
+  options.workdir = std::filesystem::absolute(options.workdir, error);
+  if (options.cpus == 0) options.cpus = usable_cpus();
+  if (options.memory_mb == 0) options.memory_mb = physical_memory_mb();
+  if (options.name.empty()) options.name = host_name();
+  if (options.gauntlet_program.empty()) options.gauntlet_program = program_folder() / "gauntlet";
+  if (options.rank_program.empty()) options.rank_program = program_folder() / "gauntlet-rank";
+  return options;
+}
+
+proto::WorkerJoin introduction(const AgentOptions& options, bool has_torch,
+                               std::optional<std::chrono::seconds> lifetime_left) {
+  proto::WorkerJoin join;
+  join.set_name(options.name);
+  join.set_cpus(options.cpus);
+  join.set_memory_mb(options.memory_mb);
+  join.set_credit(options.credit);
+  join.set_has_torch(has_torch);
+  for (const AgentGpu& gpu : options.gpus) {
+    proto::Gpu& message = *join.add_gpus();
+    message.set_index(gpu.index);
+    message.set_name(gpu.name);
+    message.set_memory_mb(gpu.memory_mb);
+  }
+  for (const NumaNode& node : options.numa_nodes) {
+    proto::NumaNode& message = *join.add_numa_nodes();
+    message.set_index(node.index);
+    message.set_cpus(node.cpus);
+    message.set_memory_mb(node.memory_mb);
+  }
+  join.mutable_labels()->insert(options.labels.begin(), options.labels.end());
+  if (lifetime_left) join.set_remaining_s(std::max<std::int64_t>(1, lifetime_left->count()));
+  for (const auto kind : {spec::EntryKind::kDataset, spec::EntryKind::kModel, spec::EntryKind::kAttack,
+                          spec::EntryKind::kDefense, spec::EntryKind::kMetric}) {
+    for (const spec::CatalogEntry& entry : spec::Catalog::builtin().entries(kind)) {
+      proto::EntryVersion& message = *join.add_entries();
+      message.set_kind(std::string(spec::name_of(kind)));
+      message.set_name(entry.name);
+      message.set_version(entry.version);
+    }
+  }
+  return join;
+}
+
+}  // namespace gauntlet::worker
