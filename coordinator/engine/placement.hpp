@@ -8,6 +8,8 @@
 // what it grants times the open workers, plus the shapes that do not fit; never the queued jobs.
 #pragma once
 
+#include <bit>
+#include <cstdint>
 #include <vector>
 
 #include "coordinator/engine/state.hpp"
@@ -30,6 +32,12 @@ struct GiveLeases {
 /// Leases what fits and appends one JobLeased transition per grant.
 [[nodiscard]] std::vector<GiveLeases> place(State& state, const Now& now,
                                             std::vector<Transition>& transitions);
+
+/// Calls visit(device) for each device of a mask, lowest first.
+template <class Visit>
+void for_each_device(std::uint64_t gpus, Visit visit) {
+  for (; gpus != 0; gpus &= gpus - 1) visit(static_cast<std::uint32_t>(std::countr_zero(gpus)));
+}
 
 /// Whether these resources, apart from their variants, fit into what the worker has free now.
 [[nodiscard]] bool fits_now(const Worker& worker, const spec::Resources& asked);
