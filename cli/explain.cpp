@@ -1,8 +1,8 @@
 // gauntlet explain: why a job is in the state it is in.
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
-#include "cli/support/status_text.hpp"
 #include "cli/verb.hpp"
+#include "core/proto/json.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -24,17 +24,11 @@ Result<int> run(const Options& options) {
   }
   const proto::ExplainReply& reply = answer.explain_reply();
   if (options.json) {
-    GAUNTLET_CHECK_OK(print_json(
-        Json{{"format", 1},
-             {"key", key_hex(reply.key())},
-             {"kind", reply.kind()},
-             {"title", reply.title()},
-             {"state", reply.state()},
-             {"reasons", std::vector<std::string>(reply.reasons().begin(), reply.reasons().end())}}));
+    GAUNTLET_CHECK_OK(print_json(proto::explain_json(reply)));
     return 0;
   }
   std::string text =
-      fmt::format("{}  {}: {}\n", key_hex(reply.key()).substr(0, 12), reply.title(), reply.state());
+      fmt::format("{}  {}: {}\n", proto::key_hex(reply.key()).substr(0, 12), reply.title(), reply.state());
   for (const std::string& reason : reply.reasons()) text += fmt::format("  {}\n", reason);
   GAUNTLET_CHECK_OK(print(text));
   return 0;

@@ -3,9 +3,9 @@
 #include "cli/support/log_source.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
-#include "cli/support/status_text.hpp"
 #include "cli/verb.hpp"
 #include "core/base/text.hpp"
+#include "core/proto/json.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -23,29 +23,9 @@ struct Options {
   bool json = false;
 };
 
-Json attempts_json(const proto::AttemptsReply& reply) {
-  Json attempts = Json::array();
-  for (const proto::AttemptStatus& one : reply.attempts()) {
-    attempts.push_back({{"attempt", one.attempt()},
-                        {"outcome", one.outcome()},
-                        {"superseded", one.superseded()},
-                        {"worker", one.worker()},
-                        {"started_at", iso8601_utc(one.started_ms())},
-                        {"ended_at", one.ended_ms() == 0 ? Json() : Json(iso8601_utc(one.ended_ms()))},
-                        {"message", one.message()},
-                        {"log", one.log()}});
-  }
-  return {{"format", 1},
-          {"key", key_hex(reply.key())},
-          {"kind", reply.kind()},
-          {"title", reply.title()},
-          {"state", reply.state()},
-          {"attempts", std::move(attempts)}};
-}
-
 std::string attempts_text(const proto::AttemptsReply& reply) {
   std::string text =
-      fmt::format("{}  {}: {}\n", key_hex(reply.key()).substr(0, 12), reply.title(), reply.state());
+      fmt::format("{}  {}: {}\n", proto::key_hex(reply.key()).substr(0, 12), reply.title(), reply.state());
   const std::int64_t now_ms = SystemClock().wall_ms();
   for (const proto::AttemptStatus& one : reply.attempts()) {
     const std::int64_t until_ms = one.ended_ms() == 0 ? now_ms : one.ended_ms();
@@ -84,7 +64,7 @@ class Reader {
 
   [[nodiscard]] Result<int> list() {
     GAUNTLET_TRY(const proto::AttemptsReply reply, source_->attempts(options_.key));
-    GAUNTLET_CHECK_OK(options_.json ? print_json(attempts_json(reply)) : print(attempts_text(reply)));
+    GAUNTLET_CHECK_OK(options_.json ? print_json(proto::attempts_json(reply)) : print(attempts_text(reply)));
     return 0;
   }
 

@@ -1,5 +1,6 @@
 // gauntlet status: sweeps, running jobs, failures, workers.
 #include "cli/support/status_text.hpp"
+#include "core/proto/json.hpp"
 
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
@@ -18,7 +19,7 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(client::Client client, options.connect.connect());
   GAUNTLET_TRY(const std::uint64_t sweep_id, resolve_sweep(client, options.sweep));
   GAUNTLET_TRY(const proto::StatusReply status, request_status(client, sweep_id));
-  GAUNTLET_CHECK_OK(options.json ? print_json(status_json(status)) : print(status_text(status)));
+  GAUNTLET_CHECK_OK(options.json ? print_json(proto::status_json(status)) : print(status_text(status)));
   return 0;
 }
 

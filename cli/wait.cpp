@@ -5,6 +5,7 @@
 #include "cli/support/status_text.hpp"
 #include "cli/support/sweep_wait.hpp"
 #include "cli/verb.hpp"
+#include "core/proto/json.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -23,7 +24,7 @@ Result<int> run(const Options& options) {
   std::optional<Milliseconds> limit;
   if (options.timeout_s > 0) limit = Milliseconds(static_cast<std::int64_t>(options.timeout_s * 1000));
   GAUNTLET_TRY(const proto::StatusReply status, wait_for_sweep(client, sweep_id, limit, nullptr));
-  if (options.json) GAUNTLET_CHECK_OK(print_json(status_json(status)));
+  if (options.json) GAUNTLET_CHECK_OK(print_json(proto::status_json(status)));
   for (const proto::FailedJob& job : status.failed()) {
     note(fmt::format("failed: {}: {} (log: {})\n", job.title(), job.message(), job.log()));
   }

@@ -6,16 +6,12 @@
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
 #include "core/base/text.hpp"
+#include "core/proto/json.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
-Json progress_json(const proto::AttemptProgress& progress) {
-  Json losses = Json::object();
-  for (const auto& [name, value] : progress.losses()) losses[name] = value;
-  return {{"epoch", progress.epoch()},   {"epochs", progress.epochs()}, {"fraction", progress.fraction()},
-          {"losses", std::move(losses)}, {"rate", progress.rate()},     {"phase", progress.phase()}};
-}
+using proto::key_hex;
 
 std::string heard(const proto::WorkerStatus& worker) {
   return human_duration(static_cast<double>(worker.last_heard_ms_ago()) / 1000);
@@ -30,13 +26,6 @@ std::string quarantine_of(const proto::WorkerStatus& worker) {
 }
 
 }  // namespace
-
-std::string key_hex(const std::string& bytes) {
-  std::string hex;
-  for (const char byte : bytes)
-    hex += fmt::format("{:02x}", static_cast<unsigned>(static_cast<unsigned char>(byte)));
-  return hex;
-}
 
 std::string status_text(const proto::StatusReply& status) {
   std::string text;
@@ -69,62 +58,6 @@ std::string status_text(const proto::StatusReply& status) {
     text += "\n";
   }
   return text;
-}
-
-Json status_json(const proto::StatusReply& status) {
-  Json sweeps = Json::array();
-  for (const proto::SweepStatus& sweep : status.sweeps()) {
-    Json jobs = Json::object();
-    for (const auto& [state, n] : sweep.jobs()) jobs[state] = n;
-    sweeps.push_back({{"sweep_id", sweep.sweep_id()},
-                      {"name", sweep.name()},
-                      {"paused", sweep.paused()},
-                      {"priority", sweep.priority()},
-                      {"jobs", std::move(jobs)},
-                      {"reused", sweep.reused()},
-                      {"eta_s", sweep.eta_s() < 0 ? Json() : Json(sweep.eta_s())},
-                      {"submitted_at", iso8601_utc(sweep.submitted_ms())}});
-  }
-  Json running = Json::array();
-  for (const proto::RunningJob& job : status.running()) {
-    running.push_back({{"key", key_hex(job.key())},
-                       {"kind", job.kind()},
-                       {"title", job.title()},
-                       {"attempt", job.attempt()},
-                       {"worker", job.worker()},
-                       {"started_at", iso8601_utc(job.started_ms())},
-                       {"progress", progress_json(job.progress())}});
-  }
-  Json failed = Json::array();
-  for (const proto::FailedJob& job : status.failed()) {
-    failed.push_back({{"key", key_hex(job.key())},
-                      {"kind", job.kind()},
-                      {"title", job.title()},
-                      {"error", name_of(static_cast<ErrorCode>(job.code()))},
-                      {"message", job.message()},
-                      {"log", job.log()},
-                      {"blocks", job.blocks()}});
-  }
-  Json workers = Json::array();
-  for (const proto::WorkerStatus& worker : status.workers()) {
-    workers.push_back(
-        {{"worker_id", worker.worker_id()},
-         {"name", worker.name()},
-         {"cpus", worker.cpus()},
-         {"gpus", worker.gpus()},
-         {"memory_mb", worker.memory_mb()},
-         {"labels", std::map<std::string, std::string>(worker.labels().begin(), worker.labels().end())},
-         {"remaining_s", worker.remaining_s() > 0 ? Json(worker.remaining_s()) : Json()},
-         {"running", worker.running()},
-         {"draining", worker.draining()},
-         {"last_heard_ms_ago", worker.last_heard_ms_ago()}});
-  }
-  Json cancelled = Json::array();
-  for (const proto::CancelledJobs& group : status.cancelled()) {
-    cancelled.push_back({{"message", group.message()}, {"jobs", group.n_jobs()}});
-  }
-  return {{"format", 1},      {"sweeps", sweeps},       {"running", running},
-          {"failed", failed}, {"cancelled", cancelled}, {"workers", workers}};
 }
 
 }  // namespace gauntlet::cli

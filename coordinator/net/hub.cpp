@@ -21,16 +21,6 @@ using proto::Frame;
 /// Leases go out in frames of about this size at most.
 constexpr std::size_t kLeaseFrameBytes = std::size_t{1} << 20;
 
-/// Compares hashes, so that the time taken tells nothing about the token.
-bool same_secret(std::string_view one, std::string_view other) {
-  const Digest first = sha256(one);
-  const Digest second = sha256(other);
-  unsigned difference = 0;
-  for (std::size_t byte = 0; byte < first.size(); ++byte)
-    difference |= static_cast<unsigned>(first[byte] ^ second[byte]);
-  return difference == 0;
-}
-
 void add_ref(const engine::LeaseRef& ref, proto::HeldLease& message) {
   message.set_job_id(ref.job.value);
   message.set_lease_id(ref.lease.value);
@@ -54,9 +44,7 @@ void add_lease(const engine::LeaseGrant& grant, const engine::JobPayload& payloa
   lease.set_title(payload.title);
   lease.set_locations(payload.locations);
   *lease.mutable_resources() = proto::to_proto(given(payload.resources, grant.gpus));
-  for (std::uint32_t device = 0; device < 64; ++device) {
-    if ((grant.gpus >> device & 1U) != 0) lease.add_gpus(device);
-  }
+  engine::for_each_device(grant.gpus, [&](std::uint32_t device) { lease.add_gpus(device); });
 }
 
 }  // namespace

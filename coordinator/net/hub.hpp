@@ -53,6 +53,13 @@ class Hub final : public FrameHandler {
   /// Every session ends when what it is owed has been sent.
   void close_all();
 
+  // What clients and the page are told; errors are those of the protocol's answers (hub_status.cpp,
+  // hub_logs.cpp). A sweep of 0 is all of them.
+  [[nodiscard]] boost::asio::awaitable<Result<proto::StatusReply>> tell_status(SweepId sweep);
+  [[nodiscard]] boost::asio::awaitable<Result<proto::ExplainReply>> tell_explain(std::string key_prefix);
+  [[nodiscard]] boost::asio::awaitable<Result<proto::AttemptsReply>> tell_attempts(std::string key_prefix);
+  [[nodiscard]] boost::asio::awaitable<Result<proto::LogReply>> tell_log(proto::LogRequest request);
+
   /// Everything countable, in Prometheus' text format (hub_metrics.cpp).
   [[nodiscard]] std::string metrics() const;
   /// Why it should not be relied on now; nothing when it is well.

@@ -100,9 +100,8 @@ void Hub::add_worker_status(proto::StatusReply& reply) const {
     }
     status.set_draining(worker.draining);
     status.set_quarantine(worker.quarantine);
-    for (std::uint32_t device = 0; device < 64; ++device) {
-      if ((worker.bad_gpus >> device & 1U) != 0) status.add_quarantined_gpus(device);
-    }
+    engine::for_each_device(worker.bad_gpus,
+                            [&](std::uint32_t device) { status.add_quarantined_gpus(device); });
     status.set_last_heard_ms_ago(
         std::chrono::duration_cast<std::chrono::milliseconds>(moment - worker.last_heard).count());
   }
@@ -151,15 +150,12 @@ void Hub::add_failed(const store::JobDetail& detail, proto::StatusReply& reply) 
   failed.set_blocks(count_blocked(state_, detail.job));
 }
 
-asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
-  const SweepId sweep{ask.status_request().sweep_id()};
+asio::awaitable<Result<proto::StatusReply>> Hub::tell_status(SweepId sweep) {
   const std::uint32_t wanted = state_.find_sweep(sweep);
   if (sweep && wanted == engine::kNone)
     co_return fail(ErrorCode::kNotFound, "there is no sweep {}", sweep.value);
   // What is told is on disk: the states of this moment, and the store's answer behind all that made them.
-  Frame frame;
-  frame.set_id(ask.id());
-  proto::StatusReply& reply = *frame.mutable_status_reply();
+  proto::StatusReply reply;
   for (std::uint32_t index = 0; index < state_.sweeps().size(); ++index) {
     if (!sweep || index == wanted) add_sweep_status(state_.sweeps()[index], reply);
   }
@@ -181,17 +177,24 @@ asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
     message.set_n_jobs(group.n_jobs);
   }
   add_worker_status(reply);
+  co_return reply;
+}
+
+asio::awaitable<Status> Hub::on_status(SessionPtr session, Ask ask) {
+  Result<proto::StatusReply> reply = co_await tell_status(SweepId{ask.status_request().sweep_id()});
+  if (!reply) co_return fail(reply.error());
+  Frame frame;
+  frame.set_id(ask.id());
+  *frame.mutable_status_reply() = std::move(*reply);
   session->send(frame);
   co_return Status{};
 }
 
 // ---------------------------------------------------------------- explain
 
-asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
+asio::awaitable<Result<proto::ExplainReply>> Hub::tell_explain(std::string key_prefix) {
   CommitQueue::Work<Result<store::JobDetail>> search =
-      [prefix = ask.explain_request().key_prefix()](store::JobStore& store) {
-        return store.find_one(prefix);
-      };
+      [prefix = std::move(key_prefix)](store::JobStore& store) { return store.find_one(prefix); };
   const Result<store::JobDetail> found = co_await queue_.asked(std::move(search));
   if (!found) co_return fail(found.error());
   if (!state_.has_job(found->job))
@@ -207,9 +210,7 @@ asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
         std::find_if(texts->begin(), texts->end(), [&](const auto& detail) { return detail.job == id; });
     return text == texts->end() ? fmt::format("job {}", id.value) : label_of(*text);
   };
-  Frame frame;
-  frame.set_id(ask.id());
-  proto::ExplainReply& reply = *frame.mutable_explain_reply();
+  proto::ExplainReply reply;
   reply.set_key(proto::key_bytes(found->key));
   reply.set_kind(std::string(spec::name_of(found->kind)));
   reply.set_title(clipped(found->title, kMaxTitleBytes));
@@ -220,6 +221,16 @@ asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
     reply.add_reasons(fmt::format("last message: {}", clipped(found->message, kMaxMessageBytes)));
   std::vector<engine::Transition> none;
   co_await queue_.committed(std::move(none));  // what is told is on disk
+  co_return reply;
+}
+
+asio::awaitable<Status> Hub::on_explain(SessionPtr session, Ask ask) {
+  std::string key_prefix = ask.explain_request().key_prefix();
+  Result<proto::ExplainReply> reply = co_await tell_explain(std::move(key_prefix));
+  if (!reply) co_return fail(reply.error());
+  Frame frame;
+  frame.set_id(ask.id());
+  *frame.mutable_explain_reply() = std::move(*reply);
   session->send(frame);
   co_return Status{};
 }
