@@ -17,6 +17,7 @@
 #include "coordinator/net/http_server.hpp"
 #include "coordinator/net/hub.hpp"
 #include "coordinator/net/session.hpp"
+#include "coordinator/net/site.hpp"
 #include "coordinator/net/workdir.hpp"
 #include "core/base/files.hpp"
 #include "core/tls/identity.hpp"
@@ -141,7 +142,7 @@ class ServerImpl final : public Server {
     const bool any = acceptor_.local_endpoint().address().is_unspecified();
     const std::string http =
         http_ == nullptr ? "" : fmt::format("{}:{}", bracketed(options_.http_address), http_->port());
-    if (!http.empty()) log_->info("http: /metrics and /healthz at {}", http);
+    if (!http.empty()) log_->info("http: the page, /metrics and /healthz at {}", http);
     return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port(), http,
                          identity_ ? identity_->fingerprint : "");
   }
@@ -202,18 +203,20 @@ class ServerImpl final : public Server {
 
   Status serve_http() {
     if (options_.http_address.empty()) return {};
-    std::vector<HttpPage> pages;
-    pages.push_back({"/metrics", "numbers for Prometheus", [this] {
-                       return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8", hub_->metrics()};
+    site_ = std::make_unique<Site>(*hub_, options_.database);
+    std::vector<HttpPage> pages = site_->pages();
+    pages.push_back({"/metrics", false, [this](HttpRequest) -> asio::awaitable<HttpReply> {
+                       co_return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8", hub_->metrics()};
                      }});
-    pages.push_back({"/healthz", "200 while commits reach the disk, 503 and the reason otherwise", [this] {
+    pages.push_back({"/healthz", false, [this](HttpRequest) -> asio::awaitable<HttpReply> {
                        const std::optional<std::string> illness =
                            stopping_ ? std::optional<std::string>("stopping") : hub_->illness();
-                       return HttpReply{illness ? 503U : 200U, "text/plain; charset=utf-8",
-                                        illness.value_or("ok") + "\n"};
+                       co_return HttpReply{illness ? 503U : 200U, "text/plain; charset=utf-8",
+                                           illness.value_or("ok") + "\n"};
                      }});
     GAUNTLET_TRY(http_,
-                 HttpServer::open(io_, options_.http_address, options_.http_port, std::move(pages), log_));
+                 HttpServer::open(io_, {options_.http_address, options_.http_port, token_, options_.tokens},
+                                  std::move(pages), log_));
     return {};
   }
 
@@ -318,7 +321,8 @@ class ServerImpl final : public Server {
   std::optional<store::JobStore> store_;  ///< until the writer thread owns it
   std::unique_ptr<CommitQueue> queue_;
   std::unique_ptr<Hub> hub_;
-  std::unique_ptr<HttpServer> http_;  ///< reads the hub
+  std::unique_ptr<Site> site_;        ///< reads the hub
+  std::unique_ptr<HttpServer> http_;  ///< reads the hub and the site
   std::optional<Error> fatal_;
   std::atomic<bool> abandoned_ = false;
   bool stopping_ = false;

@@ -35,7 +35,8 @@ struct ServeOptions {
   std::filesystem::path tls_key;
   /// Told what whoever starts it should read at once: the fingerprint, or that there is no TLS.
   std::function<void(std::string_view)> notice = [](std::string_view) {};
-  /// Where /metrics and /healthz are served, to whoever can reach it: no token is asked. "" = nowhere.
+  /// Where the page is served, to whoever shows the token, and /metrics and /healthz, to whoever can reach
+  /// them. "" = nowhere.
   std::string http_address;
   LogFormat log_format = LogFormat::kText;  ///< of logs/coordinator.log
   std::uint16_t http_port = 0;              ///< 0 = any free one; coordinator.json says which

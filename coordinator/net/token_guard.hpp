@@ -7,12 +7,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <string_view>
 
 #include "coordinator/net/token_limits.hpp"
 #include "core/base/clock.hpp"
 #include "core/base/result.hpp"
 
 namespace gauntlet::coordinator {
+
+/// Whether two secrets are equal, in a time that tells nothing but their lengths.
+[[nodiscard]] bool same_secret(std::string_view one, std::string_view other);
 
 class TokenGuard {
  public:

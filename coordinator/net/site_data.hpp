@@ -1,0 +1,41 @@
+// What the page asks the database. Every call opens a read-only connection of its own, so it never holds up
+// the writer; answers are what is on disk. Thread safety: any thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "core/base/json.hpp"
+#include "core/base/result.hpp"
+
+namespace gauntlet::coordinator {
+
+struct JobFilter {
+  std::uint64_t sweep_id = 0;  ///< 0 = all jobs
+  std::string state;           ///< "" = any
+  std::string text;            ///< in the title, whatever the case, or the beginning of the key; "" = any
+  std::uint64_t after = 0;     ///< job ids above this one
+  std::size_t limit = 100;     ///< 1 to 500
+};
+
+/// {"jobs": [{"key", "kind", "entry", "state", "title", "attempts", "message", "changed_at"}], "next": the
+/// `after` of the next page, null at the end}. Looks no longer than about half a second: a page may be
+/// short, or empty, and have a next one.
+[[nodiscard]] Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& filter);
+
+/// {"metrics": ["map", …]}: those the cells of a sweep are to have, curves not.
+[[nodiscard]] Result<Json> list_metrics(const std::filesystem::path& database, std::uint64_t sweep_id);
+
+/// The sweep's table of one metric as results::render gives it. Errors: kNotFound (no sweep of that number),
+/// kInvalid (more than 20,000 cells: a page is no place for them), those of results::make_table.
+[[nodiscard]] Result<std::string> sweep_table(const std::filesystem::path& database, std::uint64_t sweep_id,
+                                              const std::string& metric);
+
+/// {"curves": [{"label", "name", "x_label", "y_label", "x": […], "y": […]}]}, at most 200: of a sweep's
+/// cells by the curve's name ("pr:radius_micro"), or all of a job.
+[[nodiscard]] Result<Json> sweep_curves(const std::filesystem::path& database, std::uint64_t sweep_id,
+                                        const std::string& name);
+[[nodiscard]] Result<Json> job_curves(const std::filesystem::path& database, const std::string& key);
+
+}  // namespace gauntlet::coordinator

@@ -1,0 +1,190 @@
+// The page of a coordinator: who may see it, what it fetches.
+
+#include <set>
+
+#include "core/base/files.hpp"
+#include "core/base/log_file.hpp"
+#include "coordinator/net/http_text.hpp"
+#include "tests/coordinator/fixture.hpp"
+#include "tests/coordinator/http_connection.hpp"
+
+namespace gauntlet::coordinator {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class SiteTest : public CoordinatorTest {
+ protected:
+  SiteTest() {
+    ServeOptions options = options_for(folder_);
+    options.http_address = "127.0.0.1";
+    start(options);
+    port_ = (**server_).http_port();
+    token_ = client::read_token(folder_ / "token").value();
+  }
+  [[nodiscard]] HttpAnswer get(const std::string& target, const std::string& header) const {
+    HttpConnection connection(port_);
+    connection.say("GET " + target + " HTTP/1.1\r\nHost: here\r\n" + header + "Connection: close\r\n\r\n");
+    return connection.hear();
+  }
+  [[nodiscard]] std::string own_cookie() const {
+    return fmt::format("Cookie: other=1; gauntlet-{}={}\r\n", port_, token_);
+  }
+  [[nodiscard]] HttpAnswer get(const std::string& target) const { return get(target, own_cookie()); }
+  [[nodiscard]] Json json(const std::string& target) const {
+    const HttpAnswer answer = get(target);
+    EXPECT_THAT(answer.head, HasSubstr("Content-Type: application/json")) << target;
+    Json document = Json::parse(answer.body, nullptr, false);
+    EXPECT_FALSE(document.is_discarded()) << answer.body;
+    return document;
+  }
+
+  std::uint16_t port_ = 0;
+  std::string token_;
+};
+
+TEST_F(SiteTest, NothingIsShownWithoutTheToken) {
+  for (const char* target : {"/", "/page.js", "/api/status", "/api/log?job=0", "/nowhere", "/../token"}) {
+    SCOPED_TRACE(target);
+    EXPECT_THAT(get(target, "").head, StartsWith("HTTP/1.1 401"));
+    EXPECT_THAT(get(target, "Authorization: Bearer wrong\r\n").head, StartsWith("HTTP/1.1 403"));
+    EXPECT_THAT(get(target, fmt::format("Cookie: gauntlet-{}={}x\r\n", port_, token_)).head,
+                StartsWith("HTTP/1.1 403"));
+    EXPECT_THAT(get(target, fmt::format("Cookie: gauntlet-1={}\r\n", token_)).head,
+                StartsWith("HTTP/1.1 401"))
+        << "another coordinator's cookie";
+  }
+  EXPECT_THAT(get("/", "").body, HasSubstr("`gauntlet page`"));
+  EXPECT_THAT(get("/api/status", "Authorization: Bearer " + token_ + "\r\n").head, StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(SiteTest, TheTokenMovesFromTheAddressIntoACookie) {
+  EXPECT_THAT(get("/?token=wrong", "").head, StartsWith("HTTP/1.1 403"));
+  const HttpAnswer entered = get("/?token=" + token_, "");
+  EXPECT_THAT(entered.head, StartsWith("HTTP/1.1 303"));
+  EXPECT_THAT(entered.head, HasSubstr("Location: /\r\n"));
+  EXPECT_THAT(entered.head,
+              HasSubstr(fmt::format("Set-Cookie: gauntlet-{}={}; HttpOnly; SameSite=Strict; Path=/", port_, token_)));
+  EXPECT_THAT(get("/").head, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/nowhere").head, StartsWith("HTTP/1.1 404"));
+}
+
+TEST_F(SiteTest, GuessingTokensIsSlowedDown) {
+  bool refused = false;
+  std::vector<std::unique_ptr<HttpConnection>> guesses;
+  for (int n = 0; n < 60; ++n) {
+    guesses.push_back(std::make_unique<HttpConnection>(port_));
+    guesses.back()->say("GET /?token=guess HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+  }
+  for (const auto& guess : guesses) {
+    refused = refused || guess->hear().head.starts_with("HTTP/1.1 429");
+  }
+  EXPECT_TRUE(refused) << "as many as wait at once are let wait";
+}
+
+TEST_F(SiteTest, EveryReplyForbidsForeignCode) {
+  for (const std::string& head : {get("/").head, get("/api/status").head, get("/", "").head, get("/nowhere").head}) {
+    EXPECT_THAT(head, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'self';"));
+    EXPECT_THAT(head, Not(HasSubstr("unsafe-inline")));
+    EXPECT_THAT(head, HasSubstr("X-Content-Type-Options: nosniff\r\n"));
+    EXPECT_THAT(head, HasSubstr("X-Frame-Options: DENY\r\n"));
+    EXPECT_THAT(head, HasSubstr("Referrer-Policy: no-referrer\r\n"));
+  }
+  const std::string page = get("/").body;
+  EXPECT_THAT(page, Not(HasSubstr("http://")));
+  EXPECT_THAT(page, Not(HasSubstr("https://")));
+  EXPECT_THAT(page, Not(HasSubstr("<style")));
+}
+
+TEST_F(SiteTest, StatusIsWhatThePeersAreTold) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "<script>alert(1)</script>", noops(12)));
+  const Json status = json("/api/status");
+  ASSERT_EQ(status["sweeps"].size(), 1U);
+  EXPECT_EQ(status["sweeps"][0]["name"], "<script>alert(1)</script>");
+  EXPECT_EQ(status["sweeps"][0]["jobs"]["queued"], 12);
+  EXPECT_EQ(json("/api/status?sweep=1")["sweeps"].size(), 1U);
+  const HttpAnswer unknown = get("/api/status?sweep=7");
+  EXPECT_THAT(unknown.head, StartsWith("HTTP/1.1 404"));
+  EXPECT_EQ(Json::parse(unknown.body)["error"], "there is no sweep 7");
+}
+
+TEST_F(SiteTest, JobsComeInPages) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "first", noops(12)));
+  std::set<std::string> keys;
+  Json after = 0;
+  int n_pages = 0;
+  while (!after.is_null()) {
+    const Json page = json(fmt::format("/api/jobs?sweep=1&limit=5&after={}", after.dump()));
+    for (const Json& job : page["jobs"]) EXPECT_TRUE(keys.insert(job["key"]).second);
+    after = page["next"];
+    ASSERT_LT(++n_pages, 5);
+  }
+  EXPECT_EQ(keys.size(), 12U);
+  EXPECT_EQ(json("/api/jobs?sweep=1")["jobs"].size(), 12U);
+  EXPECT_EQ(json("/api/jobs")["jobs"].size(), 12U);
+  EXPECT_EQ(json("/api/jobs?sweep=2")["jobs"].size(), 0U);
+  EXPECT_EQ(json("/api/jobs?state=queued")["jobs"].size(), 12U);
+  EXPECT_EQ(json("/api/jobs?state=done")["jobs"].size(), 0U);
+  EXPECT_EQ(json("/api/jobs?text=" + keys.begin()->substr(0, 20))["jobs"].size(), 1U);
+  const std::string title = json("/api/jobs?limit=1")["jobs"][0]["title"];
+  EXPECT_GE(json("/api/jobs?text=NOOP")["jobs"].size(), title.starts_with("noop") ? 1U : 0U);
+  EXPECT_EQ(json("/api/jobs?text=%25_%27")["jobs"].size(), 0U) << "no pattern, no SQL";
+}
+
+TEST_F(SiteTest, AJobSaysWhyItWaitsAndWhatItPrinted) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "first", noops(3)));
+  const std::string waiting = json("/api/jobs?limit=1")["jobs"][0]["key"];
+  const Json why = json("/api/explain?job=" + waiting.substr(0, 12));
+  EXPECT_EQ(why["state"], "queued");
+  EXPECT_FALSE(why["reasons"].empty());
+  EXPECT_EQ(json("/api/attempts?job=" + waiting)["attempts"].size(), 0U);
+  EXPECT_THAT(get("/api/explain?job=zzz").head, StartsWith("HTTP/1.1 4"));
+
+  FakeWorker worker(folder_.path(), "agent", 3);
+  worker.await_leases(3);
+  const proto::Lease lease = worker.held.begin()->second;
+  const std::string key = to_hex(proto::key_from_bytes(lease.key())->digest);
+  const auto log = attempt_log(folder_.path(), key, 1);
+  ASSERT_TRUE(make_directories(log.parent_path()));
+  ASSERT_TRUE(write_file_atomic(log, "line one\n<b>\xff\n"));
+  HttpConnection connection(port_);
+  connection.say("GET /api/log?job=" + key + " HTTP/1.1\r\nHost: here\r\n" + own_cookie() + "\r\n");
+  const std::string first = connection.hear_until("line one");
+  EXPECT_THAT(first, HasSubstr("Content-Type: text/event-stream"));
+  EXPECT_THAT(first, HasSubstr("data: {\"attempt\":1,\"text\":\"line one\\n<b>\xef\xbf\xbd\\n\"}"));
+  worker.report({FakeWorker::report_of(lease, 0, "")});
+  EXPECT_THAT(connection.hear_until("ended"), HasSubstr("data: {\"ended\":true}"));
+  HttpConnection wrong(port_);
+  wrong.say("GET /api/log?job=123zz HTTP/1.1\r\nHost: here\r\n" + own_cookie() + "\r\n");
+  EXPECT_THAT(wrong.hear_until("\n\n"), HasSubstr("\"error\"")) << "a stream tells errors, too";
+}
+
+TEST_F(SiteTest, ResultsAreAskedForWithoutAny) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "first", noops(3)));
+  EXPECT_EQ(json("/api/metrics?sweep=1")["metrics"], Json::array());
+  EXPECT_EQ(json("/api/curves?sweep=1&name=pr%3Aradius_micro")["curves"], Json::array());
+  EXPECT_THAT(get("/api/table?sweep=9&metric=map").head, StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(get("/api/curves?job=zz").head, StartsWith("HTTP/1.1 400"));
+}
+
+TEST(HttpText, TargetsAndCookies) {
+  EXPECT_EQ(url_decoded("a%20b+c%2B"), "a b c+");
+  for (const char* broken : {"%", "%1", "%zz", "a%2"}) EXPECT_FALSE(url_decoded(broken)) << broken;
+  const auto query = query_of("/x?a=1&b=&c&a=2&d=%26");
+  ASSERT_TRUE(query);
+  EXPECT_EQ(*query, (std::map<std::string, std::string>{{"a", "2"}, {"b", ""}, {"c", ""}, {"d", "&"}}));
+  EXPECT_TRUE(query_of("/x")->empty());
+  EXPECT_FALSE(query_of("/x?%"));
+  EXPECT_EQ(cookie_in("a=1; b=2; bb=3", "b"), "2");
+  EXPECT_EQ(cookie_in("a=1; bb=3", "b"), "");
+  EXPECT_EQ(cookie_in("", "b"), "");
+}
+
+}  // namespace
+}  // namespace gauntlet::coordinator

@@ -1,0 +1,118 @@
+// The coordinator's page in a real browser: what it shows of a finished sweep, and of a name that is markup.
+// Screenshots stay in <build>/Testing/page/.
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "core/base/files.hpp"
+#include "core/base/json.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/temp_folder.hpp"
+
+namespace gauntlet {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
+using testing_support::Finished;
+using testing_support::Process;
+
+const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
+const fs::path kBrowser = "/usr/bin/chromium";
+const fs::path kPictures = fs::path(GAUNTLET_BINARY_DIR) / "Testing" / "page";
+
+class PageTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(kBrowser)) GTEST_SKIP() << kBrowser << " is not installed";
+    const Finished ran = gauntlet({"run", GAUNTLET_SOURCE_DIR "/tests/e2e/smoke.yaml"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    std::ofstream(folder_ / "markup.yaml") << "gauntlet: 1\nname: '<script>document.title=\"broken\"</script>'\n"
+                                              "noop: {jobs: 250, ms: 0}\n";
+    coordinator_.emplace(with_folder({"coordinator", "--http", "0"}), folder_.path());
+    ASSERT_TRUE(testing_support::wait_until([&] { return gauntlet({"page"}).exit_code == 0; }));
+    address_ = gauntlet({"page"}).out;
+    address_.pop_back();
+    const Finished submitted = gauntlet({"submit", (folder_ / "markup.yaml").string()});
+    ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
+  }
+
+  [[nodiscard]] std::vector<std::string> with_folder(std::vector<std::string> words) const {
+    words.insert(words.begin(), kGauntlet);
+    words.insert(words.end(), {"--workdir", (folder_ / "w").string()});
+    return words;
+  }
+  [[nodiscard]] Finished gauntlet(const std::vector<std::string>& words) const {
+    return testing_support::run(with_folder(words), folder_.path());
+  }
+  [[nodiscard]] Finished browse(const std::string& route, const std::vector<std::string>& more) const {
+    std::vector<std::string> command = {kBrowser.string(),
+                                        "--headless=new",
+                                        "--no-sandbox",
+                                        "--disable-gpu",
+                                        "--user-data-dir=" + (folder_ / "browser").string(),
+                                        "--virtual-time-budget=6000",
+                                        "--timeout=20000"};
+    command.insert(command.end(), more.begin(), more.end());
+    command.push_back(address_ + route);
+    return testing_support::run(command, folder_.path());
+  }
+  /// The elements of a view, as markup, once it has fetched what it shows.
+  [[nodiscard]] std::string view(const std::string& route) const { return browse(route, {"--dump-dom"}).out; }
+  void take_picture(const std::string& route, const std::string& name, const std::string& size) const {
+    fs::create_directories(kPictures);
+    const fs::path file = kPictures / (name + ".png");
+    fs::remove(file);
+    browse(route, {"--hide-scrollbars", "--window-size=" + size, "--screenshot=" + file.string()});
+    EXPECT_TRUE(fs::exists(file)) << file;
+  }
+
+  testing_support::TempFolder folder_;
+  std::optional<Process> coordinator_;
+  std::string address_;
+};
+
+TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
+  const std::string sweeps = view("#/");
+  EXPECT_THAT(sweeps, HasSubstr("&lt;script&gt;document.title=\"broken\"&lt;/script&gt;"));
+  EXPECT_THAT(sweeps, HasSubstr("<title>Gauntlet</title>"));
+  EXPECT_THAT(sweeps, HasSubstr("0 of 250"));
+  EXPECT_THAT(sweeps, HasSubstr(">smoke<"));
+
+  const std::string sweep = view("#/sweep/1");
+  EXPECT_THAT(sweep, HasSubstr("<title>smoke – Gauntlet</title>"));
+  EXPECT_THAT(sweep, HasSubstr("<table class=\"results\">"));
+  EXPECT_THAT(sweep, HasSubstr("<polyline"));
+  EXPECT_THAT(sweep, HasSubstr("100"));
+
+  const std::string jobs = view("#/jobs?sweep=2&state=queued");
+  EXPECT_THAT(jobs, HasSubstr("noop 0"));
+  EXPECT_THAT(jobs, Not(HasSubstr("noop 200"))) << "a hundred at a time";
+
+  const Finished found = gauntlet({"query", "--format", "csv", "SELECT key FROM v_jobs WHERE kind = 'train_model'"});
+  ASSERT_EQ(found.exit_code, 0) << found.err;
+  const std::string key = found.out.substr(found.out.find('\n') + 1, 64);
+  const std::string job = view("#/job/" + key);
+  EXPECT_THAT(job, HasSubstr("train_model"));
+  EXPECT_THAT(job, HasSubstr("attempt 1"));
+  EXPECT_THAT(job, HasSubstr("<figcaption>"));
+  EXPECT_THAT(view("#/workers"), HasSubstr("No worker is connected"));
+
+  take_picture("#/sweep/1", "sweep", "1180,1000");
+  take_picture("#/sweep/1", "sweep-phone", "390,1000");
+  take_picture("#/", "sweeps-phone", "390,700");
+  take_picture("#/job/" + key, "job", "1180,1200");
+  take_picture("#/jobs?sweep=1", "jobs", "1180,800");
+}
+
+TEST_F(PageTest, WithoutTheTokenNothingIsSeen) {
+  address_ = address_.substr(0, address_.find('?'));
+  const std::string seen = view("#/");
+  EXPECT_THAT(seen, HasSubstr("gauntlet page"));
+  EXPECT_THAT(seen, Not(HasSubstr("smoke")));
+}
+
+}  // namespace
+}  // namespace gauntlet
