@@ -12,6 +12,7 @@
 #include "cli/support/child_process.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
+#include "cli/support/scratch_folder.hpp"
 #include "cli/support/submission.hpp"
 #include "cli/verb.hpp"
 #include "core/base/files.hpp"
@@ -66,30 +67,6 @@ double cpu_seconds(pid_t pid) {
   fields >> user >> system;
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
-
-/// A folder that goes with its owner.
-class ScratchFolder {
- public:
-  [[nodiscard]] static Result<ScratchFolder> make(const std::filesystem::path& parent) {
-    GAUNTLET_CHECK_OK(make_directories(parent));
-    std::string name = (parent / "bench-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) return fail(system_error(errno, "make a folder in", parent));
-    return ScratchFolder(name);
-  }
-  ScratchFolder(ScratchFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ScratchFolder& operator=(ScratchFolder&&) = delete;
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  explicit ScratchFolder(std::filesystem::path path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
-};
 
 /// A coordinator of its own process on a scratch folder.
 class Served {

@@ -19,7 +19,8 @@ constexpr std::int64_t kCellsPerSeed = 1108;  ///< 4 x 4 x 6 x 6 x 2, less what 
 
 std::string sweep_of(std::int64_t n_seeds) {
   std::string seeds;
-  for (std::int64_t seed = 1; seed <= n_seeds; ++seed) seeds += fmt::format("{}{}", seed > 1 ? "," : "", seed);
+  for (std::int64_t seed = 1; seed <= n_seeds; ++seed)
+    seeds += fmt::format("{}{}", seed > 1 ? "," : "", seed);
   return fmt::format(R"(gauntlet: 1
 name: plan
 axes:

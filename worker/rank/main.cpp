@@ -1,6 +1,8 @@
 // gauntlet-rank: one DDP rank, kept warm by the agent between jobs; and the author of the catalog.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/attacks/attack.hpp"
@@ -9,6 +11,7 @@
 #include "core/defenses/defense.hpp"
 #include "core/metrics/metric.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/run/bench_data.hpp"
 #include "core/run/bench_methods.hpp"
 #include "core/run/check_backbone.hpp"
 #include "core/run/torch_runner.hpp"
@@ -19,6 +22,8 @@ namespace {
 constexpr char kHelp[] =
     "gauntlet-rank --catalog        write the catalog of every registered entry (schemas/catalog.json)\n"
     "gauntlet-rank --bench-methods [--quick]  measure every method; `gauntlet bench methods` does this\n"
+    "gauntlet-rank --bench-data FOLDER THREADS [--quick]\n"
+    "                               measure reading; `gauntlet bench data` does this\n"
     "gauntlet-rank --check-backbone FILE PHOTO.png...\n"
     "                               classify photos with a file of published weights\n"
     "gauntlet-rank --version        print version and revision\n"
@@ -35,17 +40,30 @@ int write_catalog() {
   return 0;
 }
 
-int write_bench(bool quick) {
-  const auto figures =
-      gauntlet::run::bench_methods({.quick = quick, .n_threads = 1, .on_figure = [](const std::string& name) {
-                                      std::fprintf(stderr, "%s\n", name.c_str());
-                                    }});
+void tell(const std::string& figure) { std::fprintf(stderr, "%s\n", figure.c_str()); }
+
+int print_figures(const gauntlet::Result<gauntlet::Json>& figures) {
   if (!figures) {
     std::fprintf(stderr, "gauntlet: %s\n", figures.error().message.c_str());
     return 1;
   }
   std::printf("%s\n", figures->dump().c_str());
   return 0;
+}
+
+/// The rest of the line: [--quick]
+int bench_methods(int n_arguments, char** arguments) {
+  const bool quick = n_arguments == 1 && std::strcmp(arguments[0], "--quick") == 0;
+  return print_figures(gauntlet::run::bench_methods({.quick = quick, .n_threads = 1, .on_figure = &tell}));
+}
+
+/// The rest of the line: FOLDER THREADS [--quick]
+int bench_data(int n_arguments, char** arguments) {
+  const bool quick = n_arguments == 3 && std::strcmp(arguments[2], "--quick") == 0;
+  return print_figures(gauntlet::run::bench_data({.quick = quick,
+                                                  .n_threads = std::max(1, std::atoi(arguments[1])),
+                                                  .folder = arguments[0],
+                                                  .on_figure = &tell}));
 }
 
 int check_backbone(int n_arguments, char** arguments) {
@@ -65,7 +83,9 @@ int main(int argc, char** argv) {
   const bool with_value = argc == 3 && std::strcmp(argv[1], "--fd") == 0;
   if (argc == 2 && std::strcmp(argv[1], "--catalog") == 0) return write_catalog();
   if (argc >= 2 && argc <= 3 && std::strcmp(argv[1], "--bench-methods") == 0)
-    return write_bench(argc == 3 && std::strcmp(argv[2], "--quick") == 0);
+    return bench_methods(argc - 2, argv + 2);
+  if (argc >= 4 && argc <= 5 && std::strcmp(argv[1], "--bench-data") == 0)
+    return bench_data(argc - 2, argv + 2);
   if (argc >= 3 && std::strcmp(argv[1], "--check-backbone") == 0) return check_backbone(argc - 2, argv + 2);
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
     const std::string_view version = gauntlet::version();
