@@ -115,7 +115,8 @@ function sweepResults(place, id) {
   ask('/api/metrics', {sweep: id}).then(({metrics}) => {
     const single = metrics.filter(name => !/^pr(:|$)/.test(name));
     if (!open || single.length === 0) return;
-    choice.replaceChildren(...single.map(name => h('option', {}, name)));
+    const first = ['map', 't_map'].find(name => single.includes(name)) || single[0];
+    choice.replaceChildren(...single.map(name => h('option', {selected: name === first}, name)));
     place.replaceChildren(h('h2', {}, 'Results ', choice), numbers, curves);
     show();
     stopCurves = live(curves, () => ask('/api/curves', {sweep: id, name: 'pr:radius_micro'}), panels, 5000);
@@ -124,22 +125,24 @@ function sweepResults(place, id) {
 }
 
 function resultTable(data) {
-  const percent = data.scale === 'percent';
+  const percent = data.units.every(unit => unit === 'ratio');
+  const number = value => (value * (percent ? 100 : 1)).toFixed(percent ? 1 : 3);
   const shown = entry => {
-    if (entry.state === 'missing') return '–';
-    if (entry.state === 'blank') return '';
-    const mean = (entry.mean * (percent ? 100 : 1)).toFixed(data.decimals);
-    return entry.std === null || entry.std === undefined ? mean : `${mean} ± ${(entry.std * (percent ? 100 : 1)).toFixed(data.decimals)}`;
+    if (entry.mean === undefined) return entry.state === 'blank' ? '' : '–';
+    return entry.std === null ? number(entry.mean) : `${number(entry.mean)} ± ${number(entry.std)}`;
   };
-  const nLevels = data.rows.length ? data.rows[0].labels.length : 0;
-  const nHeads = data.columns.length ? data.columns[0].labels.length : 0;
+  const kind = entry => ['best', 'second'].includes(entry.mark) ? entry.mark : '';
+  const nHeads = data.column_titles.length;
   const head = [...Array(nHeads).keys()].map(level => h('tr', {},
-    level === 0 ? [...Array(nLevels).keys()].map(() => h('td', {rowspan: nHeads})) : null,
+    level === 0 ? data.row_titles.map(title => h('th', {scope: 'col', rowspan: nHeads, class: 'level'}, title)) : null,
     data.columns.map(column => h('th', {scope: 'col', class: 'number level'}, column.labels[level]))));
-  const body = data.rows.map((row, index) => h('tr', {}, row.labels.map(text => h('th', {scope: 'row'}, text)),
-    data.entries[index].map(entry => h('td', {class: entry.mark === 'best' ? 'best' : entry.mark === 'second' ? 'second' : ''}, shown(entry)))));
-  const missing = data.missing.length ? h('p', {class: 'quiet'}, `${count(data.missing.length)} numbers are still missing.`) : null;
-  return [h('div', {class: 'scroll'}, h('table', {class: 'results'}, h('thead', {}, head), h('tbody', {}, body))), missing];
+  const repeats = (index, level) => index > 0 && data.rows[index].labels.slice(0, level + 1).every((text, at) => text === data.rows[index - 1].labels[at]);
+  const body = data.rows.map((row, index) => h('tr', {},
+    row.labels.map((text, level) => h('th', {scope: 'row', class: repeats(index, level) ? 'repeated' : ''}, text)),
+    data.entries[index].map(entry => h('td', {class: kind(entry)}, shown(entry)))));
+  const words = [data.title, percent ? 'in percent' : null, data.missing.length ? `${count(data.missing.length)} numbers are still missing` : null];
+  return [h('div', {class: 'scroll'}, h('table', {class: 'results'},
+    h('caption', {}, words.filter(Boolean).join('; ')), h('thead', {}, head), h('tbody', {}, body)))];
 }
 
 // ---------------------------------------------------------------- jobs

@@ -34,7 +34,7 @@ function plot(title, series, xLabel, yLabel) {
     const points = one.x.map((x, at) => [x, one.y[at]]).filter(([, y]) => Number.isFinite(y)).map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`);
     picture.append(svg('polyline', {class: `line s${index % N_STYLES}`, points: points.join(' ')}));
   });
-  const legend = h('ul', {class: 'legend'}, series.map((one, index) => h('li', {},
+  const legend = series.length < 2 ? null : h('ul', {class: 'legend'}, series.map((one, index) => h('li', {},
     svg('svg', {viewBox: '0 0 26 10', 'aria-hidden': 'true'}, svg('line', {class: `line s${index % N_STYLES}`, x1: 0, y1: 5, x2: 26, y2: 5})), one.label)));
   return h('figure', {}, h('figcaption', {}, title), picture, legend);
 }
