@@ -8,6 +8,7 @@
 #include "core/data/detail/emoji_sprites.hpp"
 #include "core/data/detail/picto_set.hpp"
 #include "core/data/detail/prepared_writer.hpp"
+#include "core/data/detail/splits.hpp"
 
 namespace gauntlet::data {
 namespace {
@@ -46,13 +47,15 @@ struct Material {
 };
 
 detail::RowFiller make_filler(const std::shared_ptr<const Material>& from, int px) {
-  return [from, px, scaler = detail::SpriteScaler()](std::int64_t row, const detail::RowOut& out) mutable {
+  return [from, px, scaler = detail::SpriteScaler()](
+             std::int64_t row, const detail::RowOut& out) mutable -> Result<detail::RowOutcome> {
     const std::uint32_t id = from->order.concept_ids[static_cast<std::size_t>(row)];
     const detail::Concept& entry = from->concepts.concepts[id];
     std::ranges::fill(out.image, std::uint8_t{255});
     detail::composite(out.image, px, scaler.scale(from->sprites[id], px), {.size = px});
     detail::mark_words(entry.words, out.text);
     detail::mark_labels(entry.labels, out.labels);
+    return detail::RowOutcome{};
   };
 }
 
@@ -68,9 +71,8 @@ Status prepare(const Json& config, const std::filesystem::path& folder, int n_th
                                    options.n_train));
   GAUNTLET_TRY(detail::SpriteSheet sprites, detail::read_sprites(sources.font, concepts.concepts));
   const detail::PreparedLayout layout = {.n_items = static_cast<std::int64_t>(concepts.concepts.size()),
-                                         .n_query = order.n_query,
-                                         .n_train = order.n_train,
-                                         .image_px = options.image_px,
+                                         .height = options.image_px,
+                                         .width = options.image_px,
                                          .text_dim = static_cast<std::int64_t>(concepts.vocabulary.size()),
                                          .n_labels = detail::kNumLabels};
   const Json choices = {{"seed", options.seed},
@@ -80,11 +82,17 @@ Status prepare(const Json& config, const std::filesystem::path& folder, int n_th
   const Json about =
       detail::describe_picto(concepts, hashes, "picto", kVersion,
                              fmt::format("picto({},{})", options.seed, options.image_px), choices);
+  const detail::SplitSizes sizes = {.n_query = order.n_query, .n_train = order.n_train};
   const auto material =
       std::make_shared<const Material>(Material{std::move(concepts), std::move(order), std::move(sprites)});
   const int px = static_cast<int>(options.image_px);
-  return detail::write_prepared(
-      folder, layout, about, [&] { return make_filler(material, px); }, n_threads, progress);
+  const detail::PreparedPlan plan = {
+      .layout = layout,
+      .about = about,
+      .make_filler = [&] { return make_filler(material, px); },
+      .make_split =
+          [&](const detail::KeptRows& kept) { return detail::row_order_split(kept.n_items(), sizes); }};
+  return detail::write_prepared(folder, plan, n_threads, progress);
 }
 
 }  // namespace

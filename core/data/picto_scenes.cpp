@@ -9,6 +9,7 @@
 #include "core/data/detail/emoji_scenes.hpp"
 #include "core/data/detail/picto_set.hpp"
 #include "core/data/detail/prepared_writer.hpp"
+#include "core/data/detail/splits.hpp"
 
 namespace gauntlet::data {
 namespace {
@@ -137,12 +138,13 @@ struct Material {
 };
 
 detail::RowFiller make_filler(const Material& from, const detail::ScenePlanner& planner, int px) {
-  return [&from, &planner, px, scaler = detail::SpriteScaler()](std::int64_t row,
-                                                                const detail::RowOut& out) mutable {
+  return [&from, &planner, px, scaler = detail::SpriteScaler()](
+             std::int64_t row, const detail::RowOut& out) mutable -> Result<detail::RowOutcome> {
     const detail::Scene scene = planner.scene(row);
     detail::paint(scene, from.sprites, scaler, px, out.image);
     detail::mark_words(scene.words, out.text);
     detail::mark_labels(scene.labels, out.labels);
+    return detail::RowOutcome{};
   };
 }
 
@@ -159,17 +161,21 @@ Status prepare(const Json& config, const std::filesystem::path& folder, int n_th
   GAUNTLET_TRY(const auto planner, detail::ScenePlanner::create(material.concepts, choices));
   const detail::PreparedLayout layout = {
       .n_items = choices.n_pairs,
-      .n_query = choices.n_query,
-      .n_train = choices.n_train,
-      .image_px = choices.image_px,
+      .height = choices.image_px,
+      .width = choices.image_px,
       .text_dim = static_cast<std::int64_t>(material.concepts.vocabulary.size()),
       .n_labels = detail::kNumLabels};
   const std::string holdout = choices.holdout > 0 ? fmt::format(",holdout={}", choices.holdout) : "";
   const std::string name = fmt::format("picto_scenes({},{}{})", choices.seed, choices.image_px, holdout);
-  return detail::write_prepared(
-      folder, layout,
-      detail::describe_picto(material.concepts, hashes, "picto_scenes", kVersion, name, to_json(choices)),
-      [&] { return make_filler(material, planner, choices.image_px); }, n_threads, progress);
+  const detail::SplitSizes sizes = {.n_query = choices.n_query, .n_train = choices.n_train};
+  const detail::PreparedPlan plan = {
+      .layout = layout,
+      .about =
+          detail::describe_picto(material.concepts, hashes, "picto_scenes", kVersion, name, to_json(choices)),
+      .make_filler = [&] { return make_filler(material, planner, choices.image_px); },
+      .make_split =
+          [&](const detail::KeptRows& kept) { return detail::row_order_split(kept.n_items(), sizes); }};
+  return detail::write_prepared(folder, plan, n_threads, progress);
 }
 
 }  // namespace

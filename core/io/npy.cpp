@@ -129,24 +129,6 @@ std::optional<DType> dtype_from(std::string_view type) {
   return std::nullopt;
 }
 
-Result<std::string> header_of(DType dtype, std::span<const std::int64_t> shape) {
-  static constexpr std::string_view kNames[] = {"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4",
-                                                "<u8", "<i8", "<f2", "",    "<f4", "<f8"};
-  const std::string_view type = kNames[static_cast<std::size_t>(dtype)];
-  if (type.empty()) return fail(ErrorCode::kInvalid, "a .npy file cannot hold {}", name_of(dtype));
-  if (shape.size() > kMaxSides) {
-    return fail(ErrorCode::kInvalid, "an array of {} sides; a .npy file allows {}", shape.size(), kMaxSides);
-  }
-  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", type,
-                                 fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  const std::size_t unpadded = kMagic.size() + 4 + text.size() + 1;
-  text.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
-  text.push_back('\n');
-  std::string header(kMagic);
-  header += {'\x01', '\x00', static_cast<char>(text.size() & 0xFF), static_cast<char>(text.size() >> 8)};
-  return header + text;
-}
-
 /// Where the dictionary lies in the file.
 struct Extent {
   std::size_t begin = 0;
@@ -186,6 +168,24 @@ void place_data(NpyArray& array, std::span<const std::byte> data) {
 }
 
 }  // namespace
+
+Result<std::string> npy_header(DType dtype, std::span<const std::int64_t> shape) {
+  static constexpr std::string_view kNames[] = {"|b1", "|u1", "|i1", "<u2", "<i2", "<u4", "<i4",
+                                                "<u8", "<i8", "<f2", "",    "<f4", "<f8"};
+  const std::string_view type = kNames[static_cast<std::size_t>(dtype)];
+  if (type.empty()) return fail(ErrorCode::kInvalid, "a .npy file cannot hold {}", name_of(dtype));
+  if (shape.size() > kMaxSides) {
+    return fail(ErrorCode::kInvalid, "an array of {} sides; a .npy file allows {}", shape.size(), kMaxSides);
+  }
+  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", type,
+                                 fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  const std::size_t unpadded = kMagic.size() + 4 + text.size() + 1;
+  text.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  text.push_back('\n');
+  std::string header(kMagic);
+  header += {'\x01', '\x00', static_cast<char>(text.size() & 0xFF), static_cast<char>(text.size() >> 8)};
+  return header + text;
+}
 
 Result<NpyArray> read_npy(const std::filesystem::path& path) {
   NpyArray array;
@@ -235,7 +235,7 @@ Result<NpyWriter> NpyWriter::create(const std::filesystem::path& path, DType dty
                                     std::span<const std::int64_t> shape) {
   const auto count = checked_byte_count(dtype, shape);
   if (!count) return fail(ErrorCode::kInvalid, "cannot write {}: {}", path.string(), count.error().message);
-  GAUNTLET_TRY(const std::string header, header_of(dtype, shape));
+  GAUNTLET_TRY(const std::string header, npy_header(dtype, shape));
   GAUNTLET_TRY(detail::AtomicFile file, detail::AtomicFile::create(path));
   GAUNTLET_CHECK_OK(file.write(std::as_bytes(std::span(header))));
   return NpyWriter(std::make_unique<State>(State{std::move(file), *count}));

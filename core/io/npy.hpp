@@ -44,6 +44,10 @@ struct NpyArray {
 /// strings, objects, complex); kCorrupt for everything else that is no .npy file.
 [[nodiscard]] Result<NpyArray> read_npy(const std::filesystem::path& path);
 
+/// The header that files of this project carry before the elements; a multiple of 64 bytes. Errors
+/// (kInvalid): a type or a number of sides that .npy cannot hold.
+[[nodiscard]] Result<std::string> npy_header(DType dtype, std::span<const std::int64_t> shape);
+
 /// Writes an array piece by piece, beside the target; `finish` renames it into place. A writer that goes away
 /// unfinished leaves nothing behind.
 class NpyWriter {

@@ -154,7 +154,7 @@ TEST(Prepare, AFolderThatCannotBeWrittenIsNamed) {
   const Status made = entry_of("picto_scenes")
                           .prepare(complete("picto_scenes", {{"preset", "smoke"}}), "/nowhere/set", 1, {});
   ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().message, "cannot write /nowhere/set/images.npy: No such file or directory");
+  EXPECT_EQ(made.error().message, "cannot write /nowhere/set/prepare.journal: No such file or directory");
 }
 
 TEST(Prepared, IsIdentifiedByContentAndCopied) {
