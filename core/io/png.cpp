@@ -56,16 +56,20 @@ Status write_png(const std::filesystem::path& path, const RgbImage& image) {
 
 Result<RgbImage> read_png(const std::filesystem::path& path) {
   GAUNTLET_TRY(const MappedFile file, MappedFile::open(path));
+  return decode_png(file.bytes(), path.string());
+}
+
+Result<RgbImage> decode_png(std::span<const std::byte> bytes, std::string_view name,
+                            std::int64_t max_pixels) {
   PngImage png;
   const auto corrupt = [&] {
-    return fail(ErrorCode::kCorrupt, "{} is not a readable PNG file: {}", path.string(), png->message);
+    return fail(ErrorCode::kCorrupt, "{} is not a readable PNG file: {}", name, png->message);
   };
-  if (png_image_begin_read_from_memory(png.get(), file.bytes().data(), file.bytes().size()) == 0)
-    return corrupt();
+  if (png_image_begin_read_from_memory(png.get(), bytes.data(), bytes.size()) == 0) return corrupt();
   RgbImage image{png->width, png->height, {}};
-  if (image.width < 1 || image.height < 1 || image.width > kMaxPngPixels / image.height) {
-    return fail(ErrorCode::kInvalid, "{} is {} x {} pixels; at most {} are read", path.string(), image.width,
-                image.height, kMaxPngPixels);
+  if (image.width < 1 || image.height < 1 || image.width > max_pixels / image.height) {
+    return fail(ErrorCode::kInvalid, "{} is {} x {} pixels; at most {} are read", name, image.width,
+                image.height, max_pixels);
   }
   png->format = PNG_FORMAT_RGB;
   image.pixels.resize(PNG_IMAGE_SIZE(*png.get()));

@@ -29,4 +29,8 @@ inline constexpr std::int64_t kMaxPngPixels = std::int64_t{1} << 28;
 /// Errors: kNotFound, kIo, kCorrupt with libpng's own words.
 [[nodiscard]] Result<RgbImage> read_png(const std::filesystem::path& path);
 
+/// The same from a file's bytes; `name` is for messages, `max_pixels` at most kMaxPngPixels.
+[[nodiscard]] Result<RgbImage> decode_png(std::span<const std::byte> bytes, std::string_view name,
+                                          std::int64_t max_pixels = kMaxPngPixels);
+
 }  // namespace gauntlet::io
