@@ -22,12 +22,16 @@ struct DatasetEntry {
   /// planning. Fields that only say where files are carry `.location = true` in their rule. Errors: kNotFound
   /// with the missing package and its apt-get line.
   Result<std::string> (*content_id)(const Json& config);
-  /// Writes the prepared folder's files into `folder` (exists, empty). Same config, same bytes, any thread
-  /// count.
+  /// Writes the prepared folder's files into `folder` (exists, empty or `is_unfinished`). Same config, same
+  /// bytes, any thread count, any interruptions.
   Status (*prepare)(const Json& config, const std::filesystem::path& folder, int n_threads,
                     const ProgressFn& progress);
 };
 
 [[nodiscard]] const Registry<DatasetEntry>& dataset_registry();
+
+/// Name of the file that an unfinished prepared folder holds: with it, preparing the same goes on.
+inline constexpr std::string_view kJournalName = "prepare.journal";
+[[nodiscard]] bool is_unfinished(const std::filesystem::path& folder);
 
 }  // namespace gauntlet::data

@@ -5,8 +5,8 @@
 #include <map>
 
 #include "core/data/dataset.hpp"
-#include "core/data/detail/caption_words.hpp"
 #include "core/data/detail/coco_files.hpp"
+#include "core/data/detail/coco_words.hpp"
 #include "core/data/detail/photo_set.hpp"
 
 namespace gauntlet::data {

@@ -18,4 +18,9 @@ const Registry<DatasetEntry>& dataset_registry() {
   return kRegistry;
 }
 
+bool is_unfinished(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(folder / kJournalName, ignored);
+}
+
 }  // namespace gauntlet::data

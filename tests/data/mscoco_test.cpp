@@ -1,7 +1,7 @@
 // MS-COCO from a small distribution of its layout, its streaming reader, its words.
 #include <gmock/gmock.h>
 
-#include "core/data/detail/caption_words.hpp"
+#include "core/data/detail/coco_words.hpp"
 #include "core/data/detail/coco_json.hpp"
 #include "tests/data/photo_support.hpp"
 

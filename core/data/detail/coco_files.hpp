@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
-#include "core/data/detail/caption_words.hpp"
+#include "core/data/detail/coco_words.hpp"
 
 namespace gauntlet::data::detail {
 

@@ -15,12 +15,10 @@
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "core/data/dataset.hpp"
 #include "core/data/detail/growing_array.hpp"
 
 namespace gauntlet::data::detail {
-
-/// Name of the journal in the folder; gone when the folder is whole.
-inline constexpr std::string_view kJournalName = "prepare.journal";
 
 /// What is said of one row.
 using RowNote = std::pair<std::int64_t, std::string>;

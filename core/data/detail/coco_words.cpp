@@ -1,4 +1,4 @@
-#include "core/data/detail/caption_words.hpp"
+#include "core/data/detail/coco_words.hpp"
 
 #include <algorithm>
 #include <array>
