@@ -3,6 +3,7 @@
 
 #include "core/base/hash.hpp"
 #include "core/data/detail/emoji_sources.hpp"
+#include "core/data/detail/known_sets.hpp"
 #include "core/data/detail/picto_set.hpp"
 #include "core/data/detail/prepared_files.hpp"
 #include "core/data/inspect.hpp"
@@ -109,6 +110,9 @@ Result<Json> verify(const std::filesystem::path& folder) {
   check_counts(set, report);
   GAUNTLET_CHECK_OK(check_hashes(set, folder, report));
   check_published(set, report);
+  detail::compare_with_published(set, [&report](const std::string& name, bool ok, const std::string& detail) {
+    report.add(name, ok, detail);
+  });
   return report.finish();
 }
 

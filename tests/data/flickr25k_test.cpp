@@ -1,6 +1,8 @@
 // MIRFLICKR-25K from a small distribution of its layout: every rule, every trap.
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "core/data/detail/flickr_files.hpp"
 #include "core/data/inspect.hpp"
 #include "tests/data/photo_support.hpp"
@@ -160,6 +162,33 @@ TEST(Flickr25k, LinksThatLeadNowhereAreUnreadablePictures) {
   sources.write("mirflickr/\xFF.jpg", "x");
   const PreparedSet set = sources.set(kSmall);
   EXPECT_EQ(set.about()["dropped"]["listed"], Json{"cannot read im4.jpg: Too many levels of symbolic links"});
+}
+
+TEST(Flickr25k, VerificationNamesEveryDifferenceFromThePublishedNumbers) {
+  auto sources = flickr();
+  std::string error;
+  const auto path =
+      sources.prepare({{"split", "random"}, {"keep", "labelled"}, {"n_query", 2}, {"n_train", 3}}, error);
+  const Json report = verify(path).value();
+  EXPECT_EQ(report["ok"], false);
+  std::map<std::string, std::string> failed;
+  for (const Json& check : report["checks"]) {
+    if (check["ok"] == false) failed[check["name"]] = check["detail"];
+  }
+  EXPECT_EQ(failed["published number of items"], "10 was found, 24581 is published (-24571)");
+  EXPECT_EQ(failed["published number of text dimensions"], "3 was found, 1386 is published (-1383)");
+  EXPECT_EQ(failed["published items with label animals"], "8 was found, 3216 is published (-3208)");
+  EXPECT_EQ(failed["published labels in all"], "11 was found, 92902 is published (-92891)");
+  EXPECT_EQ(failed["published labels per item"], "1.1 was found, 3.78 within 0.005 is published");
+  EXPECT_TRUE(failed.contains("published chance MAP"));
+  EXPECT_FALSE(failed.contains("published number of labels"));
+  EXPECT_FALSE(failed.contains("published items without a label"));
+  EXPECT_FALSE(failed.contains("hash of images"));
+  const auto tagged = sources.prepare(kSmall, error);
+  EXPECT_THAT(verify(tagged)->dump(),
+              HasSubstr("7 in the set and 10 in the source were found, 94281 is published"));
+  const auto other = sources.prepare(with(kSmall, {{"relevant_labels", true}}), error);
+  EXPECT_EQ((*verify(other))["ok"], true) << "nothing is published of it";
 }
 
 TEST(Flickr25k, SameBytesForAnyNumberOfThreads) {

@@ -1,0 +1,285 @@
+#include "core/data/detail/known_sets.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "core/data/detail/flickr_files.hpp"
+#include "core/data/detail/label_stats.hpp"
+
+namespace gauntlet::data::detail {
+namespace {
+
+/// A number and how far from it another may lie.
+struct Known {
+  double value;
+  double tolerance;
+};
+
+/// What is known of one collection kept in one way; what is not known is not set.
+struct Published {
+  std::string_view entry;
+  std::string_view choice;  ///< of `choice_name` and "keep", joined by a blank
+  std::int64_t n_items;
+  std::int64_t n_labels;
+  std::int64_t text_dim;
+  std::optional<std::int64_t> n_label_ones = std::nullopt;
+  std::optional<std::int64_t> n_unlabelled = std::nullopt;
+  std::optional<std::int64_t> n_empty_text = std::nullopt;
+  std::optional<std::int64_t> n_source_items = std::nullopt;
+  std::optional<std::int64_t> n_tag_ones = std::nullopt;  ///< of the kept items or of all that were found
+  std::optional<Known> labels_per_item = std::nullopt;
+  std::optional<Known> chance = std::nullopt;
+  std::optional<Known> mean_image[3] = {};  ///< mean, least, largest, at 224 px, stretched
+};
+
+// The mean pictures are of public files whose decoder and scaling differ a little: one grey level.
+constexpr Published kPublished[] = {
+    {.entry = "flickr25k",
+     .choice = "tagged",
+     .n_items = 20015,
+     .n_labels = 24,
+     .text_dim = 1386,
+     .n_unlabelled = 0,
+     .n_empty_text = 0,
+     .n_source_items = 25000,
+     .n_tag_ones = 94281,
+     .mean_image = {Known{104.0, 1}, Known{70.2, 1}, Known{130.1, 1}}},
+    {.entry = "flickr25k",
+     .choice = "labelled",
+     .n_items = 24581,
+     .n_labels = 24,
+     .text_dim = 1386,
+     .n_label_ones = 92902,
+     .n_unlabelled = 0,
+     .n_source_items = 25000,
+     .labels_per_item = Known{3.78, 0.005},
+     .chance = Known{0.556, 0.02},
+     .mean_image = {Known{104.0, 1}, Known{70.2, 1}, Known{130.1, 1}}},
+    {.entry = "flickr25k",
+     .choice = "all",
+     .n_items = 25000,
+     .n_labels = 24,
+     .text_dim = 1386,
+     .n_label_ones = 92902,
+     .n_unlabelled = 419,
+     .n_source_items = 25000,
+     .chance = Known{0.539, 0.02},
+     .mean_image = {Known{104.0, 1}, Known{70.2, 1}, Known{130.1, 1}}},
+    {.entry = "mscoco",
+     .choice = "all",
+     .n_items = 123287,
+     .n_labels = 80,
+     .text_dim = 2000,
+     .n_unlabelled = 1069,
+     .mean_image = {Known{112.5, 1}, Known{87.9, 1}, Known{131.4, 1}}},
+    {.entry = "mscoco",
+     .choice = "labelled",
+     .n_items = 122218,
+     .n_labels = 80,
+     .text_dim = 2000,
+     .n_unlabelled = 0,
+     .labels_per_item = Known{2.94, 0.05},
+     .chance = Known{0.355, 0.02},
+     .mean_image = {Known{112.5, 1}, Known{87.9, 1}, Known{131.4, 1}}},
+    {.entry = "nuswide",
+     .choice = "tc21 labelled",
+     .n_items = 195834,
+     .n_labels = 21,
+     .text_dim = 1000,
+     .n_label_ones = 411438,
+     .n_unlabelled = 0,
+     .n_empty_text = 5413,
+     .n_source_items = 269648,
+     .n_tag_ones = 1559464,
+     .mean_image = {Known{106.6, 1}, Known{76.4, 1}, Known{130.4, 1}}},
+    {.entry = "nuswide",
+     .choice = "tc21 tagged",
+     .n_items = 190421,
+     .n_labels = 21,
+     .text_dim = 1000,
+     .n_unlabelled = 0,
+     .n_empty_text = 0,
+     .n_source_items = 269648,
+     .n_tag_ones = 1559464},
+    {.entry = "nuswide",
+     .choice = "tc10 labelled",
+     .n_items = 186577,
+     .n_labels = 10,
+     .text_dim = 1000,
+     .n_label_ones = 332189,
+     .n_unlabelled = 0,
+     .n_empty_text = 186577 - 181365,
+     .n_source_items = 269648,
+     .n_tag_ones = 1559464},
+    {.entry = "nuswide",
+     .choice = "tc10 tagged",
+     .n_items = 181365,
+     .n_labels = 10,
+     .text_dim = 1000,
+     .n_unlabelled = 0,
+     .n_empty_text = 0,
+     .n_source_items = 269648,
+     .n_tag_ones = 1559464},
+};
+
+constexpr std::string_view kNusLabels[] = {
+    "animal",   "beach", "buildings", "clouds", "flowers",    "grass", "lake",
+    "mountain", "ocean", "person",    "plants", "reflection", "road",  "rocks",
+    "sky",      "snow",  "sunset",    "tree",   "vehicle",    "water", "window"};
+
+const Published* published_of(const Json& about) {
+  const Json choices = about.value("choices", Json::object());
+  const auto choice = [&](const char* name) {
+    const Json value = choices.value(name, Json());
+    return value.is_string() ? value.get<std::string>() : std::string();
+  };
+  if (choices.value("relevant_labels", Json(false)) == true) return nullptr;
+  if (about.value("entry", Json()) == "mscoco" && choices.value("n_words", Json()) != 2000) return nullptr;
+  const std::string key =
+      choice("concepts").empty() ? choice("keep") : choice("concepts") + " " + choice("keep");
+  const auto* known = std::ranges::find_if(kPublished, [&](const Published& each) {
+    return about.value("entry", Json()) == each.entry && key == each.choice;
+  });
+  return known == std::end(kPublished) ? nullptr : known;
+}
+
+/// Sums of the arrays that several checks need.
+struct Counts {
+  std::vector<std::int64_t> per_label;
+  std::int64_t n_label_ones = 0;
+  std::int64_t n_unlabelled = 0;
+  std::int64_t n_tag_ones = 0;
+  std::int64_t n_empty_text = 0;
+};
+
+Counts count(const PreparedSet& set) {
+  Counts counts;
+  const auto n_labels = static_cast<std::size_t>(set.n_labels());
+  const auto text_dim = static_cast<std::size_t>(set.text_dim());
+  counts.per_label.resize(n_labels);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(set.n_items()); ++row) {
+    std::int64_t here = 0;
+    for (std::size_t label = 0; label < n_labels; ++label) {
+      counts.per_label[label] += set.labels()[row * n_labels + label];
+      here += set.labels()[row * n_labels + label];
+    }
+    counts.n_label_ones += here;
+    counts.n_unlabelled += here == 0 ? 1 : 0;
+    if (!set.text_is_binary()) continue;
+    const auto text = set.text_u8().subspan(row * text_dim, text_dim);
+    const auto ones = std::accumulate(text.begin(), text.end(), std::int64_t{0});
+    counts.n_tag_ones += ones;
+    counts.n_empty_text += ones == 0 ? 1 : 0;
+  }
+  return counts;
+}
+
+class Comparison {
+ public:
+  explicit Comparison(const CheckSink& check) : check_(check) {}
+
+  void equal(const std::string& name, std::int64_t found, std::optional<std::int64_t> expected) const {
+    if (!expected) return;
+    check_("published " + name, found == *expected,
+           found == *expected
+               ? fmt::format("{}", found)
+               : fmt::format("{} was found, {} is published ({:+})", found, *expected, found - *expected));
+  }
+  void near(const std::string& name, double found, std::optional<Known> expected) const {
+    if (!expected) return;
+    const bool ok = std::abs(found - expected->value) <= expected->tolerance;
+    check_("published " + name, ok,
+           ok ? fmt::format("{:.4g}", found)
+              : fmt::format("{:.4g} was found, {:.4g} within {:.2g} is published", found, expected->value,
+                            expected->tolerance));
+  }
+  void either(const std::string& name, std::int64_t of_set, const Json& of_source,
+              std::optional<std::int64_t> expected) const {
+    if (!expected) return;
+    const bool ok = of_set == *expected || of_source == *expected;
+    check_("published " + name, ok,
+           ok ? fmt::format("{}", *expected)
+              : fmt::format("{} in the set and {} in the source were found, {} is published", of_set,
+                            of_source.dump(), *expected));
+  }
+  [[nodiscard]] const CheckSink& check() const { return check_; }
+
+ private:
+  const CheckSink& check_;
+};
+
+void compare_labels(const PreparedSet& set, const Published& known, const Counts& counts,
+                    const Comparison& compare) {
+  const std::vector<std::string> names = set.label_names();
+  if (known.entry == "flickr25k" && names.size() == flickr_labels().size()) {
+    for (std::size_t label = 0; label < names.size(); ++label) {
+      // Counted over all photos; an item without a tag has labels too.
+      if (known.choice == "tagged") break;
+      compare.equal(fmt::format("items with label {}", flickr_labels()[label].name), counts.per_label[label],
+                    flickr_labels()[label].n_photos);
+    }
+  }
+  if (known.choice.starts_with("tc21")) {
+    const bool ok = std::ranges::equal(names, kNusLabels);
+    compare.check()("published names of the labels", ok,
+                    ok ? "agree"
+                       : fmt::format("{} were found, {} are published", fmt::join(names, " "),
+                                     fmt::join(kNusLabels, " ")));
+  }
+  compare.equal("labels in all", counts.n_label_ones, known.n_label_ones);
+  compare.equal("items without a label", counts.n_unlabelled, known.n_unlabelled);
+  compare.near("labels per item",
+               static_cast<double>(counts.n_label_ones) / static_cast<double>(set.n_items()),
+               known.labels_per_item);
+}
+
+}  // namespace
+
+MeanImage mean_image(const PreparedSet& set) {
+  const auto length = static_cast<std::size_t>(set.height() * set.width() * 3);
+  std::vector<std::uint64_t> sums(length, 0);
+  for (std::size_t begin = 0; begin < set.images().size(); begin += length) {
+    for (std::size_t at = 0; at < length; ++at) sums[at] += set.images()[begin + at];
+  }
+  const auto n_items = static_cast<double>(set.n_items());
+  const auto [least, largest] = std::ranges::minmax(sums);
+  const auto total = static_cast<double>(std::accumulate(sums.begin(), sums.end(), std::uint64_t{0}));
+  return {total / static_cast<double>(length) / n_items, static_cast<double>(least) / n_items,
+          static_cast<double>(largest) / n_items};
+}
+
+void compare_with_published(const PreparedSet& set, const CheckSink& check) {
+  const Published* const known = published_of(set.about());
+  if (known == nullptr) return;
+  const Comparison compare(check);
+  const Counts counts = count(set);
+  const Json found = set.about().value("found", Json::object());
+  compare.equal("number of items", set.n_items(), known->n_items);
+  compare.equal("number of labels", set.n_labels(), known->n_labels);
+  compare.equal("number of text dimensions", set.text_dim(), known->text_dim);
+  if (found.contains("items") && found["items"].is_number_integer()) {
+    compare.equal("number of photos in the source", found["items"].get<std::int64_t>(),
+                  known->n_source_items);
+  }
+  compare_labels(set, *known, counts, compare);
+  compare.either("ones in the texts", counts.n_tag_ones, found.value("tag_ones", Json()), known->n_tag_ones);
+  compare.equal("items without text", counts.n_empty_text, known->n_empty_text);
+  const Json choices = set.about().value("choices", Json::object());
+  if (choices.value("split", Json()) == "random") {
+    const DistinctLabels distinct = distinct_labels(set.labels(), set.n_labels());
+    compare.near("chance MAP", chance_of(distinct, set.rows(Part::kQuery), set.rows(Part::kRetrieval)).mean,
+                 known->chance);
+  }
+  if (set.height() != 224 || set.width() != 224 || choices.value("fit", Json()) != "stretch") return;
+  const MeanImage mean = mean_image(set);
+  compare.near("mean of the mean picture", mean.mean, known->mean_image[0]);
+  compare.near("least value of the mean picture", mean.least, known->mean_image[1]);
+  compare.near("largest value of the mean picture", mean.largest, known->mean_image[2]);
+}
+
+}  // namespace gauntlet::data::detail
