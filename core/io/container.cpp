@@ -72,6 +72,7 @@ Status Container::check_slab(const ArrayInfo& array, const Slab& slab, std::size
 Status Container::read(const ArrayInfo& array, const Slab& slab, std::span<float> out) {
   GAUNTLET_CHECK_OK(check_slab(array, slab, out.size()));
   if (out.empty()) return {};
+  const std::lock_guard lock(mutex_);
   return read_floats(static_cast<std::size_t>(&array - arrays_.data()), slab, out);
 }
 
@@ -82,6 +83,7 @@ Status Container::read(const ArrayInfo& array, const Slab& slab, std::span<std::
                 array.type);
   }
   if (out.empty()) return {};
+  const std::lock_guard lock(mutex_);
   return read_bytes(static_cast<std::size_t>(&array - arrays_.data()), slab, out);
 }
 
@@ -90,6 +92,7 @@ Result<Texts> Container::texts(const ArrayInfo& array) {
     return fail(ErrorCode::kInvalid, "{}: {} {}", path_.string(), array.name,
                 array.refusal.empty() ? fmt::format("holds {}, not strings", array.type) : array.refusal);
   }
+  const std::lock_guard lock(mutex_);
   return read_texts(static_cast<std::size_t>(&array - arrays_.data()));
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -96,6 +97,7 @@ class Container {
 
   ContainerKind kind_;
   std::filesystem::path path_;
+  std::mutex mutex_;
 };
 
 /// What a file's first bytes say it is; its name does not matter. Errors: kNotFound, kIo (a folder, a loop of

@@ -88,6 +88,7 @@ class Hdf5 final : public Container {
       : Container(kind, path), n_file_bytes_(n_file_bytes) {}
 
   Status list() {
+    const std::lock_guard lock(detail::hdf5_mutex());
     detail::start_hdf5();
     const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), &H5Pclose);
     H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG);
@@ -239,6 +240,7 @@ class Hdf5 final : public Container {
   }
 
   Status read_as(std::size_t index, const Slab& slab, hid_t memory_type, void* out) const {
+    const std::lock_guard lock(detail::hdf5_mutex());
     GAUNTLET_TRY(const Dataset dataset, open(entries_[index].path));
     const std::vector<hsize_t> start(slab.start.begin(), slab.start.end());
     const std::vector<hsize_t> count(slab.count.begin(), slab.count.end());
@@ -377,6 +379,7 @@ class Hdf5 final : public Container {
   }
 
   Result<Texts> read_texts(std::size_t index) override {
+    const std::lock_guard lock(detail::hdf5_mutex());
     const auto texts = [&]() -> Result<Texts> {
       GAUNTLET_TRY(const Dataset dataset, open(entries_[index].path));
       switch (entries_[index].text) {

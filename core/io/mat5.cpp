@@ -241,7 +241,6 @@ class Mat5 final : public Container {
     if (!variable.is_packed) return &file_;
     const auto found = unpacked_.find(index);
     if (found != unpacked_.end()) return &found->second;
-    unpacked_.clear();  // one at a time: they may be large
     GAUNTLET_TRY(RandomFile file, RandomFile::temporary(scratch_));
     const Status done =
         detail::unpack(file_, variable.outer.begin, variable.outer.n_bytes,

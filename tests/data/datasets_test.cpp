@@ -33,8 +33,8 @@ std::filesystem::path make(const TempFolder& folder, std::string_view to, std::s
 }
 
 TEST(Datasets, AreListedByName) {
-  EXPECT_THAT(dataset_registry().names(),
-              testing::IsSupersetOf({"flickr25k", "mscoco", "nuswide", "picto", "picto_scenes", "prepared"}));
+  EXPECT_THAT(dataset_registry().names(), testing::IsSupersetOf({"custom", "flickr25k", "mscoco", "nuswide",
+                                                                 "picto", "picto_scenes", "prepared"}));
   const auto unknown = dataset_registry().find("picto_scene");
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().message,
@@ -45,7 +45,8 @@ TEST(Datasets, OnlyWhereThingsAreIsALocation) {
   for (const DatasetEntry* entry : dataset_registry().entries()) {
     for (const FieldInfo& field : entry->about.fields()) {
       const bool is_place = field.name == "path" || field.name == "source" || field.name == "font" ||
-                            field.name == "emoji_test" || field.name == "cldr_dir";
+                            field.name == "pictures" || field.name == "emoji_test" ||
+                            field.name == "cldr_dir";
       EXPECT_EQ(field.location, is_place) << entry->about.name << "." << field.name;
     }
   }

@@ -20,6 +20,11 @@ void start_hdf5() {
   static_cast<void>(started);
 }
 
+std::mutex& hdf5_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 std::string hdf5_words() {
   std::string words = "libhdf5 gives no reason";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, &take_first, &words);

@@ -3,6 +3,7 @@
 
 #include <hdf5.h>
 
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -37,6 +38,9 @@ class Hdf5Handle {
 
 /// Once per process: nothing printed, no plugins loaded.
 void start_hdf5();
+
+/// Held around every call of libhdf5 that another thread's reading may meet.
+[[nodiscard]] std::mutex& hdf5_mutex();
 
 /// The innermost message of the last failure; forgets it.
 [[nodiscard]] std::string hdf5_words();
