@@ -1,17 +1,17 @@
-// gauntlet data inspect: facts about a prepared folder or an array file, and contact sheets of pictures.
+// gauntlet data inspect: what a prepared folder or a data file holds, and contact sheets of pictures.
 #include <numeric>
 
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
 #include "core/data/inspect.hpp"
-#include "core/io/npy.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
 struct Options {
   std::string path;
+  std::string map;
   std::string sheet;
   std::vector<std::int64_t> rows;
   std::int64_t n_rows = 20;
@@ -25,14 +25,17 @@ std::vector<std::int64_t> chosen_rows(const Options& options, std::int64_t n_ite
   return rows;
 }
 
-Status write_contact_sheet(const Options& options) {
-  if (std::filesystem::is_directory(options.path)) {
+Status write_contact_sheet(const Options& options, const Json& facts) {
+  if (facts["kind"] == "prepared") {
     GAUNTLET_TRY(const data::PreparedSet set, data::PreparedSet::open(options.path));
     return data::write_sheet(set, chosen_rows(options, set.n_items()), options.sheet);
   }
-  GAUNTLET_TRY(const io::NpyArray array, io::read_npy(options.path));
-  const std::int64_t n_items = array.shape.empty() ? 0 : array.shape[0];
-  return data::sheet_of_npy(options.path, chosen_rows(options, n_items), options.sheet);
+  if (facts["kind"] == "npy") {
+    const std::int64_t n_items = facts["shape"].empty() ? 0 : facts["shape"][0].get<std::int64_t>();
+    return data::sheet_of_npy(options.path, chosen_rows(options, n_items), options.sheet);
+  }
+  const std::int64_t n_items = facts.value("n_rows", options.n_rows);
+  return data::sheet_of_source(options.path, options.map, chosen_rows(options, n_items), options.sheet);
 }
 
 std::string as_text(const Json& value, int depth) {
@@ -42,6 +45,8 @@ std::string as_text(const Json& value, int depth) {
     const std::string indent(static_cast<std::size_t>(depth) * 2, ' ');
     if (inner.is_object()) {
       text += fmt::format("{}{}\n{}", indent, name, as_text(inner, depth + 1));
+    } else if (inner.is_array() && !inner.empty() && inner.front().is_object()) {
+      for (const Json& one : inner) text += fmt::format("{}{}\n{}", indent, name, as_text(one, depth + 1));
     } else {
       text += fmt::format("{}{:<{}} {}\n", indent, name, 28 - depth * 2, inner.dump());
     }
@@ -50,9 +55,9 @@ std::string as_text(const Json& value, int depth) {
 }
 
 Result<int> run(const Options& options) {
-  GAUNTLET_TRY(const Json facts, data::inspect(options.path));
+  GAUNTLET_TRY(const Json facts, data::inspect(options.path, options.map));
   if (!options.sheet.empty()) {
-    GAUNTLET_CHECK_OK(write_contact_sheet(options));
+    GAUNTLET_CHECK_OK(write_contact_sheet(options, facts));
     note(fmt::format("wrote {}\n", options.sheet));
   }
   GAUNTLET_CHECK_OK(options.json ? print_json(facts) : print(as_text(facts, 0)));
@@ -61,7 +66,11 @@ Result<int> run(const Options& options) {
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("path", options->path, "Prepared folder or .npy file")->required()->type_name("FILE|DIR");
+  app.add_option("path", options->path, "Prepared folder, or a file or folder of arrays or lists")
+      ->required()
+      ->type_name("FILE|DIR");
+  app.add_option("--map", options->map, "What the arrays are, as in data prepare custom --map")
+      ->type_name("ROLE=KEY[:AXES],...");
   app.add_option("--sheet", options->sheet, "Write a contact sheet of the pictures")->type_name("PNG");
   app.add_option("--rows", options->rows, "Rows on the sheet, e.g. 0,5,17")->delimiter(',');
   app.add_option("--n", options->n_rows, "Rows on the sheet, counted from the first (default 20)")
@@ -75,10 +84,11 @@ Action declare(CLI::App& app) {
 extern const Verb data_inspect_verb;
 constinit const Verb data_inspect_verb{
     .name = "data inspect",
-    .summary = "Facts about a prepared folder or an array file; contact sheets",
+    .summary = "What a prepared folder or a data file holds and is taken for; contact sheets",
     .examples =
         "  gauntlet data inspect prepared/picto\n"
         "  gauntlet data inspect prepared/picto --sheet sheet.png --rows 0,5,17\n"
+        "  gauntlet data inspect FLICKR-25K.mat --sheet sheet.png\n"
         "  gauntlet data inspect gauntlet-runs/artifacts/craft/ab/abcd…/inputs.npy --sheet adversarial.png\n",
     .declare = &declare,
 };

@@ -9,6 +9,8 @@
 #include "core/data/dataset.hpp"
 #include "core/data/detail/label_stats.hpp"
 #include "core/data/detail/prepared_files.hpp"
+#include "core/data/detail/source_facts.hpp"
+#include "core/io/container.hpp"
 #include "core/io/npy.hpp"
 #include "core/io/safetensors.hpp"
 
@@ -184,18 +186,20 @@ Json list_one(const DatasetEntry& entry) {
 
 }  // namespace
 
-Result<Json> inspect(const std::filesystem::path& path) {
+Result<Json> inspect(const std::filesystem::path& path, const std::string& map) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
+    const bool is_prepared = std::filesystem::exists(path / "dataset.json", ignored);
+    if (!is_prepared) return detail::source_facts(path, map);
     GAUNTLET_TRY(const PreparedSet set, PreparedSet::open(path));
     return inspect_set(set);
   }
-  if (!std::filesystem::exists(path, ignored))
+  if (!std::filesystem::exists(path, ignored) && !std::filesystem::is_symlink(path, ignored))
     return fail(ErrorCode::kNotFound, "there is no file {}", path.string());
-  if (path.extension() == ".npy") return inspect_npy(path);
-  if (path.extension() == ".safetensors") return inspect_safetensors(path);
-  return fail(ErrorCode::kInvalid, "{} is neither a prepared folder nor a .npy or .safetensors file",
-              path.string());
+  GAUNTLET_TRY(const io::ContainerKind kind, io::sniff(path));
+  if (kind == io::ContainerKind::kNpy) return inspect_npy(path);
+  if (kind == io::ContainerKind::kSafetensors && map.empty()) return inspect_safetensors(path);
+  return detail::source_facts(path, map);
 }
 
 Json stats(const PreparedSet& set) {

@@ -11,9 +11,10 @@
 
 namespace gauntlet::data {
 
-/// Facts about a prepared folder (dataset.json and the arrays' shapes) or one .npy file (type, shape, least,
-/// largest and mean value, NaN count). Errors: kNotFound, kCorrupt, kInvalid.
-[[nodiscard]] Result<Json> inspect(const std::filesystem::path& path);
+/// Facts about a prepared folder (dataset.json and the arrays' shapes), one .npy file (type, shape, least,
+/// largest and mean value, NaN count), or any file or folder that `custom` reads (detail/source_facts.hpp):
+/// what is in it and what it is taken for. `map`: as custom's. Errors: kNotFound, kCorrupt, kInvalid.
+[[nodiscard]] Result<Json> inspect(const std::filesystem::path& path, const std::string& map = {});
 
 /// Per-set numbers: {"format", "n_items", "counts": {query, train, retrieval}, "labels_per_item",
 /// "label_frequency": {name: items}, "n_distinct_label_vectors", "n_unlabelled", "words_per_item" (0/1
@@ -35,7 +36,7 @@ struct SheetOptions {
   std::int64_t n_columns = 5;
   std::int64_t cell_px =
       192;               ///< least side of a picture on the sheet; pictures are enlarged by a whole factor
-  bool captions = true;  ///< row number and label names under each picture, if a text font is installed
+  bool captions = true;  ///< row number, labels and words under each picture, if a text font is installed
 };
 
 /// Writes a contact sheet of the given rows. Errors: kInvalid (a row outside the set, a set without pictures,
@@ -47,5 +48,10 @@ struct SheetOptions {
 /// Values outside [0,1] are clamped.
 [[nodiscard]] Status sheet_of_npy(const std::filesystem::path& npy, std::span<const std::int64_t> rows,
                                   const std::filesystem::path& path, const SheetOptions& options = {});
+
+/// The same for a file or folder that `custom` reads, pictures as its axes are taken (or `map` says).
+[[nodiscard]] Status sheet_of_source(const std::filesystem::path& source, const std::string& map,
+                                     std::span<const std::int64_t> rows, const std::filesystem::path& path,
+                                     const SheetOptions& options = {});
 
 }  // namespace gauntlet::data

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <optional>
 
+#include "core/data/detail/custom_set.hpp"
 #include "core/data/detail/text_painter.hpp"
 #include "core/data/inspect.hpp"
 #include "core/io/npy.hpp"
+#include "core/io/picture.hpp"
 #include "core/io/png.hpp"
 
 namespace gauntlet::data {
@@ -17,7 +20,8 @@ namespace {
 
 constexpr std::int64_t kMargin = 8;
 constexpr int kLetterPx = 13;
-constexpr std::size_t kCaptionLines = 3;
+constexpr std::size_t kCaptionLines = 4;
+constexpr std::size_t kMaxWords = 12;
 
 /// The pictures a sheet is made from, whatever they are stored as.
 struct Pictures {
@@ -119,7 +123,85 @@ Pictures planar_pictures_of(std::span<const float> values, const std::vector<std
   return pictures;
 }
 
+/// " | cat, mat": the words of a row whose names are known.
+std::string words_of_row(const PreparedSet& set, std::int64_t row) {
+  const Json names = set.about().value("text_names", Json::array());
+  if (!set.text_is_binary() || names.size() != static_cast<std::size_t>(set.text_dim())) return "";
+  std::vector<std::string> words;
+  for (std::size_t word = 0; word < names.size() && words.size() < kMaxWords; ++word) {
+    if (set.text_u8()[static_cast<std::size_t>(row) * names.size() + word] != 0 && names[word].is_string())
+      words.push_back(names[word].get<std::string>());
+  }
+  return fmt::format(" | {}", fmt::join(words, ", "));
+}
+
+/// The labels and words of a row of a source, by number where there is no name.
+Result<std::string> caption_of(const detail::CustomSet& set, std::int64_t row) {
+  const detail::RowsPart& part = set.parts.front();
+  std::vector<std::string> labels;
+  std::vector<float> values(static_cast<std::size_t>(set.n_labels));
+  GAUNTLET_CHECK_OK(part.labels->read(row, std::span(values)));
+  for (std::size_t label = 0; label < values.size(); ++label) {
+    if (values[label] > 0) labels.push_back(fmt::format("{}", label));
+  }
+  std::vector<std::string> words;
+  if (part.text) {
+    values.resize(static_cast<std::size_t>(set.text_dim));
+    GAUNTLET_CHECK_OK(part.text->read(row, std::span(values)));
+    for (std::size_t word = 0; word < values.size() && words.size() < kMaxWords; ++word) {
+      if (values[word] != 0) words.push_back(fmt::format("{}", word));
+    }
+  } else if (!part.words.empty()) {
+    for (const std::uint32_t word : part.words[static_cast<std::size_t>(row)]) {
+      if (words.size() < kMaxWords) words.push_back(set.vocabulary[word]);
+    }
+  }
+  return fmt::format("{}: labels {} | words {}", row, fmt::join(labels, ", "), fmt::join(words, ", "));
+}
+
 }  // namespace
+
+Status sheet_of_source(const std::filesystem::path& source, const std::string& map,
+                       std::span<const std::int64_t> rows, const std::filesystem::path& path,
+                       const SheetOptions& options) {
+  if (rows.empty()) return fail(ErrorCode::kInvalid, "a sheet needs at least one row and one column");
+  const std::int64_t n_most = std::max<std::int64_t>(detail::kAxisTestPictures, std::ranges::max(rows) + 1);
+  GAUNTLET_TRY(const detail::CustomSet set, detail::open_custom(source, {.map = map,
+                                                                         .pictures = {},
+                                                                         .text = "labels",
+                                                                         .n_words = 2000,
+                                                                         .scratch = {},
+                                                                         .n_most = n_most,
+                                                                         .progress = {}}));
+  if (!set.holds_pictures)
+    return fail(ErrorCode::kInvalid, "{} holds image features, there is nothing to look at", source.string());
+  const detail::RowsPart& part = set.parts.front();
+  Pictures pictures;
+  pictures.n_items = part.n_rows;
+  pictures.height = part.images ? set.height : options.cell_px;
+  pictures.width = part.images ? set.width : options.cell_px;
+  std::map<std::int64_t, std::vector<std::uint8_t>> pixels;
+  std::map<std::int64_t, std::string> captions;
+  for (const std::int64_t row : rows) {
+    if (row < 0 || row >= part.n_rows) continue;  // named below
+    auto& picture = pixels[row];
+    picture.resize(static_cast<std::size_t>(pictures.height * pictures.width * 3));
+    if (part.images) {
+      GAUNTLET_CHECK_OK(part.images->read(row, std::span(picture)));
+    } else {
+      const io::PictureShape shape{
+          .height = pictures.height, .width = pictures.width, .fit = io::Fit::kStretch};
+      GAUNTLET_CHECK_OK(
+          io::read_picture(set.picture_root / part.pictures[static_cast<std::size_t>(row)], shape, picture));
+    }
+    GAUNTLET_TRY(captions[row], caption_of(set, row));
+  }
+  pictures.value = [&](std::int64_t row, std::int64_t y, std::int64_t x, std::int64_t channel) {
+    return pixels.at(row)[static_cast<std::size_t>((y * pictures.width + x) * 3 + channel)];
+  };
+  pictures.caption = [&](std::int64_t row) { return captions.at(row); };
+  return draw_sheet(pictures, rows, path, options);
+}
 
 Status write_sheet(const PreparedSet& set, std::span<const std::int64_t> rows,
                    const std::filesystem::path& path, const SheetOptions& options) {
@@ -133,7 +215,7 @@ Status write_sheet(const PreparedSet& set, std::span<const std::int64_t> rows,
       if (set.labels()[static_cast<std::size_t>(row) * names.size() + label] != 0)
         present.push_back(names[label]);
     }
-    return fmt::format("{}: {}", row, fmt::join(present, ", "));
+    return fmt::format("{}: {}{}", row, fmt::join(present, ", "), words_of_row(set, row));
   };
   return draw_sheet(pictures, rows, path, options);
 }

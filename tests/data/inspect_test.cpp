@@ -42,7 +42,7 @@ TEST(Inspect, SaysWhatItCannotRead) {
   const TempFolder folder;
   EXPECT_EQ(inspect(folder / "none.npy").error().code, ErrorCode::kNotFound);
   EXPECT_THAT(inspect(folder.write("a.txt", "x")).error().message,
-              HasSubstr("is neither a prepared folder nor a .npy or .safetensors file"));
+              HasSubstr("a.txt is nothing that is known by its first bytes"));
 }
 
 TEST(Stats, AreWorkedOutByHand) {
