@@ -14,7 +14,12 @@ using Bytes = std::span<const std::uint8_t>;
 
 void coordinator(Bytes bytes);
 void frames(Bytes bytes);
+void hdf5(Bytes bytes);
 void job(Bytes bytes);
+void list(Bytes bytes);
+void mat5(Bytes bytes);
+void npy(Bytes bytes);
+void safetensors(Bytes bytes);
 void sweep(Bytes bytes);
 void where(Bytes bytes);
 
@@ -22,8 +27,15 @@ struct Target {
   std::string_view name;
   void (*run)(Bytes bytes);
 };
-inline constexpr std::array kTargets = {Target{"coordinator", &coordinator}, Target{"frames", &frames},
-                                        Target{"job", &job}, Target{"sweep", &sweep},
+inline constexpr std::array kTargets = {Target{"coordinator", &coordinator},
+                                        Target{"frames", &frames},
+                                        Target{"hdf5", &hdf5},
+                                        Target{"job", &job},
+                                        Target{"list", &list},
+                                        Target{"mat5", &mat5},
+                                        Target{"npy", &npy},
+                                        Target{"safetensors", &safetensors},
+                                        Target{"sweep", &sweep},
                                         Target{"where", &where}};
 
 [[nodiscard]] inline std::string_view text_of(Bytes bytes) {
