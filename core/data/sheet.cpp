@@ -152,7 +152,7 @@ Result<std::string> caption_of(const detail::CustomSet& set, std::int64_t row) {
       if (values[word] != 0) words.push_back(fmt::format("{}", word));
     }
   } else if (!part.words.empty()) {
-    for (const std::uint32_t word : part.words[static_cast<std::size_t>(row)]) {
+    for (const std::uint16_t word : part.words[static_cast<std::size_t>(row)]) {
       if (words.size() < kMaxWords) words.push_back(set.vocabulary[word]);
     }
   }

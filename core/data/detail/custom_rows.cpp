@@ -112,17 +112,20 @@ Status scan_features(const CustomSet& set, bool standardize, CustomScan& scan) {
 }
 
 /// What makes two rows the same item: the picture's path, or every byte of picture, text and labels.
-Result<Digest> identity_of(const Place& place) {
+Result<Digest> identity_of(const CustomSet& set, const Place& place) {
   const RowsPart& part = *place.part;
   if (!part.pictures.empty()) return sha256(part.pictures[static_cast<std::size_t>(place.row)]);
   Sha256 hash;
-  std::vector<float> values;
-  for (const auto array : {&RowsPart::images, &RowsPart::text, &RowsPart::labels}) {
-    if (!(part.*array)) continue;
-    values.resize(static_cast<std::size_t>((part.*array)->item_size()));
-    GAUNTLET_CHECK_OK((part.*array)->read(place.row, std::span(values)));
+  const auto add = [&]<class T>(const ItemArray& array, T) -> Status {
+    std::vector<T> values(static_cast<std::size_t>(array.item_size()));
+    GAUNTLET_CHECK_OK(array.read(place.row, std::span(values)));
     hash.update(std::as_bytes(std::span(values)));
-  }
+    return {};
+  };
+  if (part.images)
+    GAUNTLET_CHECK_OK(set.holds_pictures ? add(*part.images, std::uint8_t{}) : add(*part.images, float{}));
+  if (part.text) GAUNTLET_CHECK_OK(add(*part.text, float{}));
+  GAUNTLET_CHECK_OK(add(*part.labels, float{}));
   return hash.finish();
 }
 
@@ -136,7 +139,7 @@ Status join_parts(const CustomSet& set, CustomScan& scan) {
     std::int64_t first = 0;
     for (const RowsPart& part : set.parts) {
       for (std::int64_t row = 0; part.split == wanted && row < part.n_rows; ++row) {
-        GAUNTLET_TRY(const Digest identity, identity_of({&part, row}));
+        GAUNTLET_TRY(const Digest identity, identity_of(set, {&part, row}));
         const auto found = retrieval.find(identity);
         if (wanted == kSplitQuery && found != retrieval.end()) {
           return fail(ErrorCode::kInvalid,
@@ -214,7 +217,7 @@ class Filler {
     if (set_->text_is_labels) {
       std::ranges::copy(out.labels, out.text.begin());
     } else if (!part.text) {
-      for (const std::uint32_t word : part.words[static_cast<std::size_t>(place.row)]) out.text[word] = 1;
+      for (const std::uint16_t word : part.words[static_cast<std::size_t>(place.row)]) out.text[word] = 1;
     } else if (scan_->text_is_binary) {
       GAUNTLET_CHECK_OK(part.text->read(place.row, out.text));
     } else {

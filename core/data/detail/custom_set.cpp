@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/files.hpp"
+#include "core/data/detail/coco_words.hpp"
 #include "core/data/detail/prepared_writer.hpp"
 #include "core/io/detail/utf.hpp"
 
@@ -12,6 +13,8 @@ namespace gauntlet::data::detail {
 namespace {
 
 constexpr std::size_t kMaxCaptionBytes = std::size_t{64} << 20;
+/// What some builders wrote for an empty caption.
+constexpr std::string_view kEmptyCaption = "123456";
 
 class Opener {
  public:
@@ -190,11 +193,17 @@ class Opener {
 
   Status add_captions(const io::Texts& texts, const std::string& name, RowsPart& part) {
     GAUNTLET_CHECK_OK(same_rows(name, static_cast<std::int64_t>(texts.size()), part));
-    WordBag bag = bag_words(texts, look_.n_words);
+    CaptionWords words;
+    for (std::size_t item = 0; item < texts.size(); ++item) {
+      for (const std::string& caption : texts[item]) {
+        if (caption != kEmptyCaption) words.add(static_cast<std::uint32_t>(item), caption);
+      }
+    }
+    CaptionWords::Bag bag = std::move(words).finish(look_.n_words, std::vector<bool>(texts.size(), true));
     if (bag.vocabulary.empty()) return fail(ErrorCode::kInvalid, "{} has no words", name);
     set_.text_dim = static_cast<std::int64_t>(bag.vocabulary.size());
     set_.vocabulary = std::move(bag.vocabulary);
-    part.words = std::move(bag.rows);
+    part.words = std::move(bag.of_item);
     return {};
   }
 

@@ -11,7 +11,6 @@
 #include "core/data/dataset.hpp"
 #include "core/data/detail/array_roles.hpp"
 #include "core/data/detail/axis_test.hpp"
-#include "core/data/detail/caption_words.hpp"
 #include "core/data/detail/source_files.hpp"
 
 namespace gauntlet::data::detail {
@@ -33,7 +32,7 @@ struct RowsPart {
   std::optional<ItemArray> images;                ///< [H, W, 3] or [F]
   std::vector<std::string> pictures;              ///< else paths of picture files
   std::optional<ItemArray> text;                  ///< [D]
-  std::vector<std::vector<std::uint32_t>> words;  ///< else words of the vocabulary
+  std::vector<std::vector<std::uint16_t>> words;  ///< else words of the vocabulary
   std::optional<ItemArray> labels;                ///< [C]
   std::string label_name;                         ///< the array's name, for messages
   std::string text_name;
