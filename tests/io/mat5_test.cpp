@@ -156,6 +156,10 @@ TEST(Mat5, HostileSizesAreRefusedBeforeAnythingIsAllocated) {
   EXPECT_THAT(
       refusal(folder, mat5::file({mat5::numbers<std::uint8_t>("a", mat5::kUInt8, {-1, 1}, mat5::kU8, {1})})),
       HasSubstr("a side of -1"));
+  EXPECT_THAT(
+      refusal(folder,
+              mat5::file({mat5::matrix("c", mat5::kChar, {2000000, 0}, mat5::element(mat5::kU16, ""))})),
+      HasSubstr("chars of size [2000000, 0] hold no text"));
   EXPECT_THAT(refusal(folder, mat5::file({mat5::matrix("c", mat5::kCell, {30000, 30000}, "")})),
               HasSubstr("900000000 cells in 0 bytes"));
   const std::string whole = mat5::file({good, mat5::packed(good)});

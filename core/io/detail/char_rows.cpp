@@ -37,7 +37,8 @@ Result<Texts> strings_of_chars(std::span<const char32_t> units, std::span<const 
   if (size.size() < 2 || size.size() > 3) {
     return fail(ErrorCode::kInvalid, "chars of size {} are not read; 2 or 3 sides are", shape_text(size));
   }
-  if (units.empty()) return Texts(static_cast<std::size_t>(std::min(size[0], kMaxTexts)), {std::string()});
+  // A few bytes may declare millions of empty strings.
+  if (units.empty()) return fail(ErrorCode::kInvalid, "chars of size {} hold no text", shape_text(size));
   const auto n_items = static_cast<std::size_t>(size.front());
   const auto length = static_cast<std::size_t>(size.back());
   const std::size_t n_each = size.size() == 3 ? static_cast<std::size_t>(size[1]) : 1;
