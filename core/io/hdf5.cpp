@@ -6,6 +6,7 @@
 
 #include "core/io/detail/char_rows.hpp"
 #include "core/io/detail/hdf5_handle.hpp"
+#include "core/io/detail/hdf5_types.hpp"
 #include "core/io/detail/random_file.hpp"
 #include "core/io/detail/utf.hpp"
 
@@ -21,52 +22,6 @@ constexpr std::size_t kChunkCacheBytes = std::size_t{16} << 20;
 /// deflate's best case, with what a header takes.
 constexpr std::uint64_t kMostPacking = 1032;
 constexpr std::uint64_t kPackingSlack = std::uint64_t{1} << 20;
-
-/// Integers and floating-point numbers of 1 to 8 bytes, h5py's booleans (an enum of i8).
-std::optional<DType> dtype_of_type(hid_t type) {
-  const std::size_t size = H5Tget_size(type);
-  const H5T_class_t type_class = H5Tget_class(type);
-  if (type_class == H5T_FLOAT) {
-    return size == 2   ? std::optional(DType::kF16)
-           : size == 4 ? std::optional(DType::kF32)
-           : size == 8 ? std::optional(DType::kF64)
-                       : std::nullopt;
-  }
-  if (type_class != H5T_INTEGER && type_class != H5T_ENUM) return std::nullopt;
-  const Hdf5Handle base(type_class == H5T_ENUM ? H5Tget_super(type) : H5Tcopy(type), &H5Tclose);
-  const bool is_signed = base && H5Tget_sign(base.get()) == H5T_SGN_2;
-  switch (size) {
-    case 1:
-      return is_signed ? DType::kI8 : DType::kU8;
-    case 2:
-      return is_signed ? DType::kI16 : DType::kU16;
-    case 4:
-      return is_signed ? DType::kI32 : DType::kU32;
-    case 8:
-      return is_signed ? DType::kI64 : DType::kU64;
-    default:
-      return std::nullopt;
-  }
-}
-
-/// MATLAB's class of a dataset; empty when it has none.
-std::string matlab_class(hid_t dataset) {
-  if (H5Aexists(dataset, "MATLAB_class") <= 0) return "";
-  const Hdf5Handle attribute(H5Aopen(dataset, "MATLAB_class", H5P_DEFAULT), &H5Aclose);
-  if (!attribute) return "";
-  const Hdf5Handle type(H5Aget_type(attribute.get()), &H5Tclose);
-  const Hdf5Handle space(H5Aget_space(attribute.get()), &H5Sclose);
-  if (!type || !space || H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) > 0)
-    return "";
-  const std::size_t size = H5Tget_size(type.get());
-  if (size == 0 || size > 64 || H5Sget_simple_extent_npoints(space.get()) != 1) return "";
-  std::string text(size, '\0');
-  const Hdf5Handle memory(H5Tcopy(H5T_C_S1), &H5Tclose);
-  H5Tset_size(memory.get(), size);
-  H5Tset_strpad(memory.get(), H5T_STR_NULLPAD);
-  if (H5Aread(attribute.get(), memory.get(), text.data()) < 0) return "";
-  return detail::trimmed_end(text);
-}
 
 enum class TextForm : std::uint8_t { kNone, kChars, kCells, kStrings };
 
@@ -161,10 +116,10 @@ class Hdf5 final : public Container {
   }
 
   void describe(const Dataset& dataset, ArrayInfo& array, Entry& entry) const {
-    const std::string matlab = matlab_class(dataset.id.get());
+    const std::string matlab = detail::matlab_class(dataset.id.get());
     array.is_matlab = !matlab.empty();
     const H5T_class_t type_class = H5Tget_class(dataset.type.get());
-    const auto dtype = dtype_of_type(dataset.type.get());
+    const auto dtype = detail::dtype_of_type(dataset.type.get());
     if (type_class == H5T_REFERENCE) {
       entry.text = TextForm::kCells;
       array.type = matlab.empty() ? "references" : matlab;
@@ -324,8 +279,8 @@ class Hdf5 final : public Container {
     cell.space = Hdf5Handle(H5Dget_space(cell.id.get()), &H5Sclose);
     if (!cell.type || !cell.space) return fail(ErrorCode::kCorrupt, "{}", detail::hdf5_words());
     if (H5Aexists(cell.id.get(), "MATLAB_empty") > 0) return Texts{{""}};
-    if (matlab_class(cell.id.get()) != "char" || !dtype_of_type(cell.type.get()))
-      return fail(ErrorCode::kInvalid, "it holds {}, not chars", matlab_class(cell.id.get()));
+    if (detail::matlab_class(cell.id.get()) != "char" || !detail::dtype_of_type(cell.type.get()))
+      return fail(ErrorCode::kInvalid, "it holds {}, not chars", detail::matlab_class(cell.id.get()));
     return read_chars(cell);
   }
 
