@@ -12,6 +12,7 @@ namespace gauntlet::fuzz {
 
 using Bytes = std::span<const std::uint8_t>;
 
+void cocojson(Bytes bytes);
 void coordinator(Bytes bytes);
 void frames(Bytes bytes);
 void hdf5(Bytes bytes);
@@ -19,6 +20,8 @@ void job(Bytes bytes);
 void list(Bytes bytes);
 void mat5(Bytes bytes);
 void npy(Bytes bytes);
+void photolist(Bytes bytes);
+void picture(Bytes bytes);
 void safetensors(Bytes bytes);
 void sweep(Bytes bytes);
 void where(Bytes bytes);
@@ -27,13 +30,16 @@ struct Target {
   std::string_view name;
   void (*run)(Bytes bytes);
 };
-inline constexpr std::array kTargets = {Target{"coordinator", &coordinator},
+inline constexpr std::array kTargets = {Target{"cocojson", &cocojson},
+                                        Target{"coordinator", &coordinator},
                                         Target{"frames", &frames},
                                         Target{"hdf5", &hdf5},
                                         Target{"job", &job},
                                         Target{"list", &list},
                                         Target{"mat5", &mat5},
                                         Target{"npy", &npy},
+                                        Target{"photolist", &photolist},
+                                        Target{"picture", &picture},
                                         Target{"safetensors", &safetensors},
                                         Target{"sweep", &sweep},
                                         Target{"where", &where}};

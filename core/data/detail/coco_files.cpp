@@ -100,8 +100,7 @@ class CocoReader {
       instances_.push_back({*item, found[at].second});
     }
     std::ranges::sort(instances_);
-    const auto repeated = std::ranges::unique(instances_);
-    instances_.erase(repeated.begin(), repeated.end());
+    instances_.erase(std::unique(instances_.begin(), instances_.end()), instances_.end());
     return {};
   }
 

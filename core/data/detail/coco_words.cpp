@@ -49,15 +49,13 @@ void CaptionWords::add(std::uint32_t item, std::string_view caption) {
   });
   if (pairs_.size() < compact_at_) return;
   std::ranges::sort(pairs_);
-  const auto repeated = std::ranges::unique(pairs_);
-  pairs_.erase(repeated.begin(), repeated.end());
+  pairs_.erase(std::unique(pairs_.begin(), pairs_.end()), pairs_.end());
   compact_at_ = std::max(compact_at_, pairs_.size() * 3 / 2);
 }
 
 CaptionWords::Bag CaptionWords::finish(std::size_t n_words, const std::vector<bool>& is_kept) && {
   std::ranges::sort(pairs_);
-  const auto repeated = std::ranges::unique(pairs_);
-  pairs_.erase(repeated.begin(), repeated.end());
+  pairs_.erase(std::unique(pairs_.begin(), pairs_.end()), pairs_.end());
   std::vector<std::int64_t> n_items(ids_.size(), 0);
   for (const auto& [item, word] : pairs_) n_items[word] += is_kept[item] ? 1 : 0;
   std::vector<std::pair<std::string_view, std::uint32_t>> ranked;

@@ -25,33 +25,6 @@ std::optional<std::int64_t> number_from(std::string_view text) {
   return number;
 }
 
-/// The tags of common_tags.txt: everything before the last blank of a line; the count after it is not used.
-Result<std::vector<std::string>> read_common_tags(const fs::path& path) {
-  GAUNTLET_TRY(LineFile lines, LineFile::open(path, "doc/common_tags.txt", 4096));
-  std::vector<std::string> names;
-  std::unordered_map<std::string, std::int64_t> seen;
-  while (true) {
-    GAUNTLET_TRY(const auto line, lines.next());
-    if (!line) break;
-    const std::string_view text = trimmed(*line);
-    if (text.empty()) continue;
-    const std::size_t blank = text.find_last_of(" \t");
-    const std::string tag(blank == std::string_view::npos ? text : trimmed(text.substr(0, blank)));
-    if (blank == std::string_view::npos || !number_from(text.substr(blank + 1))) {
-      return fail(ErrorCode::kInvalid, "{} is not '<tag> <count>'", lines.place());
-    }
-    if (!is_utf8(tag)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
-    const auto [at, is_new] = seen.emplace(tag, lines.line());
-    if (!is_new)
-      return fail(ErrorCode::kInvalid, "{} repeats the tag '{}' of line {}", lines.place(), tag, at->second);
-    names.push_back(tag);
-    if (names.size() > kMaxTags)
-      return fail(ErrorCode::kInvalid, "{}: at most {} tags are read", lines.place(), kMaxTags);
-  }
-  if (names.empty()) return fail(ErrorCode::kInvalid, "doc/common_tags.txt holds no tags");
-  return names;
-}
-
 /// Number of photos: the ids of the tag files must be 1 to n.
 Result<std::int64_t> count_tag_files(const fs::path& folder) {
   std::int64_t n_files = 0;
@@ -97,9 +70,35 @@ const std::array<FlickrLabel, 24>& flickr_labels() {
   return kLabels;
 }
 
+Result<std::vector<std::string>> read_flickr_tag_list(const fs::path& path) {
+  GAUNTLET_TRY(LineFile lines, LineFile::open(path, "doc/common_tags.txt", 4096));
+  std::vector<std::string> names;
+  std::unordered_map<std::string, std::int64_t> seen;
+  while (true) {
+    GAUNTLET_TRY(const auto line, lines.next());
+    if (!line) break;
+    const std::string_view text = trimmed(*line);
+    if (text.empty()) continue;
+    const std::size_t blank = text.find_last_of(" \t");
+    const std::string tag(blank == std::string_view::npos ? text : trimmed(text.substr(0, blank)));
+    if (blank == std::string_view::npos || !number_from(text.substr(blank + 1))) {
+      return fail(ErrorCode::kInvalid, "{} is not '<tag> <count>'", lines.place());
+    }
+    if (!is_utf8(tag)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
+    const auto [at, is_new] = seen.emplace(tag, lines.line());
+    if (!is_new)
+      return fail(ErrorCode::kInvalid, "{} repeats the tag '{}' of line {}", lines.place(), tag, at->second);
+    names.push_back(tag);
+    if (names.size() > kMaxTags)
+      return fail(ErrorCode::kInvalid, "{}: at most {} tags are read", lines.place(), kMaxTags);
+  }
+  if (names.empty()) return fail(ErrorCode::kInvalid, "doc/common_tags.txt holds no tags");
+  return names;
+}
+
 Result<FlickrTags> read_flickr_tags(const fs::path& root) {
   FlickrTags tags;
-  GAUNTLET_TRY(tags.names, read_common_tags(root / "doc" / "common_tags.txt"));
+  GAUNTLET_TRY(tags.names, read_flickr_tag_list(root / "doc" / "common_tags.txt"));
   std::unordered_map<std::string_view, std::uint16_t> index;
   for (std::size_t at = 0; at < tags.names.size(); ++at)
     index.emplace(tags.names[at], static_cast<std::uint16_t>(at));
@@ -116,10 +115,27 @@ Result<FlickrTags> read_flickr_tags(const fs::path& root) {
       if (const auto known = index.find(trimmed(*line)); known != index.end()) own.push_back(known->second);
     }
     std::ranges::sort(own);
-    const auto repeated = std::ranges::unique(own);
-    own.erase(repeated.begin(), repeated.end());
+    own.erase(std::unique(own.begin(), own.end()), own.end());
   }
   return tags;
+}
+
+Result<std::vector<std::int64_t>> read_flickr_photo_list(const fs::path& path, const std::string& name,
+                                                         std::int64_t n_items) {
+  GAUNTLET_TRY(LineFile lines, LineFile::open(path, name, 4096));
+  std::vector<std::int64_t> ids;
+  while (true) {
+    GAUNTLET_TRY(const auto line, lines.next());
+    if (!line) return ids;
+    const std::string_view text = trimmed(*line);
+    if (text.empty()) continue;
+    const auto id = number_from(text);
+    if (!id || *id < 1 || *id > n_items) {
+      return fail(ErrorCode::kInvalid, "{} is '{}'; allowed: the number of a photo, 1 to {}", lines.place(),
+                  printable_name(std::string(text.substr(0, 40))), n_items);
+    }
+    ids.push_back(*id);
+  }
 }
 
 Result<FlickrLabels> read_flickr_labels(const fs::path& folder, std::int64_t n_items, bool relevant) {
@@ -131,18 +147,9 @@ Result<FlickrLabels> read_flickr_labels(const fs::path& folder, std::int64_t n_i
   labels.of_item.resize(static_cast<std::size_t>(n_items));
   for (std::size_t column = 0; column < labels.names.size(); ++column) {
     const std::string name = labels.names[column] + ".txt";
-    GAUNTLET_TRY(LineFile lines, LineFile::open(folder / name, name, 4096));
-    while (true) {
-      GAUNTLET_TRY(const auto line, lines.next());
-      if (!line) break;
-      const std::string_view text = trimmed(*line);
-      if (text.empty()) continue;
-      const auto id = number_from(text);
-      if (!id || *id < 1 || *id > n_items) {
-        return fail(ErrorCode::kInvalid, "{} is '{}'; allowed: the number of a photo, 1 to {}", lines.place(),
-                    printable_name(std::string(text.substr(0, 40))), n_items);
-      }
-      auto& own = labels.of_item[static_cast<std::size_t>(*id - 1)];
+    GAUNTLET_TRY(const auto ids, read_flickr_photo_list(folder / name, name, n_items));
+    for (const std::int64_t id : ids) {
+      auto& own = labels.of_item[static_cast<std::size_t>(id - 1)];
       if (own.empty() || own.back() != column) own.push_back(static_cast<std::uint16_t>(column));
     }
   }

@@ -21,6 +21,16 @@ struct FlickrLabel {
 };
 [[nodiscard]] const std::array<FlickrLabel, 24>& flickr_labels();
 
+/// The tags of doc/common_tags.txt, "<tag> <count>" per line; the counts are not used. Errors (kInvalid):
+/// another form, a repeated tag, no tag, more than 65,535, with the line.
+[[nodiscard]] Result<std::vector<std::string>> read_flickr_tag_list(const std::filesystem::path& path);
+
+/// Photo ids of a list, one per line, in its order. Errors (kInvalid, with the line): not from 1 to
+/// `n_items`.
+[[nodiscard]] Result<std::vector<std::int64_t>> read_flickr_photo_list(const std::filesystem::path& path,
+                                                                       const std::string& name,
+                                                                       std::int64_t n_items);
+
 struct FlickrTags {
   std::vector<std::string> names;                   ///< lines of doc/common_tags.txt, in order
   std::vector<std::vector<std::uint16_t>> of_item;  ///< rising tag indices of photo id - 1
