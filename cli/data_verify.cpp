@@ -1,4 +1,6 @@
-// gauntlet data verify: a prepared folder against what its dataset.json says.
+// gauntlet data verify: a prepared folder against what its dataset.json says and what is published of it.
+#include <algorithm>
+
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -25,7 +27,11 @@ Result<int> run(const Options& options) {
     GAUNTLET_CHECK_OK(print(text));
   }
   if (report["ok"] != true) {
-    return fail(ErrorCode::kCorrupt, "{} does not hold what its dataset.json says", options.folder);
+    const auto failed =
+        std::ranges::count_if(report["checks"], [](const Json& check) { return check["ok"] != true; });
+    return fail(ErrorCode::kCorrupt,
+                "{}: {} of {} checks failed, against what its dataset.json says or what is published of it",
+                options.folder, failed, report["checks"].size());
   }
   return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "core/data/detail/flickr_files.hpp"
 #include "core/data/detail/label_stats.hpp"
+#include "core/data/detail/prepared_files.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
@@ -243,9 +244,12 @@ void compare_labels(const PreparedSet& set, const Published& known, const Counts
 MeanImage mean_image(const PreparedSet& set) {
   const auto length = static_cast<std::size_t>(set.height() * set.width() * 3);
   std::vector<std::uint64_t> sums(length, 0);
-  for (std::size_t begin = 0; begin < set.images().size(); begin += length) {
-    for (std::size_t at = 0; at < length; ++at) sums[at] += set.images()[begin + at];
-  }
+  for_each_piece(std::as_bytes(set.images()), length, [&](std::span<const std::byte> piece) {
+    for (std::size_t begin = 0; begin < piece.size(); begin += length) {
+      const std::byte* const picture = piece.data() + begin;
+      for (std::size_t at = 0; at < length; ++at) sums[at] += std::to_integer<std::uint64_t>(picture[at]);
+    }
+  });
   const auto n_items = static_cast<double>(set.n_items());
   const auto [least, largest] = std::ranges::minmax(sums);
   const auto total = static_cast<double>(std::accumulate(sums.begin(), sums.end(), std::uint64_t{0}));

@@ -1,5 +1,8 @@
 #include "core/data/detail/prepared_files.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -29,6 +32,21 @@ Status check_values(const PreparedSet& set) {
   GAUNTLET_CHECK_OK(check(set.text_f32(), set.text_dim(), "text.npy", finite, "finite numbers"));
   if (set.feature_dim() == 0) return {};
   return check(set.features(), set.feature_dim(), "image_features.npy", finite, "finite numbers");
+}
+
+void for_each_piece(std::span<const std::byte> bytes, std::size_t unit_bytes,
+                    const std::function<void(std::span<const std::byte>)>& take) {
+  constexpr std::size_t kPieceBytes = std::size_t{32} << 20;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t step = std::max(kPieceBytes / unit_bytes, std::size_t{1}) * unit_bytes;
+  for (std::size_t begin = 0; begin < bytes.size(); begin += step) {
+    const auto piece = bytes.subspan(begin, std::min(step, bytes.size() - begin));
+    take(piece);
+    // Whole pages inside the piece: they are read again from the file by whoever needs them.
+    const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(piece.data()) + page - 1) / page * page;
+    const std::uintptr_t last = reinterpret_cast<std::uintptr_t>(piece.data() + piece.size()) / page * page;
+    if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  }
 }
 
 }  // namespace gauntlet::data::detail

@@ -1,7 +1,10 @@
 // The files of a prepared folder as files: which there are, what they hash to.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
+#include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -16,5 +19,11 @@ namespace gauntlet::data::detail {
 /// Checks values that opening a set does not look at: 0/1 texts are 0 or 1, real texts and features are
 /// finite. Errors (kInvalid) name the file, the row and the value.
 [[nodiscard]] Status check_values(const PreparedSet& set);
+
+/// Calls `take` with the bytes piece by piece, in order, and lets the pages of each go afterwards: an array
+/// of any size is passed through in little memory. `bytes` lies in a read-only mapping; pieces are multiples
+/// of `unit_bytes`.
+void for_each_piece(std::span<const std::byte> bytes, std::size_t unit_bytes,
+                    const std::function<void(std::span<const std::byte>)>& take);
 
 }  // namespace gauntlet::data::detail
