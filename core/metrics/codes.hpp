@@ -36,6 +36,11 @@ class PackedCodes {
     return std::span(words_).subspan(static_cast<std::size_t>(item * n_words_),
                                      static_cast<std::size_t>(n_words_));
   }
+  /// Rows [first, first + n), one after the other.
+  [[nodiscard]] std::span<const std::uint64_t> rows(std::int64_t first, std::int64_t n) const {
+    return std::span(words_).subspan(static_cast<std::size_t>(first * n_words_),
+                                     static_cast<std::size_t>(n * n_words_));
+  }
   /// Outputs that were exactly 0; always 0 for codes read from bytes.
   [[nodiscard]] std::int64_t n_zeros() const { return n_zeros_; }
   /// Whether any output was negative; without one, zeros are simply the other bit value of 0/1 codes.

@@ -5,45 +5,39 @@
 namespace gauntlet::metrics {
 namespace {
 
-Status check_sizes(const EvaluationInput& input) {
-  if (input.query_codes.n() == 0)
+Status check_sizes(const QuerySide& queries, const RetrievalItems& items) {
+  if (queries.codes.n() == 0)
     return fail(ErrorCode::kInvalid, "there are no query codes; at least one is needed");
-  if (input.retrieval_codes.n() == 0) {
+  if (items.n() == 0) {
     return fail(ErrorCode::kInvalid, "there are no retrieval codes; at least one is needed");
   }
-  if (input.query_codes.bits() != input.retrieval_codes.bits()) {
+  if (queries.codes.bits() != items.bits()) {
     return fail(ErrorCode::kInvalid, "query codes have {} bits, retrieval codes {}; they must agree",
-                input.query_codes.bits(), input.retrieval_codes.bits());
+                queries.codes.bits(), items.bits());
   }
-  if (input.query_labels.n() != input.query_codes.n()) {
+  if (queries.labels.n() != queries.codes.n()) {
     return fail(ErrorCode::kInvalid, "{} query codes but {} rows of query labels; they must agree",
-                input.query_codes.n(), input.query_labels.n());
+                queries.codes.n(), queries.labels.n());
   }
-  if (input.retrieval_labels.n() != input.retrieval_codes.n()) {
-    return fail(ErrorCode::kInvalid, "{} retrieval codes but {} rows of retrieval labels; they must agree",
-                input.retrieval_codes.n(), input.retrieval_labels.n());
-  }
-  if (input.query_labels.n_labels() != input.retrieval_labels.n_labels()) {
+  if (queries.labels.n_labels() != items.n_labels()) {
     return fail(ErrorCode::kInvalid, "query labels have {} columns, retrieval labels {}; they must agree",
-                input.query_labels.n_labels(), input.retrieval_labels.n_labels());
+                queries.labels.n_labels(), items.n_labels());
   }
-  if (input.target_labels == nullptr) return {};
-  if (input.target_labels->n() != input.query_codes.n() ||
-      input.target_labels->n_labels() != input.retrieval_labels.n_labels()) {
+  if (queries.targets == nullptr) return {};
+  if (queries.targets->n() != queries.codes.n() || queries.targets->n_labels() != items.n_labels()) {
     return fail(ErrorCode::kInvalid,
                 "target labels are {} x {}; expected one row per query and the same labels: {} x {}",
-                input.target_labels->n(), input.target_labels->n_labels(), input.query_codes.n(),
-                input.retrieval_labels.n_labels());
+                queries.targets->n(), queries.targets->n_labels(), queries.codes.n(), items.n_labels());
   }
   return {};
 }
 
-Result<std::vector<ResolvedMetric>> resolve_all(const EvaluationInput& input,
+Result<std::vector<ResolvedMetric>> resolve_all(const QuerySide& queries,
                                                 std::span<const std::string> names) {
   std::vector<ResolvedMetric> metrics;
   for (const std::string& text : names) {
     GAUNTLET_TRY(ResolvedMetric metric, resolve_metric(text));
-    if (metric.entry->about.capabilities.targeted && input.target_labels == nullptr) {
+    if (metric.entry->about.capabilities.targeted && queries.targets == nullptr) {
       return fail(ErrorCode::kInvalid, "metric '{}' needs target labels, and there are none", text);
     }
     const bool known = std::any_of(metrics.begin(), metrics.end(),
@@ -57,16 +51,25 @@ Result<std::vector<ResolvedMetric>> resolve_all(const EvaluationInput& input,
 
 Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
                             int n_threads) {
-  GAUNTLET_CHECK_OK(check_sizes(input));
-  GAUNTLET_TRY(const std::vector<ResolvedMetric> resolved, resolve_all(input, metrics));
-  Rankings::Options options;
-  options.n_threads = n_threads;
-  options.stable = std::any_of(resolved.begin(), resolved.end(), [](const ResolvedMetric& metric) {
-    return metric.name.ties == Ties::kStable;
-  });
-  GAUNTLET_TRY(const Rankings rankings,
-               Rankings::build(input.query_codes, input.retrieval_codes, input.query_labels,
-                               input.retrieval_labels, input.target_labels, options));
+  if (input.retrieval_codes.n() != 0 && input.retrieval_labels.n() != input.retrieval_codes.n()) {
+    return fail(ErrorCode::kInvalid, "{} retrieval codes but {} rows of retrieval labels; they must agree",
+                input.retrieval_codes.n(), input.retrieval_labels.n());
+  }
+  return evaluate({input.query_codes, input.query_labels, input.target_labels},
+                  ItemsInMemory(input.retrieval_codes, input.retrieval_labels), metrics,
+                  {.n_threads = n_threads});
+}
+
+Result<Evaluation> evaluate(const QuerySide& queries, const RetrievalItems& items,
+                            std::span<const std::string> metrics, const EvaluationOptions& options) {
+  GAUNTLET_CHECK_OK(check_sizes(queries, items));
+  GAUNTLET_TRY(const std::vector<ResolvedMetric> resolved, resolve_all(queries, metrics));
+  Rankings::Options kept{.n_threads = options.n_threads, .path = options.path};
+  for (const ResolvedMetric& metric : resolved) {
+    kept.stable = kept.stable || metric.name.ties == Ties::kStable;
+    kept.graded = kept.graded || metric.entry->graded;
+  }
+  GAUNTLET_TRY(const Rankings rankings, Rankings::build(queries, items, kept));
   Evaluation evaluation;
   evaluation.n_queries = rankings.n_queries();
   evaluation.n_retrieval = rankings.n_retrieval();

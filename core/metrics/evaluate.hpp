@@ -11,6 +11,7 @@
 #include "core/metrics/codes.hpp"
 #include "core/metrics/labels.hpp"
 #include "core/metrics/metric.hpp"
+#include "core/metrics/retrieval.hpp"
 #include "core/spec/result_row.hpp"
 
 namespace gauntlet::metrics {
@@ -33,8 +34,21 @@ struct Evaluation {
   std::vector<MetricValue> metrics;     ///< in the order asked for, without repetitions
 };
 
+struct EvaluationOptions {
+  int n_threads = 1;                    ///< >= 1; the result does not depend on it
+  SimdPath path = fastest_simd_path();  ///< nor on this
+};
+
+/// Memory does not grow with the number of items, but for stable ties: N/8 bytes per query and relevance.
 /// Errors (kInvalid): unknown metrics or forms, sizes that do not match, no queries, no items, a targeted
-/// metric without target labels. `n_threads` >= 1; the result does not depend on it.
+/// metric without target labels; kOutOfMemory: see Rankings::build; what the items refuse.
+[[nodiscard]] Result<Evaluation> evaluate(const QuerySide& queries, const RetrievalItems& items,
+                                          std::span<const std::string> metrics,
+                                          const EvaluationOptions& options);
+
+/// The same on items in memory. Errors (kInvalid): unknown metrics or forms, sizes that do not match, no
+/// queries, no items, a targeted metric without target labels. `n_threads` >= 1; the result does not depend
+/// on it.
 [[nodiscard]] Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
                                           int n_threads);
 

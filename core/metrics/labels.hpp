@@ -34,6 +34,11 @@ class LabelSets {
     return std::span(words_).subspan(static_cast<std::size_t>(item * n_words_),
                                      static_cast<std::size_t>(n_words_));
   }
+  /// Rows [first, first + n), one after the other.
+  [[nodiscard]] std::span<const std::uint64_t> rows(std::int64_t first, std::int64_t n) const {
+    return std::span(words_).subspan(static_cast<std::size_t>(first * n_words_),
+                                     static_cast<std::size_t>(n * n_words_));
+  }
 
  private:
   [[nodiscard]] static Result<LabelSets> sized(std::size_t n_items, std::int64_t n_labels);

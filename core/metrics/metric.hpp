@@ -32,6 +32,7 @@ struct MetricEntry {
   EntryInfo about;  ///< capabilities.targeted: relevance is tested against target labels
   std::string_view unit = "ratio";
   bool higher_is_better = true;
+  bool graded = false;  ///< needs the items by shared labels: acg, ndcg, wap
   /// Whether this form of the name (@K, kind, ties) means something. Errors (kInvalid) say what is allowed.
   Status (*check)(const MetricName& name);
   /// Called with checked names only.

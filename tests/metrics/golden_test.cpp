@@ -151,6 +151,31 @@ TEST_F(GoldenC, MeansOverAllAndOverValidQueries) {
   EXPECT_NEAR(evaluation.metrics[1].valid, 17449.0 / 35280 * 1.5, kTolerance);
 }
 
+TEST_F(GoldenC, DiscountedGain) {
+  constexpr double kSixDigits = 5e-7;
+  const Evaluation evaluation = run({"ndcg@3", "ndcg@3/stable"});
+  EXPECT_NEAR(evaluation.metrics[0].per_query[0], 0.734639, kSixDigits);
+  EXPECT_NEAR(evaluation.metrics[0].per_query[1], 0.493930, kSixDigits);
+  EXPECT_NEAR(evaluation.metrics[1].per_query[0], 0.703918, kSixDigits);
+  EXPECT_NEAR(evaluation.metrics[1].per_query[1], 0.209711, kSixDigits);
+  EXPECT_NEAR(evaluation.metrics[0].valid, (0.734639 + 0.493930) / 2, kSixDigits) << "q2 is skipped";
+  EXPECT_EQ(evaluation.metrics[0].n_without_relevant, 1);
+}
+
+TEST_F(GoldenC, RecallAndGainsInExactFractions) {
+  expect("recall@3", 1.0 / 2, 9.0 / 28, 0);
+  expect("recall@3/stable", 1.0 / 2, 2.0 / 7, 0);
+  expect("acg@3", 2.0 / 3, 1, 0);
+  expect("acg@3/stable", 2.0 / 3, 2.0 / 3, 0);
+  expect("wap", 34.0 / 45, 19897.0 / 17640, 0);
+  expect("wap/stable", 35.0 / 48, 1109.0 / 1176, 0);
+}
+
+TEST_F(GoldenC, PrecisionWithinARadius) {
+  expect("precision_radius@1", 3.0 / 5, 3.0 / 4, 0);
+  expect("precision_radius@4", 4.0 / 8, 7.0 / 8, 0);
+}
+
 TEST_F(GoldenC, TargetedMap) {
   expect("t_map", 1637.0 / 2800, 473.0 / 720, 2059.0 / 2800);
   expect("t_map/stable", 783.0 / 1400, 11.0 / 15, 149.0 / 210);

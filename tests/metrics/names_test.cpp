@@ -33,10 +33,28 @@ TEST(MetricName, ExpectedTiesAreTheShortForm) {
 }
 
 TEST(MetricName, EveryFormThatMeansSomethingResolves) {
-  for (const char* text :
-       {"map", "map/best", "map/worst", "map/stable", "map@50:first_relevant", "map@1000:topk_hits/worst",
-        "map@1000:topk_ir", "t_map", "t_map@50:first_relevant", "pr", "pr:radius_micro", "pr:radius_macro",
-        "precision@100", "precision@1/best", "chance_map"}) {
+  for (const char* text : {"map",
+                           "map/best",
+                           "map/worst",
+                           "map/stable",
+                           "map@50:first_relevant",
+                           "map@1000:topk_hits/worst",
+                           "map@1000:topk_ir",
+                           "t_map",
+                           "t_map@50:first_relevant",
+                           "pr",
+                           "pr:radius_micro",
+                           "pr:radius_macro",
+                           "pr:rank_macro/stable",
+                           "pr:recall_levels",
+                           "recall@5/worst",
+                           "precision_radius@2",
+                           "acg@7",
+                           "ndcg@100/best",
+                           "wap/stable",
+                           "precision@100",
+                           "precision@1/best",
+                           "chance_map"}) {
     EXPECT_TRUE(resolve_metric(text)) << text;
   }
 }
@@ -61,7 +79,9 @@ TEST(MetricName, RefusalsSayWhatIsAllowed) {
             "metric 'precision@5:x': precision has no kinds, but 'x' was asked for");
   EXPECT_EQ(refusal("pr@5"),
             "metric 'pr@5': pr takes no @K and has no ties to break; write pr or pr:radius_macro");
-  EXPECT_EQ(refusal("pr:nano"), "metric 'pr:nano': unknown kind 'nano'; allowed: radius_micro, radius_macro");
+  EXPECT_EQ(refusal("pr:nano"),
+            "metric 'pr:nano': unknown kind 'nano'; allowed: radius_micro, radius_macro, rank_macro, "
+            "recall_levels");
   EXPECT_EQ(refusal("chance_map/best"),
             "metric 'chance_map/best': chance_map takes no @K, no kind and no rule for ties");
   EXPECT_THAT(refusal("mapp"), testing::HasSubstr("did you mean 'map'?"));

@@ -18,8 +18,7 @@ enum class Cutoff : std::uint8_t {
 
 /// In [0,1]; 0 for a query without relevant items. `at` >= 1 unless the cutoff is kNone. The stable order
 /// must have been kept when `ties` is kStable.
-[[nodiscard]] double average_precision(const Rankings& rankings, const RankedQuery& query, Cutoff cutoff,
-                                       std::int64_t at, Ties ties);
+[[nodiscard]] double average_precision(const RankedQuery& query, Cutoff cutoff, std::int64_t at, Ties ties);
 
 /// `map` and `t_map`: allowed forms, and the mean over queries.
 [[nodiscard]] Status check_mean_average_precision(const MetricName& name);

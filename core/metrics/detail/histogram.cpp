@@ -1,217 +1,236 @@
 #include "core/metrics/detail/histogram.hpp"
 
+#include <algorithm>
 #include <bit>
 
+#include "core/metrics/detail/item_block.hpp"
 #include "core/metrics/detail/parallel.hpp"
 
 namespace gauntlet::metrics {
 namespace {
 
-constexpr std::size_t kBlock = 4096;  ///< items whose distances are counted while they are in the first cache
-constexpr std::uint64_t kMaxStableBytes = std::uint64_t{16} << 30;
+double gibibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
-/// For every label that a query or a target carries: which retrieval items carry it, one bit each.
-class LabelBitmaps {
- public:
-  LabelBitmaps(const LabelSets& queries, const LabelSets* targets, const LabelSets& retrieval)
-      : n_words_((static_cast<std::size_t>(retrieval.n()) + 63) / 64) {
-    mark_used(queries);
-    if (targets != nullptr) mark_used(*targets);
-    std::size_t n_used = 0;
-    for (std::size_t& slot : slots_) {
-      if (slot != kUnused) slot = n_used++;
-    }
-    words_.assign(n_used * n_words_, 0);
-    for (std::int64_t item = 0; item < retrieval.n(); ++item) {
-      for_each_label(retrieval.row(item), [&](std::size_t label) {
-        if (label >= slots_.size() || slots_[label] == kUnused) return;
-        words_[slots_[label] * n_words_ + static_cast<std::size_t>(item) / 64] |= std::uint64_t{1}
-                                                                                  << (item % 64);
-      });
-    }
-  }
+/// Refuses what a stable order would need beyond kMaxBytes.
+Status check_orders(std::uint64_t n_bytes, std::int64_t n_queries, std::int64_t n_items) {
+  if (n_bytes <= Rankings::kMaxBytes) return {};
+  return fail(ErrorCode::kOutOfMemory,
+              "stable orders of {} queries over {} items need {:.1f} GiB; at most {:.0f} are allowed: use "
+              "expected ties, or fewer queries at a time",
+              n_queries, n_items, gibibytes(n_bytes), gibibytes(Rankings::kMaxBytes));
+}
 
-  /// Items that share a label with `labels`, into `bitmap` [ceil(N/64)].
-  void relevant_items(std::span<const std::uint64_t> labels, std::vector<std::uint64_t>& bitmap) const {
-    bitmap.assign(n_words_, 0);
-    for_each_label(labels, [&](std::size_t label) {
-      const std::uint64_t* source = words_.data() + slots_[label] * n_words_;
-      for (std::size_t word = 0; word < n_words_; ++word) bitmap[word] |= source[word];
-    });
-  }
-
- private:
-  static constexpr std::size_t kUnused = ~std::size_t{0};
-
-  template <class Fn>
-  static void for_each_label(std::span<const std::uint64_t> words, const Fn& fn) {
-    for (std::size_t word = 0; word < words.size(); ++word) {
-      for (std::uint64_t rest = words[word]; rest != 0; rest &= rest - 1) {
-        fn(word * 64 + static_cast<std::size_t>(std::countr_zero(rest)));
-      }
-    }
-  }
-
-  void mark_used(const LabelSets& sets) {
-    slots_.resize(std::max(slots_.size(), static_cast<std::size_t>(sets.n_words()) * 64), kUnused);
-    for (std::int64_t item = 0; item < sets.n(); ++item) {
-      for_each_label(sets.row(item), [&](std::size_t label) { slots_[label] = 0; });
-    }
-  }
-
-  std::size_t n_words_;
-  std::vector<std::size_t> slots_;  ///< by label
-  std::vector<std::uint64_t> words_;
-};
-
-/// H(0) .. H(n), summed in extended precision.
-std::vector<double> harmonic_numbers(std::int64_t n) {
-  std::vector<double> all(static_cast<std::size_t>(n) + 1, 0.0);
-  long double sum = 0;
-  for (std::size_t k = 1; k < all.size(); ++k) {
-    sum += 1.0L / static_cast<long double>(k);
-    all[k] = static_cast<double>(sum);
-  }
-  return all;
+/// Number of a query's labels.
+std::size_t n_labels_of(std::span<const std::uint64_t> labels) {
+  std::size_t n = 0;
+  for (const std::uint64_t word : labels) n += static_cast<std::size_t>(std::popcount(word));
+  return n;
 }
 
 }  // namespace
 
-/// Fills the counts of queries; one per range of queries, with buffers of its own.
-class Rankings::Builder {
+/// First sweep: adds a block to the counts of queries. One per thread and range of queries.
+class Rankings::Counter {
  public:
-  Builder(Rankings& rankings, const PackedCodes& queries, const LabelSets* const labels[2],
-          const LabelBitmaps& bitmaps, std::span<const std::uint64_t> planes, const Options& options)
-      : out_(rankings),
-        queries_(queries),
-        labels_{labels[0], labels[1]},
-        bitmaps_(bitmaps),
-        planes_(planes),
-        options_(options),
-        n_items_(static_cast<std::size_t>(rankings.n_retrieval_)),
-        n_distances_(static_cast<std::size_t>(rankings.bits_) + 1),
-        distances_(n_items_),
-        tables_(kTables * 4 * n_distances_) {}
+  Counter(Rankings& rankings, const QuerySide& queries, const ItemBlock& block, SimdPath path)
+      : out_(rankings), queries_(queries), block_(block), path_(path) {
+    for (std::vector<std::uint64_t>& counts : counts_) counts.resize(n_distances());
+    for (std::vector<std::uint64_t>& map : relevant_) map.resize(block.n_padded() / 64);
+    if (out_.graded_begins_.empty()) return;
+    distances_.resize(block.n_padded());
+    shared_.resize(block.n_padded());
+  }
 
   void run(std::int64_t query) {
-    bitmaps_.relevant_items(labels_[0]->row(query), relevant_[0]);
-    if (labels_[1] != nullptr) {
-      bitmaps_.relevant_items(labels_[1]->row(query), relevant_[1]);
-    } else {
-      relevant_[1].assign(relevant_[0].size(), 0);
-    }
-    std::fill(tables_.begin(), tables_.end(), 0U);
-    for (std::size_t first = 0; first < n_items_; first += kBlock) {
-      const std::span<std::uint16_t> block =
-          std::span(distances_).subspan(first, std::min(kBlock, n_items_ - first));
-      hamming_distances(options_.path, queries_.row(query), planes_.data() + first, n_items_, block);
-      count(first, block);
-    }
-    store(query);
-    if (options_.stable) {
+    const bool targeted = queries_.targets != nullptr;
+    block_.relevant_items(queries_.labels.row(query), relevant_[0]);
+    if (targeted) block_.relevant_items(queries_.targets->row(query), relevant_[1]);
+    for (std::vector<std::uint64_t>& counts : counts_) std::fill(counts.begin(), counts.end(), 0U);
+    const std::span<const std::uint64_t> code = queries_.codes.row(query);
+    add_counts(path_, block_.codes(), code, {relevant_[0].data(), targeted ? relevant_[1].data() : nullptr},
+               {counts_[0].data(), counts_[1].data(), counts_[2].data()});
+    counts_[0][n_labels_of(code)] -= block_.n_padded() - block_.n();  // padding: codes of zeros
+    add(query);
+    if (!out_.graded_begins_.empty()) grade(query);
+  }
+
+ private:
+  [[nodiscard]] std::size_t n_distances() const { return static_cast<std::size_t>(out_.bits_) + 1; }
+
+  void add(std::int64_t query) {
+    const std::size_t row = static_cast<std::size_t>(query) * n_distances();
+    for (std::size_t d = 0; d < n_distances(); ++d) {
+      out_.items_[row + d] += static_cast<std::uint32_t>(counts_[0][d]);
       for (std::size_t side = 0; side < 2; ++side) {
-        if (labels_[side] != nullptr) order(query, side);
+        if (out_.sides_[side].relevant.empty()) continue;
+        out_.sides_[side].relevant[row + d] += static_cast<std::uint32_t>(counts_[side + 1][d]);
+        out_.sides_[side].n_relevant[static_cast<std::size_t>(query)] +=
+            static_cast<std::int64_t>(counts_[side + 1][d]);
       }
+    }
+  }
+
+  void grade(std::int64_t query) {
+    const std::span<const std::uint64_t> labels = queries_.labels.row(query);
+    const std::size_t n_grades = n_labels_of(labels) + 1;
+    sliced_distances(path_, block_.codes(), queries_.codes.row(query), distances_);
+    block_.shared_labels(labels, shared_);
+    std::uint32_t* counts = out_.graded_.data() + out_.graded_begins_[static_cast<std::size_t>(query)];
+    for (std::size_t item = 0; item < block_.n(); ++item)
+      ++counts[distances_[item] * n_grades + shared_[item]];
+  }
+
+  Rankings& out_;
+  const QuerySide& queries_;
+  const ItemBlock& block_;
+  SimdPath path_;
+  std::vector<std::uint64_t> counts_[3];  ///< items, own, target; [K+1]
+  std::vector<std::uint64_t> relevant_[2];
+  std::vector<std::uint16_t> distances_;
+  std::vector<std::uint32_t> shared_;
+};
+
+/// Second sweep: the rank of every item in the order by (distance, index), by counting on from the ranks that
+/// the first sweep's counts give to each distance.
+class Rankings::Orderer {
+ public:
+  Orderer(Rankings& rankings, const QuerySide& queries)
+      : out_(rankings),
+        queries_(queries),
+        n_distances_(static_cast<std::size_t>(rankings.bits_) + 1),
+        next_rank_(starts(rankings.items_)),
+        next_hit_(rankings.grades_begins_.empty() ? std::vector<std::uint32_t>()
+                                                  : starts(rankings.sides_[0].relevant)) {}
+
+  void run(const ItemBlock& block, SimdPath path, std::int64_t first, std::int64_t last) {
+    std::vector<std::uint16_t> distances(block.n_padded());
+    std::vector<std::uint64_t> relevant[2];
+    for (std::vector<std::uint64_t>& map : relevant) map.resize(block.n_padded() / 64);
+    std::vector<std::uint32_t> shared(next_hit_.empty() ? 0 : block.n_padded());
+    for (std::int64_t query = first; query < last; ++query) {
+      sliced_distances(path, block.codes(), queries_.codes.row(query), distances);
+      block.relevant_items(queries_.labels.row(query), relevant[0]);
+      if (queries_.targets != nullptr) block.relevant_items(queries_.targets->row(query), relevant[1]);
+      if (!shared.empty()) {
+        block.shared_labels(queries_.labels.row(query), shared);
+        keep_grades(query, block.n(), distances, shared);
+      }
+      keep_ranks(query, block.n(), distances, relevant);
     }
   }
 
  private:
-  static constexpr std::size_t kTables =
-      4;  ///< neighbours count into different tables, so that no add waits for the last
-
-  void count(std::size_t first, std::span<const std::uint16_t> block) {
-    for (std::size_t at = 0; at < block.size(); ++at) {
-      const std::size_t item = first + at;
-      const std::size_t own = (relevant_[0][item / 64] >> (item % 64)) & 1;
-      const std::size_t target = (relevant_[1][item / 64] >> (item % 64)) & 1;
-      ++tables_[(at % kTables) * 4 * n_distances_ + 4 * block[at] + 2 * own + target];
+  /// Sums over smaller distances, per query.
+  [[nodiscard]] std::vector<std::uint32_t> starts(const std::vector<std::uint32_t>& counts) const {
+    std::vector<std::uint32_t> sums(counts.size(), 0);
+    for (std::size_t at = 1; at < counts.size(); ++at) {
+      if (at % n_distances_ != 0) sums[at] = sums[at - 1] + counts[at - 1];
     }
+    return sums;
   }
 
-  void store(std::int64_t query) {
-    const std::size_t row = static_cast<std::size_t>(query) * n_distances_;
-    for (std::size_t d = 0; d < n_distances_; ++d) {
-      std::uint32_t sums[4] = {};
-      for (std::size_t table = 0; table < kTables; ++table) {
-        for (std::size_t key = 0; key < 4; ++key)
-          sums[key] += tables_[table * 4 * n_distances_ + 4 * d + key];
-      }
-      out_.items_[row + d] = sums[0] + sums[1] + sums[2] + sums[3];
-      const std::uint32_t relevant[2] = {sums[2] + sums[3], sums[1] + sums[3]};
-      for (std::size_t side = 0; side < 2; ++side) {
-        if (labels_[side] == nullptr) continue;
-        out_.sides_[side].relevant[row + d] = relevant[side];
-        out_.sides_[side].n_relevant[static_cast<std::size_t>(query)] += relevant[side];
+  void keep_ranks(std::int64_t query, std::size_t n_items, std::span<const std::uint16_t> distances,
+                  const std::vector<std::uint64_t> (&relevant)[2]) {
+    std::uint32_t* const next = next_rank_.data() + static_cast<std::size_t>(query) * n_distances_;
+    const std::size_t row = static_cast<std::size_t>(query) * out_.n_rank_words();
+    std::uint64_t* const own = out_.sides_[0].stable.data() + row;
+    std::uint64_t* const target = queries_.targets != nullptr ? out_.sides_[1].stable.data() + row : nullptr;
+    for (std::size_t item = 0; item < n_items; ++item) {
+      const std::size_t rank = next[distances[item]]++;
+      own[rank / 64] |= ((relevant[0][item / 64] >> (item % 64)) & 1) << (rank % 64);
+      if (target != nullptr) {
+        target[rank / 64] |= ((relevant[1][item / 64] >> (item % 64)) & 1) << (rank % 64);
       }
     }
   }
 
-  /// Rank of every item in the order by (distance, index), by counting; marks the ranks of relevant ones.
-  void order(std::int64_t query, std::size_t side) {
-    std::vector<std::size_t> next(n_distances_, 0);
-    for (std::size_t d = 1; d < n_distances_; ++d) {
-      next[d] = next[d - 1] + out_.items_[static_cast<std::size_t>(query) * n_distances_ + d - 1];
-    }
-    std::uint64_t* ranks =
-        out_.sides_[side].stable.data() + static_cast<std::size_t>(query) * relevant_[side].size();
-    for (std::size_t item = 0; item < n_items_; ++item) {
-      const std::size_t rank = next[distances_[item]]++;
-      ranks[rank / 64] |= ((relevant_[side][item / 64] >> (item % 64)) & 1) << (rank % 64);
+  void keep_grades(std::int64_t query, std::size_t n_items, std::span<const std::uint16_t> distances,
+                   std::span<const std::uint32_t> shared) {
+    std::uint32_t* const next = next_hit_.data() + static_cast<std::size_t>(query) * n_distances_;
+    std::uint32_t* const grades =
+        out_.stable_grades_.data() + out_.grades_begins_[static_cast<std::size_t>(query)];
+    for (std::size_t item = 0; item < n_items; ++item) {
+      if (shared[item] != 0) grades[next[distances[item]]++] = shared[item];
     }
   }
 
   Rankings& out_;
-  const PackedCodes& queries_;
-  const LabelSets* labels_[2];
-  const LabelBitmaps& bitmaps_;
-  std::span<const std::uint64_t> planes_;
-  const Options& options_;
-  std::size_t n_items_;
+  const QuerySide& queries_;
   std::size_t n_distances_;
-  std::vector<std::uint16_t> distances_;
-  std::vector<std::uint64_t> relevant_[2];
-  std::vector<std::uint32_t> tables_;
+  std::vector<std::uint32_t> next_rank_;  ///< [Q, K+1]
+  std::vector<std::uint32_t> next_hit_;   ///< [Q, K+1], among the relevant items; empty: no grades wanted
 };
 
-Result<Rankings> Rankings::build(const PackedCodes& query_codes, const PackedCodes& retrieval_codes,
-                                 const LabelSets& query_labels, const LabelSets& retrieval_labels,
-                                 const LabelSets* targets, const Options& options) {
-  Rankings rankings;
-  rankings.n_queries_ = query_codes.n();
-  rankings.n_retrieval_ = retrieval_codes.n();
-  rankings.bits_ = query_codes.bits();
-  rankings.n_threads_ = std::max(1, options.n_threads);
-  const std::size_t n_queries = static_cast<std::size_t>(rankings.n_queries_);
-  const std::size_t n_items = static_cast<std::size_t>(rankings.n_retrieval_);
-  const std::size_t n_rank_words = (n_items + 63) / 64;
-  const LabelSets* const labels[2] = {&query_labels, targets};
-  if (options.stable && 16 * n_queries * n_rank_words > kMaxStableBytes) {
+Status Rankings::reserve(const QuerySide& queries, const Options& options) {
+  const std::size_t n = static_cast<std::size_t>(n_queries_);
+  const std::size_t n_distances = static_cast<std::size_t>(bits_) + 1;
+  items_.assign(n * n_distances, 0);
+  for (std::size_t side = 0; side < (queries.targets == nullptr ? 1U : 2U); ++side) {
+    sides_[side].relevant.assign(n * n_distances, 0);
+    sides_[side].n_relevant.assign(n, 0);
+  }
+  if (options.stable) GAUNTLET_CHECK_OK(check_orders(n_order_bytes(), n_queries_, n_retrieval_));
+  if (!options.graded) return {};
+  graded_begins_.assign(1, 0);
+  for (std::int64_t query = 0; query < n_queries_; ++query) {
+    graded_begins_.push_back(graded_begins_.back() +
+                             n_distances * (n_labels_of(queries.labels.row(query)) + 1));
+  }
+  if (4 * graded_begins_.back() > kMaxBytes) {
     return fail(ErrorCode::kOutOfMemory,
-                "stable orders of {} queries over {} items need more than 16 GiB; use expected ties, or "
-                "fewer queries",
-                n_queries, n_items);
+                "counts by shared labels of {} queries at {} distances need {:.1f} GiB; at most {:.0f} are "
+                "allowed: evaluate fewer queries at a time, or without acg, ndcg and wap",
+                n, n_distances, gibibytes(4 * graded_begins_.back()), gibibytes(kMaxBytes));
   }
-  const std::size_t n_counts = n_queries * static_cast<std::size_t>(rankings.bits_ + 1);
-  rankings.items_.assign(n_counts, 0);
-  for (std::size_t side = 0; side < 2; ++side) {
-    if (labels[side] == nullptr) continue;
-    rankings.sides_[side].relevant.assign(n_counts, 0);
-    rankings.sides_[side].n_relevant.assign(n_queries, 0);
-    if (options.stable) rankings.sides_[side].stable.assign(n_queries * n_rank_words, 0);
-  }
-  rankings.harmonic_ = harmonic_numbers(rankings.n_retrieval_);
+  graded_.assign(graded_begins_.back(), 0);
+  return {};
+}
 
-  const LabelBitmaps bitmaps(query_labels, targets, retrieval_labels);
-  const std::size_t n_words = static_cast<std::size_t>(retrieval_codes.n_words());
-  std::vector<std::uint64_t> planes(n_words * n_items);
-  for (std::size_t item = 0; item < n_items; ++item) {
-    const std::span<const std::uint64_t> code = retrieval_codes.row(static_cast<std::int64_t>(item));
-    for (std::size_t word = 0; word < n_words; ++word) planes[word * n_items + item] = code[word];
+/// After the first sweep, which says how many relevant items there are.
+Status Rankings::reserve_orders(const Options& options) {
+  const std::size_t n = static_cast<std::size_t>(n_queries_);
+  std::uint64_t n_bytes = n_order_bytes();
+  if (options.graded) {
+    grades_begins_.assign(1, 0);
+    for (const std::int64_t n_relevant : sides_[0].n_relevant) {
+      grades_begins_.push_back(grades_begins_.back() + static_cast<std::size_t>(n_relevant));
+    }
+    n_bytes += 4 * grades_begins_.back();
   }
-  parallel_ranges(rankings.n_queries_, rankings.n_threads_, [&](std::int64_t first, std::int64_t last) {
-    Builder builder(rankings, query_codes, labels, bitmaps, planes, options);
-    for (std::int64_t query = first; query < last; ++query) builder.run(query);
-  });
+  GAUNTLET_CHECK_OK(check_orders(n_bytes, n_queries_, n_retrieval_));
+  for (Side& side : sides_) {
+    if (!side.n_relevant.empty()) side.stable.assign(n * n_rank_words(), 0);
+  }
+  if (options.graded) stable_grades_.assign(grades_begins_.back(), 0);
+  return {};
+}
+
+Result<Rankings> Rankings::build(const QuerySide& queries, const RetrievalItems& items,
+                                 const Options& options) {
+  Rankings rankings;
+  rankings.n_queries_ = queries.codes.n();
+  rankings.n_retrieval_ = items.n();
+  rankings.bits_ = queries.codes.bits();
+  rankings.n_threads_ = std::max(1, options.n_threads);
+  GAUNTLET_CHECK_OK(rankings.reserve(queries, options));
+  ItemBlock block(items.bits(), items.n_labels(), queries.labels, queries.targets);
+  const auto sweep = [&](const auto& visit) -> Status {
+    for (std::int64_t first = 0; first < items.n(); first += kBlockItems) {
+      const std::int64_t n = std::min(kBlockItems, items.n() - first);
+      GAUNTLET_CHECK_OK(block.load(items, first, n, rankings.n_threads_));
+      parallel_ranges(rankings.n_queries_, rankings.n_threads_, visit);
+    }
+    return {};
+  };
+  GAUNTLET_CHECK_OK(sweep([&](std::int64_t first, std::int64_t last) {
+    Counter counter(rankings, queries, block, options.path);
+    for (std::int64_t query = first; query < last; ++query) counter.run(query);
+  }));
+  if (!options.stable) return rankings;
+  GAUNTLET_CHECK_OK(rankings.reserve_orders(options));
+  Orderer orderer(rankings, queries);
+  GAUNTLET_CHECK_OK(
+      sweep([&](std::int64_t first, std::int64_t last) { orderer.run(block, options.path, first, last); }));
   return rankings;
 }
 
@@ -219,12 +238,23 @@ RankedQuery Rankings::query(std::int64_t query, Relevance relevance) const {
   const Side& side = sides_[relevance == Relevance::kOwn ? 0 : 1];
   const std::size_t row = static_cast<std::size_t>(query);
   const std::size_t n_distances = static_cast<std::size_t>(bits_) + 1;
-  const std::size_t n_rank_words = (static_cast<std::size_t>(n_retrieval_) + 63) / 64;
   RankedQuery ranked;
   ranked.items = std::span(items_).subspan(row * n_distances, n_distances);
   ranked.relevant = std::span(side.relevant).subspan(row * n_distances, n_distances);
-  if (!side.stable.empty()) ranked.stable = std::span(side.stable).subspan(row * n_rank_words, n_rank_words);
+  if (!side.stable.empty()) {
+    ranked.stable = std::span(side.stable).subspan(row * n_rank_words(), n_rank_words());
+  }
   ranked.n_relevant = side.n_relevant[row];
+  if (relevance == Relevance::kTarget) return ranked;
+  if (!graded_begins_.empty()) {
+    ranked.graded =
+        std::span(graded_).subspan(graded_begins_[row], graded_begins_[row + 1] - graded_begins_[row]);
+    ranked.n_grades = ranked.graded.size() / n_distances;
+  }
+  if (!grades_begins_.empty()) {
+    ranked.stable_grades =
+        std::span(stable_grades_).subspan(grades_begins_[row], grades_begins_[row + 1] - grades_begins_[row]);
+  }
   return ranked;
 }
 

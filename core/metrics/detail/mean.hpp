@@ -45,6 +45,16 @@ template <class Fn>
               name.base);
 }
 
+/// For metrics over the first n items: @n needed, no kind, any rule for ties.
+[[nodiscard]] inline Status check_first_n(const MetricName& name) {
+  if (name.at == 0) {
+    return fail(ErrorCode::kInvalid, "metric '{}' needs its n, as in {}@100", name.text(), name.base);
+  }
+  if (name.kind.empty()) return {};
+  return fail(ErrorCode::kInvalid, "metric '{}': {} has no kinds, but '{}' was asked for", name.text(),
+              name.base, name.kind);
+}
+
 /// A metric without options.
 struct NoOptions {
   static void fields(auto&, auto&) {}
