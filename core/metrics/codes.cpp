@@ -17,7 +17,8 @@ Result<PackedCodes> PackedCodes::sized(std::size_t n_values, std::int64_t per_ro
   return codes;
 }
 
-Result<PackedCodes> PackedCodes::from_packed(std::span<const std::uint8_t> bytes, std::int64_t bits) {
+Result<PackedCodes> PackedCodes::from_packed(std::span<const std::uint8_t> bytes, std::int64_t bits,
+                                             std::int64_t first_row) {
   const std::int64_t per_row = (bits + 7) / 8;
   GAUNTLET_TRY(PackedCodes codes, sized(bytes.size(), per_row < 1 ? 1 : per_row, bits));
   const int used_bits = static_cast<int>(bits - 8 * (per_row - 1));  // of the last byte
@@ -27,8 +28,8 @@ Result<PackedCodes> PackedCodes::from_packed(std::span<const std::uint8_t> bytes
     for (std::int64_t byte = 0; byte < per_row; ++byte, ++at) {
       if (byte == per_row - 1 && (bytes[at] >> used_bits) != 0) {
         return fail(ErrorCode::kInvalid,
-                    "packed code of row {} has a bit set beyond bit {}; are these codes of {} bits?", item,
-                    bits - 1, bits);
+                    "packed code of row {} has a bit set beyond bit {}; are these codes of {} bits?",
+                    first_row + item, bits - 1, bits);
       }
       row[byte / 8] |= std::uint64_t{bytes[at]} << (8 * (byte % 8));
     }

@@ -3,8 +3,7 @@
 // Thread safety: immutable after construction.
 #pragma once
 
-#include <cmath>
-#include <concepts>
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <type_traits>
@@ -19,15 +18,17 @@ inline constexpr std::int64_t kMaxCodeBits = 4096;
 class PackedCodes {
  public:
   /// From outputs, row-major [n, bits] of any number type; 0 gives bit 0. Errors (kInvalid): a NaN (with its
-  /// row and column), bits outside 1..kMaxCodeBits, a size that is not a multiple of bits.
+  /// row, counted from `first_row`, and column), bits outside 1..kMaxCodeBits, a size that is not a multiple
+  /// of bits.
   template <class T>
   requires std::is_arithmetic_v<T>
-  [[nodiscard]] static Result<PackedCodes> from_values(std::span<const T> values, std::int64_t bits);
+  [[nodiscard]] static Result<PackedCodes> from_values(std::span<const T> values, std::int64_t bits,
+                                                       std::int64_t first_row = 0);
 
   /// From bytes, row-major [n, ceil(bits / 8)], least significant bit first. Errors (kInvalid): a bit set
   /// beyond `bits`, a size that is not a multiple of the row's.
-  [[nodiscard]] static Result<PackedCodes> from_packed(std::span<const std::uint8_t> bytes,
-                                                       std::int64_t bits);
+  [[nodiscard]] static Result<PackedCodes> from_packed(std::span<const std::uint8_t> bytes, std::int64_t bits,
+                                                       std::int64_t first_row = 0);
 
   [[nodiscard]] std::int64_t n() const { return n_; }
   [[nodiscard]] std::int64_t bits() const { return bits_; }
@@ -63,27 +64,31 @@ class PackedCodes {
 
 template <class T>
 requires std::is_arithmetic_v<T> Result<PackedCodes> PackedCodes::from_values(std::span<const T> values,
-                                                                              std::int64_t bits) {
+                                                                              std::int64_t bits,
+                                                                              std::int64_t first_row) {
   GAUNTLET_TRY(PackedCodes codes, sized(values.size(), bits, bits));
-  std::size_t at = 0;
-  for (std::int64_t item = 0; item < codes.n_; ++item) {
-    std::uint64_t* row = codes.words_.data() + item * codes.n_words_;
-    for (std::int64_t bit = 0; bit < bits; ++bit, ++at) {
-      const T value = values[at];
-      if constexpr (std::floating_point<T>) {
-        if (std::isnan(value)) {
-          return fail(ErrorCode::kInvalid,
-                      "codes hold NaN at row {}, column {}; every output must be a number", item, bit);
-        }
-      }
-      if (value > T{0}) {
-        row[bit / 64] |= std::uint64_t{1} << (bit % 64);
-      } else if (value == T{0}) {
-        ++codes.n_zeros_;
-      } else {
-        codes.has_negative_ = true;
-      }
+  const T* value = values.data();
+  const std::int64_t n_all_words = codes.n_ * codes.n_words_;
+  for (std::int64_t at = 0; at < n_all_words; ++at) {
+    // Without branches: the bits of good codes cannot be predicted.
+    const std::int64_t n_bits = std::min<std::int64_t>(64, bits - at % codes.n_words_ * 64);
+    std::uint64_t word = 0;
+    std::int64_t n_numbers = 0, n_zeros = 0, n_negative = 0;
+    for (std::int64_t bit = 0; bit < n_bits; ++bit) {
+      word |= std::uint64_t{value[bit] > T{0}} << bit;
+      n_numbers += value[bit] == value[bit];
+      n_zeros += value[bit] == T{0};
+      n_negative += value[bit] < T{0};
     }
+    if (n_numbers != n_bits) {
+      const T* const nan = std::find_if(value, value + n_bits, [](T each) { return each != each; });
+      return fail(ErrorCode::kInvalid, "codes hold NaN at row {}, column {}; every output must be a number",
+                  first_row + (nan - values.data()) / bits, (nan - values.data()) % bits);
+    }
+    codes.words_[static_cast<std::size_t>(at)] = word;
+    codes.n_zeros_ += n_zeros;
+    codes.has_negative_ = codes.has_negative_ || n_negative > 0;
+    value += n_bits;
   }
   return codes;
 }

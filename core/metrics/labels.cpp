@@ -19,12 +19,14 @@ tl::unexpected<Error> LabelSets::bad_value(std::int64_t item, std::int64_t label
               label);
 }
 
-Result<LabelSets> LabelSets::from_classes(std::span<const std::int64_t> classes, std::int64_t n_labels) {
+Result<LabelSets> LabelSets::from_classes(std::span<const std::int64_t> classes, std::int64_t n_labels,
+                                          std::int64_t first_row) {
   GAUNTLET_TRY(LabelSets sets, sized(classes.size(), n_labels));
   for (std::int64_t item = 0; item < sets.n_; ++item) {
     const std::int64_t label = classes[static_cast<std::size_t>(item)];
     if (label < 0 || label >= n_labels) {
-      return fail(ErrorCode::kInvalid, "class {} at row {}; allowed: 0 to {}", label, item, n_labels - 1);
+      return fail(ErrorCode::kInvalid, "class {} at row {}; allowed: 0 to {}", label, first_row + item,
+                  n_labels - 1);
     }
     sets.add(item, label);
   }

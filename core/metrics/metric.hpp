@@ -21,8 +21,9 @@ struct MetricValue {
   double value = 0;  ///< mean over all queries; a query without relevant items counts as 0
   double valid = 0;  ///< mean over the queries with a relevant item; 0 when there is none
   std::int64_t n_queries = 0;
-  std::int64_t n_without_relevant = 0;  ///< queries without a relevant item, under this metric's relevance
-  std::vector<double> per_query;        ///< [n_queries]; empty for metrics over all queries at once
+  std::int64_t n_without_relevant = 0;     ///< queries without a relevant item, under this metric's relevance
+  std::vector<double> per_query;           ///< [n_queries]; empty for metrics over all queries at once
+  std::vector<std::uint8_t> has_relevant;  ///< beside it: 1 iff the query has a relevant item, else it is 0
   std::vector<spec::Curve> curves;
   std::string unit = "ratio";
   bool higher_is_better = true;

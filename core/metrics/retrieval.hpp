@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "core/base/result.hpp"
 #include "core/metrics/codes.hpp"
@@ -20,8 +19,8 @@ struct ItemRows {
 
 /// Room for rows that have to be made.
 struct ItemScratch {
-  std::vector<std::uint64_t> codes;
-  std::vector<std::uint64_t> labels;
+  PackedCodes codes;
+  LabelSets labels;
 };
 
 /// Thread safety: `rows` may be called from several threads at once, each with a scratch of its own.

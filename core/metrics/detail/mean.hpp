@@ -26,7 +26,8 @@ template <class Fn>
   for (std::int64_t query = 0; query < result.n_queries; ++query) {
     const double value = result.per_query[static_cast<std::size_t>(query)];
     sum += value;
-    if (rankings.query(query, relevance).n_relevant > 0) {
+    result.has_relevant.push_back(rankings.query(query, relevance).n_relevant > 0 ? 1 : 0);
+    if (result.has_relevant.back() != 0) {
       valid_sum += value;
     } else {
       ++result.n_without_relevant;
