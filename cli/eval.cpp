@@ -1,11 +1,12 @@
 // gauntlet eval: metrics of codes and labels in .npy files, whoever made them.
+#include <optional>
 #include <thread>
 
 #include "cli/support/code_files.hpp"
+#include "cli/support/eval_report.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
-#include "core/base/text.hpp"
 #include "core/metrics/evaluate.hpp"
 
 namespace gauntlet::cli {
@@ -14,29 +15,17 @@ namespace {
 constexpr const char* kDefaultMetrics = "map,map@50:first_relevant,pr,precision@100";
 
 struct Options {
-  std::string query_codes, retrieval_codes, query_labels, retrieval_labels, target_labels;
+  CodeFiles::Paths files;
   std::vector<std::string> metrics;
   std::string ties = "expected";
-  std::int64_t packed_bits = 0;
+  std::string per_query;
+  bool per_class = false;
+  std::optional<int> resamples;
+  std::optional<std::uint64_t> seed;
+  std::optional<double> confidence;
   int threads = 0;
   bool json = false;
 };
-
-struct Input {
-  metrics::PackedCodes query_codes;
-  metrics::PackedCodes retrieval_codes;
-  std::vector<metrics::LabelSets> labels;  ///< query, retrieval, and target where there is one
-};
-
-Result<Input> read_input(const Options& options) {
-  Input input;
-  GAUNTLET_TRY(input.query_codes, read_codes(options.query_codes, options.packed_bits));
-  GAUNTLET_TRY(input.retrieval_codes, read_codes(options.retrieval_codes, options.packed_bits));
-  std::vector<std::filesystem::path> paths = {options.query_labels, options.retrieval_labels};
-  if (!options.target_labels.empty()) paths.emplace_back(options.target_labels);
-  GAUNTLET_TRY(input.labels, read_labels(paths));
-  return input;
-}
 
 /// The names asked for, with the tie rule of --ties where a name says none and ties matter.
 Result<std::vector<std::string>> metric_names(const Options& options) {
@@ -44,7 +33,7 @@ Result<std::vector<std::string>> metric_names(const Options& options) {
   std::vector<std::string> names = options.metrics;
   if (names.empty()) {
     names = {"map", "map@50:first_relevant", "pr", "precision@100"};
-    if (!options.target_labels.empty()) names.emplace_back("t_map");
+    if (!options.files.target_labels.empty()) names.emplace_back("t_map");
   }
   for (std::string& text : names) {
     GAUNTLET_TRY(const metrics::ResolvedMetric metric, metrics::resolve_metric(text));
@@ -55,103 +44,96 @@ Result<std::vector<std::string>> metric_names(const Options& options) {
   return names;
 }
 
-Json to_json(const metrics::MetricValue& metric) {
-  Json value = {{"value", metric.value}};
-  if (metric.curves.empty()) {
-    value["valid"] = metric.valid;
-    return value;
-  }
-  const spec::Curve& curve = metric.curves.front();
-  value["kind"] = curve.name.substr(curve.name.find(':') + 1);
-  value["precision"] = curve.y;
-  value["recall"] = curve.x;
-  return value;
+Status check(const Options& options) {
+  GAUNTLET_CHECK_OK(check_per_query_path(options.per_query));
+  if (options.resamples || (!options.seed && !options.confidence)) return {};
+  return fail(ErrorCode::kInvalid, "{} has no effect without --bootstrap N",
+              options.seed ? "--seed" : "--confidence");
 }
 
-Json to_json(const metrics::Evaluation& evaluation, const Input& input) {
-  Json values = Json::object();
-  for (const metrics::MetricValue& metric : evaluation.metrics) values[metric.name] = to_json(metric);
-  return {
-      {"format", 1},
-      {"n_queries", evaluation.n_queries},
-      {"n_retrieval", evaluation.n_retrieval},
-      {"bits", evaluation.bits},
-      {"n_without_relevant", evaluation.n_without_relevant},
-      {"n_zeros", {{"query", input.query_codes.n_zeros()}, {"retrieval", input.retrieval_codes.n_zeros()}}},
-      {"chance_map", evaluation.chance_map},
-      {"metrics", values}};
-}
-
-std::string to_text(const metrics::Evaluation& evaluation) {
-  std::string text = fmt::format("{} queries, {} retrieval items, {} bits\n", evaluation.n_queries,
-                                 evaluation.n_retrieval, evaluation.bits);
-  if (evaluation.n_without_relevant > 0) {
-    text += fmt::format("{} of the queries have no relevant item\n", evaluation.n_without_relevant);
+Result<metrics::Evaluation> evaluate(const Options& options, const CodeFiles& files,
+                                     const metrics::LabelSets& query_labels, int n_threads,
+                                     EvalReport& report) {
+  GAUNTLET_TRY(const std::vector<std::string> names, metric_names(options));
+  GAUNTLET_TRY(const metrics::PackedCodes query_codes, files.query_codes());
+  std::optional<metrics::LabelSets> targets;
+  if (files.has_targets()) {
+    GAUNTLET_TRY(targets, files.target_labels());
   }
-  text += fmt::format("\n{:<34} {:>8} {:>8}\n", "metric", "all", "valid");
-  text += fmt::format("{:<34} {:8.4f}\n", "chance_map", evaluation.chance_map);
-  for (const metrics::MetricValue& metric : evaluation.metrics) {
-    if (metric.name == "chance_map") continue;
-    if (metric.curves.empty()) {
-      text += fmt::format("{:<34} {:8.4f} {:8.4f}\n", metric.name, metric.value, metric.valid);
-      continue;
-    }
-    text += fmt::format("{:<34} {:8.4f}\n", metric.name + " (area)", metric.value);
-    const spec::Curve& curve = metric.curves.front();
-    text += fmt::format("  {}\n  {:>10} {:>10}\n", curve.name, "precision", "recall");
-    for (std::size_t at = 0; at < curve.x.size(); ++at) {
-      text += fmt::format("  {:10.4f} {:10.4f}\n", curve.y[at], curve.x[at]);
-    }
-  }
-  return text;
-}
-
-/// Exact zeros are worth a word when the codes have a sign; in 0/1 codes they are simply bits.
-void note_zeros(std::string_view which, const metrics::PackedCodes& codes) {
-  if (codes.n_zeros() == 0 || !codes.has_negative()) return;
-  note(fmt::format("note: {} of the {} codes are exactly 0 and count as bit 0\n",
-                   count_of(static_cast<std::size_t>(codes.n_zeros()), "value"), which));
+  const ItemFiles items(files);
+  GAUNTLET_TRY(metrics::Evaluation evaluation,
+               metrics::evaluate({query_codes, query_labels, targets ? &*targets : nullptr}, items, names,
+                                 {.n_threads = n_threads}));
+  report.query_facts.add(query_codes);
+  report.retrieval_facts = items.facts();
+  return evaluation;
 }
 
 Result<int> run(const Options& options) {
-  GAUNTLET_TRY(const std::vector<std::string> names, metric_names(options));
-  GAUNTLET_TRY(const Input input, read_input(options));
-  const metrics::EvaluationInput evaluation_input{input.query_codes, input.retrieval_codes, input.labels[0],
-                                                  input.labels[1],
-                                                  input.labels.size() > 2 ? &input.labels[2] : nullptr};
+  GAUNTLET_CHECK_OK(check(options));
+  GAUNTLET_CHECK_OK(metric_names(options));
+  GAUNTLET_TRY(const CodeFiles files, CodeFiles::open(options.files));
+  GAUNTLET_TRY(const metrics::LabelSets query_labels, files.query_labels());
   const int n_threads = options.threads > 0
                             ? options.threads
                             : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  GAUNTLET_TRY(const metrics::Evaluation evaluation, metrics::evaluate(evaluation_input, names, n_threads));
-  note_zeros("query", input.query_codes);
-  note_zeros("retrieval", input.retrieval_codes);
-  GAUNTLET_CHECK_OK(options.json ? print_json(to_json(evaluation, input)) : print(to_text(evaluation)));
+  EvalReport report;
+  GAUNTLET_TRY(report.evaluation, evaluate(options, files, query_labels, n_threads, report));
+  if (options.resamples) {
+    report.bootstrap = {.n_resamples = *options.resamples,
+                        .seed = options.seed.value_or(1),
+                        .confidence = options.confidence.value_or(0.95),
+                        .n_threads = n_threads};
+    report.intervals = metrics::bootstrap(report.evaluation, *report.bootstrap);
+  }
+  for (const metrics::MetricValue& metric : report.evaluation.metrics) {
+    if (options.per_class) report.per_class.push_back(metrics::per_class(metric, query_labels));
+  }
+  if (!options.per_query.empty()) {
+    GAUNTLET_CHECK_OK(write_per_query(report.evaluation, options.per_query));
+  }
+  for (const std::string& remark : remarks_on(report)) note(fmt::format("note: {}\n", remark));
+  GAUNTLET_CHECK_OK(options.json ? print_json(to_json(report)) : print(to_text(report)));
   return 0;
 }
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--query-codes", options->query_codes, "n x K of any integer or float type; bit = value > 0")
+  app.add_option("--query-codes", options->files.query_codes,
+                 "n x K of any integer or float type; bit = value > 0")
       ->required()
       ->type_name("NPY");
-  app.add_option("--retrieval-codes", options->retrieval_codes, "N x K")->required()->type_name("NPY");
-  app.add_option("--query-labels", options->query_labels, "n x C of 0 and 1, or one class per row")
+  app.add_option("--retrieval-codes", options->files.retrieval_codes, "N x K")->required()->type_name("NPY");
+  app.add_option("--query-labels", options->files.query_labels, "n x C of 0 and 1, or one class per row")
       ->required()
       ->type_name("NPY");
-  app.add_option("--retrieval-labels", options->retrieval_labels, "N x C, or one class per row")
+  app.add_option("--retrieval-labels", options->files.retrieval_labels, "N x C, or one class per row")
       ->required()
       ->type_name("NPY");
-  app.add_option("--target-labels", options->target_labels, "Labels a targeted attack aimed at, for t_map")
+  app.add_option("--target-labels", options->files.target_labels,
+                 "Labels a targeted attack aimed at, for t_map")
       ->type_name("NPY");
   app.add_option("--metrics", options->metrics,
                  fmt::format("Names, separated by commas (default: {})", kDefaultMetrics))
       ->delimiter(',')
       ->type_name("NAME");
   app.add_option("--ties", options->ties, "Order inside equal distances: expected, stable, best, worst");
-  app.add_option("--packed-bits", options->packed_bits,
+  app.add_option("--packed-bits", options->files.packed_bits,
                  "Codes are u8, packed K bits per row, least significant bit first")
       ->check(number_between(1, metrics::kMaxCodeBits))
       ->type_name("K");
+  app.add_option("--per-query", options->per_query,
+                 "Write the values of every query: a row each, a column per metric (.csv or .npy)")
+      ->type_name("FILE");
+  app.add_flag("--per-class", options->per_class, "Means over the queries of each label, too");
+  app.add_option("--bootstrap", options->resamples,
+                 "Confidence intervals from N resamples of the queries (1,000 is usual)")
+      ->check(number_between(1, 1'000'000))
+      ->type_name("N");
+  app.add_option("--seed", options->seed, "Of the resamples (default 1)");
+  app.add_option("--confidence", options->confidence, "Share of resamples inside an interval (default 0.95)")
+      ->check(number_between(0.01, 0.9999))
+      ->type_name("SHARE");
   app.add_option("--threads", options->threads, "Threads (default: all processors)")
       ->check(number_between(1, 1024));
   add_json(app, options->json);
@@ -168,7 +150,8 @@ constinit const Verb eval_verb{
         "  gauntlet eval --query-codes q.npy --retrieval-codes r.npy --query-labels ql.npy "
         "--retrieval-labels rl.npy\n"
         "  gauntlet eval … --metrics map,map@1000:topk_hits,precision@100 --ties stable --json\n"
-        "  gauntlet eval … --target-labels tl.npy --metrics map,t_map\n",
+        "  gauntlet eval … --target-labels tl.npy --metrics map,t_map\n"
+        "  gauntlet eval … --bootstrap 1000 --per-class --per-query values.csv\n",
     .declare = &declare,
 };
 

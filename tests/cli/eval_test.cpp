@@ -1,4 +1,7 @@
 // gauntlet eval on files: three queries worked out by hand, every form of codes and labels, every refusal.
+#include <algorithm>
+#include <cmath>
+
 #include "core/io/npy.hpp"
 #include "tests/cli/cli_test_base.hpp"
 
@@ -140,6 +143,172 @@ TEST_F(Eval, RefusalsNameTheFileAndThePlace) {
   expect(eval({}, {{"--query-labels", "rl.npy"}}), 2, "3 query codes but 8 rows of query labels");
   write("text.npy", "this is no array");
   expect(eval({}, {{"--query-codes", "text.npy"}}), 1, "text.npy");
+}
+
+TEST_F(Eval, EveryMetricHasAPlaceInTheDocument) {
+  const Json all = document(
+      {"--metrics", "recall@3,acg@3,ndcg@3,wap,precision_radius@2,pr:rank_macro,pr:recall_levels/best"});
+  EXPECT_NEAR(value(all, "recall@3"), (1.0 / 2 + 9.0 / 28) / 3, 1e-12);
+  EXPECT_EQ(all["metrics"]["acg@3"]["unit"], "labels");
+  EXPECT_NEAR(value(all, "wap"), (34.0 / 45 + 19897.0 / 17640) / 3, 1e-12);
+  EXPECT_EQ(all["metrics"]["pr:rank_macro"]["kind"], "rank_macro");
+  EXPECT_EQ(all["metrics"]["pr:rank_macro"]["recall"].size(), 8U);
+  EXPECT_EQ(all["metrics"]["pr:recall_levels/best"]["precision"].size(), 10U);
+}
+
+TEST_F(Eval, ValuesOfEveryQueryGoToAFile) {
+  EXPECT_EQ(eval({"--metrics", "map,pr,precision@2/stable", "--per-query", "values.csv"}).exit_code, 0);
+  const std::string text = read(folder() / "values.csv");
+  EXPECT_THAT(text, testing::StartsWith("query,map,precision@2/stable\n0,0.7555555555555555,"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
+
+  EXPECT_EQ(eval({"--metrics", "map,precision@2", "--per-query", "values.npy"}).exit_code, 0);
+  const io::NpyArray array = io::read_npy(folder() / "values.npy").value();
+  EXPECT_THAT(array.shape, testing::ElementsAre(3, 2));
+  EXPECT_NEAR(array.as<double>().value()[2], 9889.0 / 11760, 1e-12);
+
+  const Finished refused = eval({"--per-query", "values.txt"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--per-query writes .csv or .npy, not 'values.txt'"));
+}
+
+TEST_F(Eval, ClassesAndIntervalsOnRequest) {
+  const std::vector<std::string> words = {"--metrics", "map,pr", "--per-class",  "--bootstrap", "200",
+                                          "--seed",    "5",      "--confidence", "0.9"};
+  const Json all = document(words);
+  const Json& classes = all["metrics"]["map"]["per_class"];
+  ASSERT_EQ(classes.size(), 4U);
+  EXPECT_EQ(classes[1]["class"], 1);
+  EXPECT_EQ(classes[1]["n_queries"], 1);
+  EXPECT_NEAR(classes[1]["value"].get<double>(), 9889.0 / 11760, 1e-12);
+  EXPECT_EQ(classes[3]["n_valid"], 0);
+  EXPECT_EQ(all["bootstrap"], (Json{{"resamples", 200}, {"seed", 5}, {"confidence", 0.9}}));
+  const Json& interval = all["metrics"]["map"]["interval"];
+  EXPECT_LT(interval[0], value(all, "map"));
+  EXPECT_GT(interval[1], value(all, "map"));
+  EXPECT_FALSE(all["metrics"]["pr"].contains("interval"));
+  EXPECT_FALSE(all["metrics"]["pr"].contains("per_class"));
+  EXPECT_EQ(document(words), all) << "the same seed, the same document";
+
+  const Finished text = eval(words);
+  EXPECT_THAT(text.out, HasSubstr("90 % interval of all"));
+  EXPECT_THAT(text.out, testing::ContainsRegex("class +queries +map"));
+  EXPECT_THAT(eval({"--seed", "5"}).err, HasSubstr("--seed has no effect without --bootstrap N"));
+  EXPECT_THAT(eval({"--confidence", "0.5"}).err,
+              HasSubstr("--confidence has no effect without --bootstrap N"));
+}
+
+TEST_F(Eval, WhatLooksLikeAMistakeIsRemarkedOn) {
+  const auto remarks = [&](const Finished& finished) {
+    EXPECT_EQ(finished.exit_code, 0) << finished.err;
+    const Json document = Json::parse(finished.out);
+    for (const Json& remark : document["remarks"]) {
+      EXPECT_THAT(finished.err, HasSubstr("note: " + remark.get<std::string>()));
+    }
+    return document["remarks"].dump();
+  };
+  EXPECT_EQ(remarks(eval({"--metrics", "map", "--json"})), "[]");
+  EXPECT_THAT(remarks(eval({"--metrics", "precision@9,map@9:topk_ir", "--json"})),
+              testing::AllOf(HasSubstr("'precision@9' looks at 9 items, but there are only 8"),
+                             HasSubstr("'map@9:topk_ir' looks at 9 items")));
+  EXPECT_THAT(remarks(eval({"--metrics", "precision_radius@4", "--json"})),
+              HasSubstr("every item lies within the radius of 'precision_radius@4': codes have 4 bits"));
+  EXPECT_THAT(remarks(eval({"--metrics", "map", "--json"}, {{"--query-codes", "r.npy"},
+                                                            {"--query-labels", "rl.npy"},
+                                                            {"--retrieval-codes", "q.npy"},
+                                                            {"--retrieval-labels", "ql.npy"}})),
+              HasSubstr("there are more queries (8) than retrieval items (3); are the files swapped?"));
+  save<std::uint8_t>("other.npy", {3, 4}, {0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1});
+  EXPECT_THAT(remarks(eval({"--metrics", "map", "--json"}, {{"--query-labels", "other.npy"}})),
+              HasSubstr("no query has a relevant item"));
+}
+
+TEST_F(Eval, CodesThatTellNothingApartAreRemarkedOn) {
+  save<float>("same.npy", {8, 4}, std::vector<float>(32, 1));
+  const Finished same = eval({"--metrics", "map"}, {{"--retrieval-codes", "same.npy"}});
+  EXPECT_EQ(same.exit_code, 0);
+  EXPECT_EQ(same.err, "note: all 8 retrieval codes are the same, so they tell nothing apart\n");
+
+  std::vector<std::int8_t> codes;
+  std::vector<std::int64_t> classes;
+  for (int row = 0; row < 40; ++row) {  // bits 1 and 2 never change
+    for (const bool bit : {row % 2 == 0, true, false, row % 3 == 0}) codes.push_back(bit ? 1 : -1);
+    classes.push_back(row % 3);
+  }
+  save<std::int8_t>("stuck.npy", {40, 4}, codes);
+  save<std::int64_t>("classes.npy", {40}, classes);
+  save<std::int64_t>("few.npy", {3}, {0, 1, 2});
+  const Finished stuck = eval({"--metrics", "map"}, {{"--retrieval-codes", "stuck.npy"},
+                                                     {"--retrieval-labels", "classes.npy"},
+                                                     {"--query-labels", "few.npy"}});
+  EXPECT_EQ(stuck.err,
+            "note: 2 of the 4 bits of the retrieval codes are the same in all 40 rows (bits 1, 2)\n");
+}
+
+TEST_F(Eval, RowsThatDoNotMatchSayWhichFilesAndWhetherTheyLookSwapped) {
+  const Finished swapped = eval({}, {{"--query-labels", "rl.npy"}, {"--retrieval-labels", "ql.npy"}});
+  EXPECT_EQ(swapped.exit_code, 2);
+  EXPECT_THAT(swapped.err, HasSubstr("3 query codes but 8 rows of query labels (q.npy, rl.npy); they must "
+                                     "agree; are the files of the query and the retrieval labels swapped?"));
+  EXPECT_THAT(eval({}, {{"--retrieval-labels", "ql.npy"}}).err,
+              HasSubstr("8 retrieval codes but 3 rows of retrieval labels (r.npy, ql.npy); they must agree"));
+  EXPECT_THAT(eval({}, {{"--target-labels", "rl.npy"}}).err,
+              HasSubstr("3 query codes but 8 rows of target labels (q.npy, rl.npy)"));
+  save<std::uint8_t>("wide.npy", {8, 5}, std::vector<std::uint8_t>(40, 1));
+  EXPECT_THAT(eval({}, {{"--retrieval-labels", "wide.npy"}}).err,
+              HasSubstr("ql.npy has labels of 4 columns, wide.npy of 5; they must agree"));
+}
+
+TEST_F(Eval, FilesOfManyBlocksGiveWhatEachFormOfThemGives) {
+  constexpr std::int64_t kRows = 70'001;  // more than a block, and not a whole number of pieces
+  std::vector<float> codes;
+  std::vector<std::uint8_t> bytes, labels;
+  std::vector<std::int32_t> classes;
+  std::uint32_t state = 1;
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    state = state * 1664525 + 1013904223;
+    bytes.push_back(static_cast<std::uint8_t>(state >> 24));
+    for (int bit = 0; bit < 8; ++bit) codes.push_back(((bytes.back() >> bit) & 1) != 0 ? 1.5F : -0.5F);
+    classes.push_back(static_cast<std::int32_t>((state >> 16) % 3));
+    for (int label = 0; label < 3; ++label) labels.push_back(classes.back() == label ? 1 : 0);
+  }
+  save<float>("codes.npy", {kRows, 8}, codes);
+  save<std::uint8_t>("bytes.npy", {kRows, 1}, bytes);
+  save<std::uint8_t>("labels.npy", {kRows, 3}, labels);
+  save<std::int32_t>("classes.npy", {kRows}, classes);
+  save<float>("qc.npy", {3, 8}, std::vector<float>(codes.end() - 24, codes.end()));
+  save<std::uint8_t>("qb.npy", {3, 1}, std::vector<std::uint8_t>(bytes.end() - 3, bytes.end()));
+  save<std::uint8_t>("qlabels.npy", {3, 3}, {1, 0, 0, 0, 1, 0, 0, 0, 1});
+  save<std::int32_t>("qclasses.npy", {3}, {0, 1, 2});
+  const std::vector<std::string> words = {"--metrics", "map,map/stable,ndcg@10/stable,pr", "--json"};
+  std::vector<std::string> packed = words;
+  packed.insert(packed.end(), {"--packed-bits", "8"});
+  const Finished one = eval(words, {{"--query-codes", "qc.npy"},
+                                    {"--retrieval-codes", "codes.npy"},
+                                    {"--query-labels", "qlabels.npy"},
+                                    {"--retrieval-labels", "labels.npy"}});
+  const Finished other = eval(packed, {{"--query-codes", "qb.npy"},
+                                       {"--retrieval-codes", "bytes.npy"},
+                                       {"--query-labels", "qclasses.npy"},
+                                       {"--retrieval-labels", "classes.npy"}});
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  EXPECT_EQ(one.out, other.out) << other.err;
+  codes[8 * 66'000 + 3] = std::nanf("");
+  save<float>("codes.npy", {kRows, 8}, codes);
+  EXPECT_THAT(eval(words, {{"--query-codes", "qc.npy"},
+                           {"--retrieval-codes", "codes.npy"},
+                           {"--query-labels", "qlabels.npy"},
+                           {"--retrieval-labels", "labels.npy"}})
+                  .err,
+              HasSubstr("codes.npy: codes hold NaN at row 66000, column 3"));
+  labels[3 * 69'999 + 1] = 7;
+  save<std::uint8_t>("labels.npy", {kRows, 3}, labels);
+  EXPECT_THAT(eval(packed, {{"--query-codes", "qb.npy"},
+                            {"--retrieval-codes", "bytes.npy"},
+                            {"--query-labels", "qlabels.npy"},
+                            {"--retrieval-labels", "labels.npy"}})
+                  .err,
+              HasSubstr("labels.npy: label value 7 at row 69999, column 1"));
 }
 
 }  // namespace
