@@ -40,5 +40,31 @@ TEST_F(BenchCoordinator, PlacementGivesEveryJobAWorkerAndBoundsTheWaitOfGangs) {
   EXPECT_GT(figures["utilization"], 0.8);
 }
 
+class BenchMetrics : public CliTest {};
+
+TEST_F(BenchMetrics, EveryPathIsMeasuredAndThePlainCalculationAgrees) {
+  const testing_support::Finished bench =
+      gauntlet({"bench", "metrics", "--quick", "--workdir", workdir().string(), "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const Json document = Json::parse(bench.out);
+  EXPECT_EQ(document["format"], 1);
+  EXPECT_EQ(document["bench"], "metrics");
+  EXPECT_TRUE(document["machine"]["features"].is_array());
+  const Json& figures = document["figures"];
+  for (const char* figure :
+       {"map_q200_n20000_k32_s", "map_q200_n20000_k32_scalar_s", "map_q200_n20000_k32_from_arrays_s",
+        "plain_q200_n20000_k32_s", "plain_ratio", "map_q100_n10000_k64_s"}) {
+    EXPECT_GT(figures.value(figure, 0.0), 0) << figure;
+  }
+  const std::string path = figures["path"];
+  EXPECT_EQ(figures["map_q200_n20000_k32_s"], figures["map_q200_n20000_k32_" + path + "_s"]);
+}
+
+TEST_F(BenchMetrics, UnknownPathsAreRefusedWithThoseThereAre) {
+  const testing_support::Finished bench = gauntlet({"bench", "metrics", "--path", "mmx"});
+  EXPECT_EQ(bench.exit_code, 2);
+  EXPECT_THAT(bench.err, testing::HasSubstr("this processor has no path 'mmx'; it has scalar"));
+}
+
 }  // namespace
 }  // namespace gauntlet::cli
