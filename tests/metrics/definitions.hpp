@@ -35,7 +35,7 @@ inline Judged judged(const Case& drawn, std::int64_t query) {
   return items;
 }
 
-/// Grades by rank when items are sorted by distance and, inside a distance, by `before` (stable otherwise).
+/// Grades by rank when items are sorted by distance and, inside a distance, as `ties` says; else stable.
 inline std::vector<int> sorted_grades(const Judged& items, Ties ties) {
   std::vector<std::size_t> order(items.distances.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <numeric>
 
 #include "core/metrics/detail/harmonic.hpp"
@@ -230,6 +231,23 @@ TEST(Properties, NoQueryWithARelevantItemGivesZeros) {
     EXPECT_EQ(metric.value, 0.0) << metric.name;
     EXPECT_EQ(metric.valid, 0.0) << metric.name;
   }
+}
+
+TEST(Properties, ThousandsOfSharedLabelsDoNotOverflow) {
+  Case drawn = random_case(15, 1, 3, 2, 4096);
+  drawn.query_codes = {1, 1};
+  drawn.retrieval_codes = {-1, 1, 1, 1, -1, -1};  // the second item is nearest, then the first
+  std::fill(drawn.query_labels.begin(), drawn.query_labels.end(), std::uint8_t{1});
+  for (std::size_t label = 0; label < 4096; ++label) {
+    drawn.retrieval_labels[label] = 1;
+    drawn.retrieval_labels[4096 + label] = label < 3000 ? 1 : 0;
+    drawn.retrieval_labels[2 * 4096 + label] = 0;
+  }
+  const Evaluation evaluation = drawn.run({"ndcg@2", "acg@2", "wap", "ndcg@2/stable"});
+  EXPECT_DOUBLE_EQ(evaluation.metrics[0].value, 1 / std::log2(3.0));  // 2^3000 is nothing beside 2^4096
+  EXPECT_DOUBLE_EQ(evaluation.metrics[1].value, (3000 + 4096) / 2.0);
+  EXPECT_DOUBLE_EQ(evaluation.metrics[2].value, (3000 + (3000 + 4096) / 2.0) / 2);
+  EXPECT_DOUBLE_EQ(evaluation.metrics[3].value, 1 / std::log2(3.0));
 }
 
 TEST(Properties, PrecisionBeyondTheSetCountsMissingItemsAsMisses) {
