@@ -9,18 +9,13 @@
 
 #include "core/db/migrate.hpp"
 #include "results/table/axes.hpp"
+#include "results/table/mixing.hpp"
 #include "results/table/provenance.hpp"
+#include "results/table/reading.hpp"
 #include "results/table/statistics.hpp"
 
 namespace gauntlet::results {
 namespace {
-
-/// One number that belongs, or should belong, to a place of the table.
-struct Reading {
-  const CellRow* cell = nullptr;
-  const ValueRow* value = nullptr;  ///< null: missing
-  std::string metric;
-};
 
 using Key = AxisKey;
 
@@ -33,12 +28,11 @@ class Pivot {
         column_axes_(axes_of(spec.columns)) {}
 
   Result<Table> make() {
-    GAUNTLET_CHECK_OK(check_versions());
     place_readings();
     if (groups_.empty()) return nothing_found();
     if (!spec_.shows("sweep")) merge_sweeps();
     for (const auto& [place, readings] : groups_) GAUNTLET_CHECK_OK(check_group(readings));
-    GAUNTLET_CHECK_OK(check_columns());
+    GAUNTLET_CHECK_OK(check_columns(spec_, groups_));
     fill_headings();
     fill_entries();
     mark_best();
@@ -107,77 +101,6 @@ class Pivot {
     return fail(ErrorCode::kNotFound, "no cell with {} matches the table's filter ({})",
                 fmt::join(spec_.metrics, " or "),
                 conditions.empty() ? "empty" : fmt::format("{}", fmt::join(conditions, ", ")));
-  }
-
-  // ---------------------------------------------------------------- what must not be mixed
-
-  Status check_versions() const {
-    for (std::size_t i = 1; i < selection_.versions.size(); ++i) {
-      const EntryVersion& a = selection_.versions[i - 1];
-      const EntryVersion& b = selection_.versions[i];
-      if (a.kind != b.kind || a.entry != b.entry) continue;
-      return fail(ErrorCode::kInvalid,
-                  "the table would mix versions {} and {} of {}, whose numbers differ; submit the sweep "
-                  "again to renew its "
-                  "cells, or narrow the filter",
-                  a.version, b.version, a.entry.empty() ? a.kind : a.entry);
-    }
-    return {};
-  }
-
-  // Within one place everything but the seed must be the same, and no seed may come twice.
-  static Status check_group(const std::vector<Reading>& readings) {
-    const Reading& first = readings.front();
-    std::set<std::string> seeds;
-    for (const Reading& reading : readings) {
-      for (const std::string& axis : table_axes()) {
-        if (axis == "seed") continue;
-        const std::string a = value_of(*first.cell, first.metric, axis);
-        const std::string b = value_of(*reading.cell, reading.metric, axis);
-        if (a == b) continue;
-        return fail(ErrorCode::kInvalid,
-                    "two numbers that differ in {} ('{}' and '{}') fall into one place of the table; put "
-                    "'{}' on rows or "
-                    "columns, or filter by it",
-                    axis, a, b, axis);
-      }
-      if (!seeds.insert(value_of(*reading.cell, reading.metric, "seed")).second) {
-        return fail(ErrorCode::kInvalid,
-                    "{} has two readings of {} (of two jobs, or in two units or directions); they cannot "
-                    "share a table",
-                    MissingNumber{reading.cell->sweep, reading.cell->cell, reading.metric}.text(),
-                    reading.metric);
-      }
-    }
-    return {};
-  }
-
-  // A column is read from top to bottom: one protocol and one unit, unless the heading tells them apart.
-  Status check_columns() const {
-    std::map<Key, std::pair<std::string, std::string>> seen;  // column → protocol, unit
-    for (const auto& [place, readings] : groups_) {
-      auto& [protocol, unit] = seen[place.second];
-      for (const Reading& reading : readings) {
-        const std::string& other = reading.cell->cell.protocol;
-        if (!spec_.shows("protocol") && other != "none") {
-          if (!protocol.empty() && protocol != other) {
-            return fail(ErrorCode::kInvalid,
-                        "a column would mix the protocols '{}' and '{}', which answer different questions; "
-                        "put 'protocol' "
-                        "on rows or columns, or filter by it",
-                        protocol, other);
-          }
-          protocol = other;
-        }
-        if (reading.value == nullptr || spec_.shows("metric")) continue;
-        if (!unit.empty() && unit != reading.value->unit) {
-          return fail(ErrorCode::kInvalid, "a column would mix the units '{}' and '{}' of {}", unit,
-                      reading.value->unit, reading.metric);
-        }
-        unit = reading.value->unit;
-      }
-    }
-    return {};
   }
 
   // ---------------------------------------------------------------- headings
@@ -254,22 +177,23 @@ class Pivot {
   }
 
   TableEntry entry_of(const std::vector<Reading>& readings, std::set<std::string>& units) {
-    std::vector<std::pair<std::uint64_t, double>>
-        values;  // by seed: the sum must not depend on the rows' order
     TableEntry entry;
+    entry.metric = readings.front().metric;
     for (const Reading& reading : readings) {
       if (reading.value == nullptr) {
         table_.missing.push_back({reading.cell->sweep, reading.cell->cell, reading.metric});
         continue;
       }
-      values.emplace_back(reading.cell->cell.seed, *reading.value->value);
+      entry.seeds.push_back({reading.cell->cell.seed, *reading.value->value, reading.value->job_id});
       entry.higher_is_better = reading.value->higher_is_better;
       units.insert(reading.value->unit);
       used_.insert(reading.value);
     }
-    std::sort(values.begin(), values.end());
+    // By seed: the sum must not depend on the rows' order.
+    std::sort(entry.seeds.begin(), entry.seeds.end(),
+              [](const SeedValue& a, const SeedValue& b) { return a.seed < b.seed; });
     std::vector<double> numbers;
-    for (const auto& [seed, value] : values) numbers.push_back(value);
+    for (const SeedValue& seed : entry.seeds) numbers.push_back(seed.value);
     set_statistics(entry, numbers);
     entry.expected = static_cast<std::int64_t>(readings.size());
     entry.state = numbers.empty()                    ? EntryState::kMissing
@@ -369,7 +293,7 @@ class Pivot {
   const CellSelection& selection_;
   std::vector<std::string> row_axes_;
   std::vector<std::string> column_axes_;
-  std::map<std::pair<Key, Key>, std::vector<Reading>> groups_;
+  ReadingGroups groups_;
   std::map<std::string, std::vector<Reading>> references_;  ///< readings by metric
   std::vector<Key> row_keys_;
   std::vector<Key> column_keys_;
@@ -379,19 +303,22 @@ class Pivot {
 
 }  // namespace
 
-std::string MissingNumber::text() const {
+std::string cell_text(const std::string& sweep, const spec::Cell& cell) {
   std::string text =
       fmt::format("{}: {} {} {} bits, defense {}", sweep, cell.dataset, cell.model, cell.bits, cell.defense);
   if (!cell.variant.empty()) text += fmt::format(" ({})", cell.variant);
   text += fmt::format(", attack {}", cell.attack);
   if (cell.protocol != "none") text += fmt::format(" ({})", cell.protocol);
-  return text + fmt::format(", {}, seed {}: {}", cell.direction, cell.seed, metric);
+  return text + fmt::format(", {}, seed {}", cell.direction, cell.seed);
 }
+
+std::string MissingNumber::text() const { return fmt::format("{}: {}", cell_text(sweep, cell), metric); }
 
 Result<Table> make_table(db::Connection& connection, const TableSpec& spec) {
   std::vector<std::string> metrics = spec.metrics;
   for (const Reference& reference : spec.references) metrics.push_back(reference.metric);
   GAUNTLET_TRY(const CellSelection selection, select_cells(connection, spec.filter, metrics));
+  GAUNTLET_CHECK_OK(check_versions(connection, selection));
   return Pivot(spec, selection).make();
 }
 

@@ -24,6 +24,13 @@ enum class EntryState : std::uint8_t {
 };
 enum class Mark : std::uint8_t { kNone, kBest, kSecond };
 
+/// What one seed gave.
+struct SeedValue {
+  std::uint64_t seed = 0;
+  double value = 0;
+  std::int64_t job_id = 0;  ///< the job that measured it
+};
+
 /// One place of the table.
 struct TableEntry {
   EntryState state = EntryState::kBlank;
@@ -33,6 +40,8 @@ struct TableEntry {
   std::int64_t expected = 0;  ///< seeds the sweep has here
   Mark mark = Mark::kNone;
   bool higher_is_better = true;
+  std::string metric;
+  std::vector<SeedValue> seeds;  ///< by seed
 };
 
 /// A row or a column: values by axis, labels by level.
@@ -41,6 +50,9 @@ struct Heading {
   std::vector<std::string> labels;
   bool reference = false;
 };
+
+/// "quickstart: picto_scenes cpah 32 bits, defense drfgd, attack PGD (static), i2t, seed 2"
+[[nodiscard]] std::string cell_text(const std::string& sweep, const spec::Cell& cell);
 
 /// A number a cell should have and has not.
 struct MissingNumber {

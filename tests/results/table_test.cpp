@@ -210,25 +210,31 @@ TEST(Table, RefusesToMixWhatDoesNotCompare) {
   const TableSpec spec = spec_of("metric: map\nrows: [defense]\ncolumns: [direction]\n");
   std::vector<SyntheticCell> datasets = {simple_cell("none", 0.1), simple_cell("none", 0.2)};
   datasets[1].cell.dataset = "other";
-  EXPECT_THAT(
-      table_of(datasets, spec).error().message,
-      AllOf(HasSubstr("differ in dataset ('d' and 'other')"), HasSubstr("put 'dataset' on rows or columns")));
+  EXPECT_THAT(table_of(datasets, spec).error().message,
+              AllOf(HasSubstr("differ in dataset ('d' and 'other')"),
+                    HasSubstr("quickstart: other m 16 bits"), HasSubstr("put 'dataset' on rows or columns")));
 
   std::vector<SyntheticCell> protocols = {simple_cell("a", 0.1), simple_cell("b", 0.2)};
   protocols[0].cell.protocol = "static";
   protocols[1].cell.protocol = "adaptive";
   EXPECT_THAT(table_of(protocols, spec).error().message,
-              HasSubstr("mix the protocols 'static' and 'adaptive'"));
+              AllOf(HasSubstr("mix the protocols 'static' (quickstart: d m 16 bits, defense a, attack none "
+                              "(static), i2t, seed 1: map)"),
+                    HasSubstr("'adaptive' (quickstart: d m 16 bits, defense b,")));
   EXPECT_TRUE(
       table_of(protocols, spec_of("metric: map\nrows: [[protocol], [defense]]\ncolumns: [direction]\n")));
 
   std::vector<SyntheticCell> units = {simple_cell("a", 0.1), simple_cell("b", 0.2)};
   units[1].rows->front().unit = "s";
-  EXPECT_THAT(table_of(units, spec).error().message, HasSubstr("mix the units 'ratio' and 's' of map"));
+  EXPECT_THAT(table_of(units, spec).error().message,
+              AllOf(HasSubstr("mix the units 'ratio' (quickstart: d m 16 bits, defense a,"),
+                    HasSubstr("and 's' (quickstart: d m 16 bits, defense b,"), HasSubstr("of map")));
 
   std::vector<SyntheticCell> versions = {simple_cell("a", 0.1), simple_cell("b", 0.2)};
   versions[1].model_version = 2;
-  EXPECT_THAT(table_of(versions, spec).error().message, HasSubstr("mix versions 1 and 2 of m"));
+  EXPECT_THAT(table_of(versions, spec).error().message,
+              AllOf(HasSubstr("mix versions 1 (quickstart: d m 16 bits, defense a,"),
+                    HasSubstr("and 2 (quickstart: d m 16 bits, defense b,"), HasSubstr(") of m,")));
 
   TableSpec elsewhere = spec;
   elsewhere.filter["defense"] = {"drfgd"};
