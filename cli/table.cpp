@@ -42,7 +42,7 @@ Result<int> run(const Options& options) {
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("spec", options->spec, "Table spec (YAML)")->required()->type_name("SPEC");
-  app.add_option("--format", options->format, "text, md, csv or json");
+  app.add_option("--format", options->format, "text, md, latex, html, csv or json");
   app.add_option("--output", options->output, "Write to a file instead of stdout")->type_name("FILE");
   app.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
   options->folder.add_to(app);
@@ -58,7 +58,7 @@ constinit const Verb table_verb{
     .summary = "Print a table of results: mean and deviation over seeds, best marked",
     .examples =
         "  gauntlet table results/tables/quickstart.yaml\n"
-        "  gauntlet table results/tables/quickstart.yaml --format md --output table.md\n"
+        "  gauntlet table results/tables/quickstart.yaml --format latex --output table.tex\n"
         "  gauntlet table results/tables/quickstart.yaml --allow-missing --json\n",
     .declare = &declare,
 };

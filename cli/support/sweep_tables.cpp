@@ -1,5 +1,8 @@
 #include "cli/support/sweep_tables.hpp"
 
+#include <array>
+#include <utility>
+
 #include "cli/support/output.hpp"
 #include "core/base/files.hpp"
 #include "results/table/render.hpp"
@@ -8,6 +11,10 @@ namespace gauntlet::cli {
 namespace {
 
 constexpr std::size_t kNamedMissing = 20;
+constexpr std::array kWritten = {
+    std::pair{".md", results::Format::kMarkdown}, std::pair{".tex", results::Format::kLatex},
+    std::pair{".html", results::Format::kHtml}, std::pair{".csv", results::Format::kCsv},
+    std::pair{".json", results::Format::kJson}};
 
 }  // namespace
 
@@ -37,12 +44,10 @@ Status write_tables(const std::vector<NamedTable>& tables, const std::filesystem
   if (tables.empty()) return {};
   GAUNTLET_CHECK_OK(make_directories(folder));
   for (const NamedTable& named : tables) {
-    GAUNTLET_CHECK_OK(write_file_atomic(folder / (named.name + ".md"),
-                                        results::render(named.table, results::Format::kMarkdown)));
-    GAUNTLET_CHECK_OK(write_file_atomic(folder / (named.name + ".csv"),
-                                        results::render(named.table, results::Format::kCsv)));
-    GAUNTLET_CHECK_OK(write_file_atomic(folder / (named.name + ".json"),
-                                        results::render(named.table, results::Format::kJson)));
+    for (const auto& [suffix, format] : kWritten) {
+      GAUNTLET_CHECK_OK(
+          write_file_atomic(folder / (named.name + suffix), results::render(named.table, format)));
+    }
   }
   return {};
 }

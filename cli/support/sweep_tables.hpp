@@ -26,7 +26,7 @@ struct NamedTable {
 [[nodiscard]] Result<std::vector<NamedTable>> fill_tables(const std::vector<NamedTableSpec>& specs,
                                                           const std::filesystem::path& database);
 
-/// Writes <folder>/<name>.md, .csv and .json. Errors: kNoSpace, kIo.
+/// Writes <folder>/<name>.md, .tex, .html, .csv and .json. Errors: kNoSpace, kIo.
 [[nodiscard]] Status write_tables(const std::vector<NamedTable>& tables, const std::filesystem::path& folder);
 
 /// Names the first missing numbers on stderr; returns how many there are.

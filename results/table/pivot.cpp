@@ -179,6 +179,7 @@ class Pivot {
   TableEntry entry_of(const std::vector<Reading>& readings, std::set<std::string>& units) {
     TableEntry entry;
     entry.metric = readings.front().metric;
+    entry.cell = readings.front().cell->cell;
     for (const Reading& reading : readings) {
       if (reading.value == nullptr) {
         table_.missing.push_back({reading.cell->sweep, reading.cell->cell, reading.metric});

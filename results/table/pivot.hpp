@@ -31,6 +31,12 @@ struct SeedValue {
   std::int64_t job_id = 0;  ///< the job that measured it
 };
 
+/// Of a mean; in the metric's own unit.
+struct Interval {
+  double low = 0;
+  double high = 0;
+};
+
 /// One place of the table.
 struct TableEntry {
   EntryState state = EntryState::kBlank;
@@ -41,7 +47,13 @@ struct TableEntry {
   Mark mark = Mark::kNone;
   bool higher_is_better = true;
   std::string metric;
-  std::vector<SeedValue> seeds;  ///< by seed
+  spec::Cell cell;                   ///< what its readings share; the seed means nothing
+  std::vector<SeedValue> seeds;      ///< by seed
+  std::optional<Interval> interval;  ///< of the mean, where the spec asks for it
+  std::optional<double> p_value;     ///< against the baseline, after Holm's correction
+  bool significant = false;          ///< p_value is below the spec's level
+  std::optional<double> paper;       ///< what is printed in the paper, in the metric's own unit
+  std::string text;                  ///< in place of a number (tables of properties)
 };
 
 /// A row or a column: values by axis, labels by level.
@@ -73,6 +85,14 @@ struct Provenance {
   std::vector<std::string> devices;
 };
 
+/// Columns beside the measured ones, with numbers printed elsewhere.
+struct PaperColumns {
+  bool value = false;       ///< the printed number
+  bool difference = false;  ///< measured minus printed
+  std::string label;        ///< "paper"
+  std::string source;       ///< name of the reference file
+};
+
 struct Table {
   std::string title;
   std::string note;
@@ -86,6 +106,8 @@ struct Table {
   Scale scale = Scale::kRatio;
   int decimals = 3;
   BestOf best = BestOf::kColumn;
+  PaperColumns paper;
+  std::vector<std::string> method;  ///< sentences: how intervals and marks of significance were made
   std::vector<MissingNumber> missing;
   Provenance provenance;
 };

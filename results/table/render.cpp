@@ -45,13 +45,23 @@ bool has_marks(const Table& table) {
   });
 }
 
+bool has_intervals(const Table& table) {
+  return std::any_of(table.entries.begin(), table.entries.end(), [](const auto& line) {
+    return std::any_of(line.begin(), line.end(), [](const TableEntry& e) { return e.interval.has_value(); });
+  });
+}
+
 std::string what_it_shows(const Table& table) {
+  if (table.metrics.empty()) return "";
   std::string text = fmt::format("{}{}", fmt::join(table.metrics, ", "), unit_text(table));
-  if (shows_counts(table)) return text + "; mean ± sample standard deviation (number of seeds)";
+  const std::string_view spread =
+      has_intervals(table) ? "[confidence interval]" : "± sample standard deviation";
+  if (shows_counts(table)) return text + fmt::format("; mean {} (number of seeds)", spread);
   const std::set<std::int64_t> counts = counts_of(table);
   if (counts.empty()) return text;
-  if (*counts.begin() == 1) return text + "; one seed";
-  return text + fmt::format("; mean ± sample standard deviation over {} seeds", *counts.begin());
+  if (*counts.begin() == 1)
+    return text + (has_intervals(table) ? "; one seed, [confidence interval]" : "; one seed");
+  return text + fmt::format("; mean {} over {} seeds", spread, *counts.begin());
 }
 
 }  // namespace
@@ -68,11 +78,32 @@ std::string entry_text(const Table& table, const TableEntry& entry, bool with_n)
     case EntryState::kPartial:
       break;
   }
+  if (!entry.text.empty()) return entry.text;
   const double factor = is_percent(table) ? 100 : 1;
-  std::string text = fmt::format("{:.{}f}", entry.mean * factor, table.decimals);
-  if (entry.n > 1) text += fmt::format(" ± {:.{}f}", entry.std * factor, table.decimals);
-  if (entry.state == EntryState::kPartial) return text + fmt::format(" ({} of {})", entry.n, entry.expected);
-  return with_n ? text + fmt::format(" ({})", entry.n) : text;
+  const auto number = [&](double value) { return fmt::format("{:.{}f}", value * factor, table.decimals); };
+  std::string text = number(entry.mean);
+  if (entry.interval) {
+    text += fmt::format(" [{}, {}]", number(entry.interval->low), number(entry.interval->high));
+  } else if (entry.n > 1) {
+    text += " ± " + number(entry.std);
+  }
+  if (entry.state == EntryState::kPartial) {
+    text += fmt::format(" ({} of {})", entry.n, entry.expected);
+  } else if (with_n) {
+    text += fmt::format(" ({})", entry.n);
+  }
+  return entry.significant ? text + "†" : text;
+}
+
+std::string part_text(const Table& table, const TableEntry& entry, Part part, bool with_n) {
+  if (part == Part::kValue) return entry_text(table, entry, with_n);
+  if (!entry.paper) return "";
+  const double factor = is_percent(table) ? 100 : 1;
+  if (part == Part::kPaper) return fmt::format("{:.{}f}", *entry.paper * factor, table.decimals);
+  if (entry.n == 0) return "";
+  // Minus zero would be a difference in the eyes of a reader.
+  const std::string text = fmt::format("{:+.{}f}", (entry.mean - *entry.paper) * factor, table.decimals);
+  return text.find_first_not_of("-0.") == std::string::npos ? "+" + text.substr(1) : text;
 }
 
 std::vector<std::size_t> shown_rows(const Table& table) {
@@ -92,7 +123,12 @@ std::vector<std::string> footer(const Table& table, std::string_view best, std::
     first += fmt::format("; {} best, {} second in its {}", best, second,
                          table.best == BestOf::kBlock ? "block" : "column");
   }
-  lines.push_back(first + ".");
+  if (!first.empty()) lines.push_back(first + ".");
+  lines.insert(lines.end(), table.method.begin(), table.method.end());
+  if (!table.paper.source.empty()) {
+    lines.push_back(fmt::format("{}: as printed, from {}{}.", table.paper.label, table.paper.source,
+                                table.paper.difference ? "; Δ: measured minus printed" : ""));
+  }
   if (!table.missing.empty())
     lines.push_back(fmt::format("– missing: {}.", count_of(table.missing.size(), "number")));
   if (!table.note.empty()) lines.push_back(table.note);
@@ -112,7 +148,9 @@ Result<Format> format_from(std::string_view name) {
   if (name == "csv") return Format::kCsv;
   if (name == "json") return Format::kJson;
   if (name == "text") return Format::kText;
-  const std::vector<std::string> known = {"md", "csv", "json", "text"};
+  if (name == "latex") return Format::kLatex;
+  if (name == "html") return Format::kHtml;
+  const std::vector<std::string> known = {"text", "md", "latex", "html", "csv", "json"};
   return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, known));
 }
 
@@ -128,6 +166,10 @@ std::string render(const Table& table, Format format) {
       return render_text(table, false);
     case Format::kTerminal:
       return render_text(table, true);
+    case Format::kLatex:
+      return render_latex(table);
+    case Format::kHtml:
+      return render_html(table);
   }
   return "";
 }

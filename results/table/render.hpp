@@ -17,13 +17,20 @@ enum class Format : std::uint8_t {
   kJson,      ///< {"format":1,…}
   kText,      ///< for terminals: best marked by *, second by _
   kTerminal,  ///< as kText, with bold and underlined instead of the marks (ANSI escapes)
+  kLatex,     ///< a table environment; needs booktabs and multirow
+  kHtml,      ///< one page of its own: no script, nothing from elsewhere
 };
 
-/// "md", "csv", "json", "text". Errors (kInvalid): names the known ones.
+/// "text", "md", "latex", "html", "csv", "json". Errors (kInvalid): names the known ones.
 [[nodiscard]] Result<Format> format_from(std::string_view name);
 
 /// Ends with a line break.
 [[nodiscard]] std::string render(const Table& table, Format format);
+
+/// The `<table>` of the HTML page alone, for pages that show several.
+[[nodiscard]] std::string html_table(const Table& table);
+/// The page's style sheet, which html_table expects.
+[[nodiscard]] std::string_view html_style();
 
 /// "61.3 ± 1.1", "61.3 ± 1.1 (2)", "–", "": one entry without its mark. `with_n` adds the count.
 [[nodiscard]] std::string entry_text(const Table& table, const TableEntry& entry, bool with_n);

@@ -36,22 +36,19 @@ std::vector<std::string> row_labels(const Table& table, std::size_t row, const H
   return labels;
 }
 
-bool starts_block(const Table& table, std::size_t row, const Heading* above) {
-  if (above == nullptr) return false;
-  if (above->reference != table.rows[row].reference) return true;
-  return table.rows[row].labels.size() > 1 && table.rows[row].labels.front() != above->labels.front();
-}
-
 std::vector<std::vector<Field>> body(const Table& table) {
   std::vector<std::vector<Field>> lines;
   const bool counts = shows_counts(table);
+  const std::vector<ShownColumn> columns = shown_columns(table);
   const Heading* above = nullptr;
   for (const std::size_t row : shown_rows(table)) {
     std::vector<Field> line;
     for (std::string& label : row_labels(table, row, above))
       line.push_back({std::move(label), Mark::kNone, false});
-    for (const TableEntry& entry : table.entries[row]) {
-      line.push_back({entry_text(table, entry, counts), entry.mark, true});
+    for (const ShownColumn& shown : columns) {
+      const TableEntry& entry = table.entries[row][shown.column];
+      const Mark mark = shown.part == Part::kValue ? entry.mark : Mark::kNone;
+      line.push_back({part_text(table, entry, shown.part, counts), mark, true});
     }
     lines.push_back(std::move(line));
     above = &table.rows[row];
@@ -92,15 +89,15 @@ std::string wrapped(std::string_view text, std::size_t width) {
 
 // The heading's lines of a text table: one per column level, the upper ones only where their label changes.
 std::vector<std::vector<std::string>> text_heading(const Table& table) {
+  const std::vector<std::vector<std::string>> labels = column_labels(table, shown_columns(table));
   std::vector<std::vector<std::string>> lines;
-  for (std::size_t level = 0; level < table.column_titles.size(); ++level) {
-    const bool last = level + 1 == table.column_titles.size();
+  for (std::size_t level = 0; level < labels.size(); ++level) {
+    const bool last = level + 1 == labels.size();
     std::vector<std::string> line;
     for (const std::string& title : table.row_titles) line.push_back(last ? title : "");
-    for (std::size_t column = 0; column < table.columns.size(); ++column) {
-      const std::string& label = table.columns[column].labels[level];
-      const bool repeats = !last && column > 0 && table.columns[column - 1].labels[level] == label;
-      line.push_back(repeats ? "" : label);
+    for (std::size_t column = 0; column < labels[level].size(); ++column) {
+      const bool repeats = !last && column > 0 && labels[level][column - 1] == labels[level][column];
+      line.push_back(repeats ? "" : printable(labels[level][column]));
     }
     lines.push_back(std::move(line));
   }
@@ -115,10 +112,11 @@ std::string render_markdown(const Table& table) {
   std::vector<std::vector<std::string>> lines;
   std::vector<std::string> heading;
   for (const std::string& title : table.row_titles) heading.push_back(markdown_escaped(title));
-  for (const Heading& column : table.columns) {
+  const std::vector<std::vector<std::string>> levels = column_labels(table, shown_columns(table));
+  for (std::size_t column = 0; !levels.empty() && column < levels.front().size(); ++column) {
     std::vector<std::string> labels;
-    for (const std::string& label : column.labels) {
-      if (!label.empty()) labels.push_back(markdown_escaped(label));
+    for (const auto& level : levels) {
+      if (!level[column].empty()) labels.push_back(markdown_escaped(level[column]));
     }
     heading.push_back(fmt::format("{}", fmt::join(labels, ", ")));
   }

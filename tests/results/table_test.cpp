@@ -8,7 +8,7 @@
 #include "results/table/pivot.hpp"
 #include "results/table/render.hpp"
 #include "results/table/table_spec.hpp"
-#include "tests/results/synthetic_database.hpp"
+#include "tests/results/table_support.hpp"
 
 namespace gauntlet::results {
 namespace {
@@ -20,42 +20,15 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
+using testing_support::expect_golden;
 using testing_support::fill_database;
+using testing_support::kTables;
 using testing_support::quickstart_cells;
 using testing_support::ratio;
+using testing_support::simple_cell;
+using testing_support::spec_of;
 using testing_support::SyntheticCell;
-
-const fs::path kTables = fs::path(GAUNTLET_SOURCE_DIR) / "results" / "tables";
-const fs::path kGolden = fs::path(GAUNTLET_SOURCE_DIR) / "tests" / "golden" / "tables";
-
-store::JobStore database_of(const std::vector<SyntheticCell>& cells) {
-  store::JobStore store = *store::JobStore::open_in_memory();
-  fill_database(store, "quickstart", cells);
-  return store;
-}
-
-Result<Table> table_of(const std::vector<SyntheticCell>& cells, const TableSpec& spec) {
-  store::JobStore store = database_of(cells);
-  return make_table(store.connection(), spec);
-}
-
-TableSpec spec_of(const std::string& yaml) {
-  auto spec = parse_table_spec("gauntlet_table: 1\n" + yaml, "test.yaml");
-  EXPECT_TRUE(spec) << spec.error().message;
-  return spec.value_or(TableSpec{});
-}
-
-// GAUNTLET_UPDATE_GOLDEN=1 writes the files instead of comparing them.
-void expect_golden(const std::string& name, const std::string& text) {
-  const fs::path path = kGolden / name;
-  if (std::getenv("GAUNTLET_UPDATE_GOLDEN") != nullptr) {
-    ASSERT_TRUE(write_file_atomic(path, text));
-    return;
-  }
-  const auto golden = read_file(path);
-  ASSERT_TRUE(golden) << golden.error().message;
-  EXPECT_EQ(text, *golden) << path;
-}
+using testing_support::table_of;
 
 TEST(QuickstartTable, LooksAsItDidInEveryFormat) {
   const auto spec = read_table_spec(kTables / "quickstart.yaml");
@@ -68,6 +41,8 @@ TEST(QuickstartTable, LooksAsItDidInEveryFormat) {
   expect_golden("quickstart.ansi", render(*table, Format::kTerminal));
   expect_golden("quickstart.csv", render(*table, Format::kCsv));
   expect_golden("quickstart.json", render(*table, Format::kJson));
+  expect_golden("quickstart.tex", render(*table, Format::kLatex));
+  expect_golden("quickstart.html", render(*table, Format::kHtml));
 }
 
 TEST(QuickstartTable, FitsATerminal) {
@@ -96,7 +71,8 @@ TEST(QuickstartTable, TheSameValuesGiveTheSameBytesInAnyOrderOfWriting) {
   const auto spec = read_table_spec(kTables / "quickstart.yaml");
   std::vector<SyntheticCell> reversed = quickstart_cells();
   std::reverse(reversed.begin(), reversed.end());
-  for (const Format format : {Format::kMarkdown, Format::kCsv, Format::kJson, Format::kText}) {
+  for (const Format format :
+       {Format::kMarkdown, Format::kCsv, Format::kJson, Format::kText, Format::kLatex, Format::kHtml}) {
     EXPECT_EQ(render(*table_of(quickstart_cells(), *spec), format),
               render(*table_of(reversed, *spec), format));
   }
@@ -138,6 +114,8 @@ TEST(DefenseComparison, ShowsMapAndTargetedMapSideBySide) {
   EXPECT_THAT(table->missing, IsEmpty());  // t-MAP of an untargeted attack is blank, not missing
   expect_golden("defense_comparison.txt", render(*table, Format::kText));
   expect_golden("defense_comparison.md", render(*table, Format::kMarkdown));
+  expect_golden("defense_comparison.tex", render(*table, Format::kLatex));
+  expect_golden("defense_comparison.html", render(*table, Format::kHtml));
 }
 
 TEST(Table, UsesTheSampleStandardDeviation) {
@@ -162,21 +140,6 @@ TEST(Table, UsesTheSampleStandardDeviation) {
   EXPECT_NEAR(table->entries[0][0].std, 0.1, 1e-12);  // (0.01 + 0 + 0.01) / (3 - 1) = 0.01
   EXPECT_EQ(table->entries[0][0].n, 3);
   EXPECT_EQ(entry_text(*table, table->entries[0][0], true), "0.200 ± 0.100 (3)");
-}
-
-SyntheticCell simple_cell(const std::string& defense, double value) {
-  SyntheticCell item;
-  item.cell = {.dataset = "d",
-               .model = "m",
-               .bits = 16,
-               .defense = defense,
-               .attack = "none",
-               .protocol = "none",
-               .direction = "i2t",
-               .variant = "",
-               .seed = 1};
-  item.rows = {{ratio("map", value)}};
-  return item;
 }
 
 std::vector<Mark> marks_of(const std::vector<double>& values, bool higher_is_better,
@@ -283,15 +246,6 @@ TEST(Table, TheHashFollowsTheValues) {
   };
   EXPECT_EQ(hash(0.1), hash(0.1));
   EXPECT_NE(hash(0.1), hash(0.1000000001));
-}
-
-TEST(Render, EscapesWhatMarkdownAndTerminalsWouldObey) {
-  const auto table = table_of({simple_cell("a|b\x1b[2J", 0.1)},
-                              spec_of("metric: map\nrows: [defense]\ncolumns: [direction]\n"));
-  ASSERT_TRUE(table);
-  EXPECT_THAT(render(*table, Format::kMarkdown), AllOf(HasSubstr("a\\|b"), Not(HasSubstr("\x1b"))));
-  EXPECT_THAT(render(*table, Format::kText), Not(HasSubstr("\x1b")));
-  EXPECT_THAT(format_from("latexx").error().message, HasSubstr("'latexx'"));
 }
 
 TEST(TableSpecReader, ListsEveryProblemWithItsPlace) {

@@ -1,0 +1,88 @@
+// Tables for papers: LaTeX with booktabs and multirow.
+#include <fmt/format.h>
+
+#include "results/query/text_table.hpp"
+#include "results/table/latex_text.hpp"
+#include "results/table/render_parts.hpp"
+
+namespace gauntlet::results {
+namespace {
+
+std::string set_off(const std::string& text, Mark mark) {
+  switch (mark) {
+    case Mark::kNone:
+      break;
+    case Mark::kBest:
+      return "\\textbf{" + text + "}";
+    case Mark::kSecond:
+      return "\\underline{" + text + "}";
+  }
+  return text;
+}
+
+// One line per level, with a thin rule under labels that stand for several columns.
+std::string heading_lines(const Table& table, const std::vector<ShownColumn>& columns) {
+  const std::vector<std::vector<std::string>> labels = column_labels(table, columns);
+  const std::vector<std::vector<std::size_t>> spans = column_spans(labels);
+  const std::size_t n_titles = table.row_titles.size();
+  std::string text;
+  for (std::size_t level = 0; level < labels.size(); ++level) {
+    const bool last = level + 1 == labels.size();
+    std::string line;
+    std::string rules;
+    for (std::size_t i = 0; i < n_titles; ++i)
+      line += (i > 0 ? " & " : "") + (last ? latex_text(table.row_titles[i]) : std::string());
+    for (std::size_t column = 0; column < columns.size(); ++column) {
+      const std::size_t span = spans[level][column];
+      if (span == 0) continue;
+      line += fmt::format(" & \\multicolumn{{{}}}{{c}}{{{}}}", span, latex_text(labels[level][column]));
+      if (last || labels[level][column].empty()) continue;
+      rules += fmt::format(" \\cmidrule(lr){{{}-{}}}", n_titles + column + 1, n_titles + column + span);
+    }
+    text += line + " \\\\" + rules + "\n";
+  }
+  return text;
+}
+
+std::string body_lines(const Table& table, const std::vector<ShownColumn>& columns) {
+  const std::vector<std::size_t> rows = shown_rows(table);
+  const std::vector<std::vector<std::size_t>> spans = row_spans(table, rows);
+  const bool counts = shows_counts(table);
+  std::string text;
+  for (std::size_t at = 0; at < rows.size(); ++at) {
+    const Heading& row = table.rows[rows[at]];
+    if (starts_block(table, rows[at], at > 0 ? &table.rows[rows[at - 1]] : nullptr)) text += "\\midrule\n";
+    for (std::size_t level = 0; level < row.labels.size(); ++level) {
+      if (level > 0) text += " & ";
+      if (spans[at][level] == 0) continue;
+      const std::string label = latex_text(row.labels[level]);
+      text += spans[at][level] > 1 ? fmt::format("\\multirow[t]{{{}}}{{*}}{{{}}}", spans[at][level], label)
+                                   : label;
+    }
+    for (const ShownColumn& shown : columns) {
+      const TableEntry& entry = table.entries[rows[at]][shown.column];
+      const std::string number = latex_text(part_text(table, entry, shown.part, counts));
+      text += " & " + (shown.part == Part::kValue ? set_off(number, entry.mark) : number);
+    }
+    text += " \\\\\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string render_latex(const Table& table) {
+  const std::vector<ShownColumn> columns = shown_columns(table);
+  std::string text = "% \\usepackage{booktabs,multirow}\n\\begin{table}\n\\centering\n";
+  if (!table.title.empty()) text += "\\caption{" + latex_text(table.title) + "}\n";
+  text += fmt::format("\\begin{{tabular}}{{{}{}}}\n\\toprule\n", std::string(table.row_titles.size(), 'l'),
+                      std::string(columns.size(), 'r'));
+  text += heading_lines(table, columns) + "\\midrule\n" + body_lines(table, columns);
+  text += "\\bottomrule\n\\end{tabular}\n\n\\smallskip\n\\begin{minipage}{\\linewidth}\\footnotesize\n";
+  for (const std::string& sentence : footer(table, "bold", "underlined")) {
+    text += latex_text(sentence) + "\\par\n";
+  }
+  return text + "\\end{minipage}\n\\end{table}\n";
+}
+
+}  // namespace gauntlet::results
