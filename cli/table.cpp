@@ -16,16 +16,36 @@ struct Options {
   std::string format = "text";
   std::string output;
   FolderOptions folder;
+  std::string paper;
+  double interval = 0;
   bool allow_missing = false;
   bool json = false;
 };
+
+// What the command line asks for goes before what the file says.
+Status adjust(results::TableSpec& spec, const Options& options) {
+  if (options.interval > 0) {
+    if (!spec.interval) spec.interval.emplace();
+    spec.interval->level = options.interval;
+  }
+  if (options.paper == "off") spec.paper.reset();
+  if (options.paper.empty() || options.paper == "off") return {};
+  if (!spec.paper) {
+    return fail(ErrorCode::kInvalid, "--paper {}: {} names no file of printed numbers (paper: {{file: …}})",
+                options.paper, options.spec);
+  }
+  spec.paper->value = options.paper != "difference";
+  spec.paper->difference = options.paper != "value";
+  return {};
+}
 
 Result<int> run(const Options& options) {
   GAUNTLET_TRY(results::Format format, results::format_from(options.json ? "json" : options.format));
   if (format == results::Format::kText && options.output.empty() && can_decorate_output()) {
     format = results::Format::kTerminal;
   }
-  GAUNTLET_TRY(const results::TableSpec spec, results::read_table_spec(options.spec));
+  GAUNTLET_TRY(results::TableSpec spec, results::read_table_spec(options.spec));
+  GAUNTLET_CHECK_OK(adjust(spec, options));
   GAUNTLET_TRY(const results::Table table, results::make_table(options.folder.database_path(), spec));
   const std::string text = results::render(table, format);
   if (options.output.empty()) {
@@ -44,6 +64,15 @@ Action declare(CLI::App& app) {
   app.add_option("spec", options->spec, "Table spec (YAML)")->required()->type_name("SPEC");
   app.add_option("--format", options->format, "text, md, latex, html, csv or json");
   app.add_option("--output", options->output, "Write to a file instead of stdout")->type_name("FILE");
+  app.add_option(
+         "--paper", options->paper,
+         "Printed numbers beside ours: off, value, difference or both (the spec's choice unless given)")
+      ->check(CLI::IsMember({"off", "value", "difference", "both"}))
+      ->type_name("WHAT");
+  app.add_option("--interval", options->interval,
+                 "Confidence interval of every mean instead of its deviation, e.g. 0.95")
+      ->check(number_between(0.01, 0.9999))
+      ->type_name("LEVEL");
   app.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
   options->folder.add_to(app);
   add_json(app, options->json);
@@ -59,7 +88,8 @@ constinit const Verb table_verb{
     .examples =
         "  gauntlet table results/tables/quickstart.yaml\n"
         "  gauntlet table results/tables/quickstart.yaml --format latex --output table.tex\n"
-        "  gauntlet table results/tables/quickstart.yaml --allow-missing --json\n",
+        "  gauntlet table results/tables/quickstart.yaml --interval 0.95\n"
+        "  gauntlet table results/tables/paper_table2.yaml --paper off --allow-missing --json\n",
     .declare = &declare,
 };
 

@@ -28,7 +28,7 @@ constexpr std::array kSigns = {
     std::pair<std::uint32_t, std::string_view>{'<', "\\textless{}"},
     std::pair<std::uint32_t, std::string_view>{'>', "\\textgreater{}"},
     std::pair<std::uint32_t, std::string_view>{'|', "\\textbar{}"},
-    std::pair<std::uint32_t, std::string_view>{'"', "\\textquotedbl{}"},
+    std::pair<std::uint32_t, std::string_view>{'"', "''"},
     std::pair<std::uint32_t, std::string_view>{'\'', "\\textquotesingle{}"},
     std::pair<std::uint32_t, std::string_view>{'`', "\\textasciigrave{}"},
     // A bracket after a line's end would be read as that command's option.

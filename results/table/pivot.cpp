@@ -10,8 +10,11 @@
 #include "core/db/migrate.hpp"
 #include "results/table/axes.hpp"
 #include "results/table/mixing.hpp"
+#include "results/table/paper.hpp"
+#include "results/table/properties.hpp"
 #include "results/table/provenance.hpp"
 #include "results/table/reading.hpp"
+#include "results/table/significance.hpp"
 #include "results/table/statistics.hpp"
 
 namespace gauntlet::results {
@@ -316,11 +319,16 @@ std::string cell_text(const std::string& sweep, const spec::Cell& cell) {
 std::string MissingNumber::text() const { return fmt::format("{}: {}", cell_text(sweep, cell), metric); }
 
 Result<Table> make_table(db::Connection& connection, const TableSpec& spec) {
+  if (!spec.properties.empty()) return make_properties(connection, spec);
   std::vector<std::string> metrics = spec.metrics;
   for (const Reference& reference : spec.references) metrics.push_back(reference.metric);
   GAUNTLET_TRY(const CellSelection selection, select_cells(connection, spec.filter, metrics));
   GAUNTLET_CHECK_OK(check_versions(connection, selection));
-  return Pivot(spec, selection).make();
+  GAUNTLET_TRY(Table table, Pivot(spec, selection).make());
+  GAUNTLET_CHECK_OK(add_significance(connection, spec, table));
+  GAUNTLET_CHECK_OK(add_intervals(connection, spec, table));
+  GAUNTLET_CHECK_OK(add_paper(spec, table));
+  return table;
 }
 
 Result<Table> make_table(const std::filesystem::path& database, const TableSpec& spec) {

@@ -1,6 +1,8 @@
 // Tables for programs: CSV and JSON.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/base/json.hpp"
 #include "results/query/text_table.hpp"
 #include "results/table/render_parts.hpp"
@@ -69,6 +71,10 @@ OrderedJson json_of(const TableEntry& entry) {
   }
   if (entry.state != EntryState::kBlank) item["expected"] = entry.expected;
   if (entry.mark != Mark::kNone) item["mark"] = name_of(entry.mark);
+  if (entry.interval) item["interval"] = {entry.interval->low, entry.interval->high};
+  if (entry.p_value) item["p_value"] = *entry.p_value;
+  if (entry.paper) item["paper"] = *entry.paper;
+  if (!entry.text.empty()) item["text"] = entry.text;
   return item;
 }
 
@@ -99,6 +105,34 @@ OrderedJson json_of(const Provenance& from) {
   return item;
 }
 
+std::string number_or_empty(const std::optional<double>& number) {
+  return number ? fmt::format("{}", *number) : "";
+}
+
+/// A column of the CSV that only tables with such numbers have.
+struct OptionalColumn {
+  std::string name;
+  std::string (*field)(const TableEntry&);
+};
+
+std::vector<OptionalColumn> optional_columns(const Table& table) {
+  static const std::vector<OptionalColumn> known = {
+      {"low", [](const TableEntry& e) { return e.interval ? fmt::format("{}", e.interval->low) : ""; }},
+      {"high", [](const TableEntry& e) { return e.interval ? fmt::format("{}", e.interval->high) : ""; }},
+      {"p_value", [](const TableEntry& e) { return number_or_empty(e.p_value); }},
+      {"paper", [](const TableEntry& e) { return number_or_empty(e.paper); }},
+      {"text", [](const TableEntry& e) { return e.text; }}};
+  std::vector<OptionalColumn> used;
+  for (const OptionalColumn& column : known) {
+    const bool some = std::any_of(table.entries.begin(), table.entries.end(), [&](const auto& line) {
+      return std::any_of(line.begin(), line.end(),
+                         [&](const TableEntry& entry) { return !column.field(entry).empty(); });
+    });
+    if (some) used.push_back(column);
+  }
+  return used;
+}
+
 }  // namespace
 
 std::string render_csv(const Table& table) {
@@ -112,6 +146,8 @@ std::string render_csv(const Table& table) {
   for (const std::string& axis : row_axes) add(axis);
   for (const std::string& axis : column_axes) add(axis);
   for (const char* name : {"reference", "mean", "std", "n", "expected", "state", "mark"}) add(name);
+  const std::vector<OptionalColumn> more = optional_columns(table);
+  for (const OptionalColumn& column : more) add(column.name);
   text += "\n";
   const auto value_or_empty = [](const Heading& heading, const std::string& axis) {
     const auto found = heading.values.find(axis);
@@ -133,6 +169,7 @@ std::string render_csv(const Table& table) {
       fields.push_back(fmt::format("{}", entry.expected));
       fields.emplace_back(name_of(entry.state));
       fields.emplace_back(name_of(entry.mark));
+      for (const OptionalColumn& extra : more) fields.push_back(extra.field(entry));
       for (std::size_t i = 0; i < fields.size(); ++i) text += (i > 0 ? "," : "") + csv_field(fields[i]);
       text += "\n";
     }

@@ -8,6 +8,8 @@
 
 #include "core/base/files.hpp"
 #include "core/base/text.hpp"
+#include "results/table/spec_parts.hpp"
+#include "results/table/spec_problems.hpp"
 
 namespace gauntlet::results {
 namespace {
@@ -24,35 +26,36 @@ const std::vector<std::string>& filter_columns() {
 /// Reads one document; collects problems instead of stopping at the first.
 class SpecReader {
  public:
-  explicit SpecReader(std::string_view source) : source_(source) {}
+  explicit SpecReader(std::string_view source) : problems_(source) {}
 
   TableSpec read(const YAML::Node& root) {
     if (!root.IsMap()) {
-      problem(root, "a table spec is a map of keys and values");
+      problems_.add(root, "a table spec is a map of keys and values");
       return spec_;
     }
     for (const auto& member : root) {
       const std::string key = member.first.Scalar();
-      if (!seen_.insert(key).second) problem(member.first, fmt::format("'{}' is given twice", key));
+      if (!seen_.insert(key).second) problems_.add(member.first, fmt::format("'{}' is given twice", key));
       read_member(key, member.first, member.second);
     }
     check_whole(root);
     return spec_;
   }
 
-  std::vector<std::string> problems;
+  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_.list(); }
 
  private:
   void read_member(const std::string& key, const YAML::Node& name, const YAML::Node& value) {
     static const std::vector<std::string> known = {
-        "gauntlet_table", "title",  "filter", "metric", "rows",       "columns",  "scale", "decimals",
-        "best",           "labels", "titles", "order",  "references", "collapse", "note"};
+        "gauntlet_table", "title",        "filter",   "metric", "rows",      "columns",    "scale",
+        "decimals",       "best",         "labels",   "titles", "order",     "references", "collapse",
+        "note",           "significance", "interval", "paper",  "properties"};
     if (key == "gauntlet_table") return read_version(value);
-    if (key == "title") return read_text(value, key, spec_.title);
-    if (key == "note") return read_text(value, key, spec_.note);
+    if (key == "title") return problems_.read_text(value, key, spec_.title);
+    if (key == "note") return problems_.read_text(value, key, spec_.note);
     if (key == "filter") return read_filter(value);
     if (key == "metric") {
-      spec_.metrics = texts(value, key);
+      spec_.metrics = problems_.texts(value, key);
       return;
     }
     if (key == "rows") return read_levels(value, key, spec_.rows);
@@ -63,53 +66,35 @@ class SpecReader {
     if (key == "labels") return read_labels(value);
     if (key == "titles") return read_titles(value);
     if (key == "order") return read_order(value);
-    if (key == "references") return read_references(value);
+    if (key == "references") return read_references(value, problems_, spec_);
+    if (key == "significance") return read_significance(value, problems_, spec_);
+    if (key == "interval") return read_interval(value, problems_, spec_);
+    if (key == "paper") return read_paper(value, problems_, spec_);
+    if (key == "properties") return read_properties(value, problems_, spec_);
     if (key == "collapse") return read_collapse(value);
-    problem(name, unknown_name_message("key", key, known));
+    problems_.add(name, unknown_name_message("key", key, known));
   }
 
   void read_version(const YAML::Node& value) {
     if (!value.IsScalar() || value.Scalar() != "1") {
-      problem(value,
-              fmt::format("gauntlet_table is the format's version and must be 1, not {}", shown(value)));
+      problems_.add(value, fmt::format("gauntlet_table is the format's version and must be 1, not {}",
+                                       SpecProblems::shown(value)));
     }
-  }
-
-  void read_text(const YAML::Node& value, const std::string& key, std::string& target) {
-    if (!value.IsScalar()) return problem(value, fmt::format("{} is a text, not {}", key, shown(value)));
-    target = value.Scalar();
-  }
-
-  // One text or a list of them; never empty.
-  std::vector<std::string> texts(const YAML::Node& value, const std::string& key) {
-    std::vector<std::string> list;
-    if (value.IsScalar()) {
-      list.push_back(value.Scalar());
-    } else if (value.IsSequence()) {
-      for (const YAML::Node& item : value) {
-        if (item.IsScalar()) {
-          list.push_back(item.Scalar());
-        } else {
-          problem(item, fmt::format("{} lists texts, not {}", key, shown(item)));
-        }
-      }
-    }
-    if (list.empty())
-      problem(value, fmt::format("{} is a text or a list of texts, not {}", key, shown(value)));
-    return list;
   }
 
   void read_filter(const YAML::Node& value) {
     if (!value.IsMap())
-      return problem(value, fmt::format("filter maps columns to values, not {}", shown(value)));
+      return problems_.add(value,
+                           fmt::format("filter maps columns to values, not {}", SpecProblems::shown(value)));
     for (const auto& member : value) {
       const std::string column = member.first.Scalar();
-      if (!is_known(column, filter_columns(), member.first, "filter column")) continue;
-      std::vector<std::string> values = texts(member.second, "filter." + column);
+      if (!problems_.is_known(column, filter_columns(), member.first, "filter column")) continue;
+      std::vector<std::string> values = problems_.texts(member.second, "filter." + column);
       if (column == "bits" || column == "seed") {
         for (const std::string& text : values) {
           const bool integer = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-          if (!integer) problem(member.second, fmt::format("{} is a whole number, not '{}'", column, text));
+          if (!integer)
+            problems_.add(member.second, fmt::format("{} is a whole number, not '{}'", column, text));
         }
       }
       spec_.filter[column] = std::move(values);
@@ -118,16 +103,18 @@ class SpecReader {
 
   void read_levels(const YAML::Node& value, const std::string& key, std::vector<Level>& levels) {
     if (!value.IsSequence() || value.size() == 0) {
-      return problem(value, fmt::format("{} is a list of axes, not {}", key, shown(value)));
+      return problems_.add(value,
+                           fmt::format("{} is a list of axes, not {}", key, SpecProblems::shown(value)));
     }
     for (const YAML::Node& item : value) {
-      Level level = texts(item, key);
+      Level level = problems_.texts(item, key);
       for (const std::string& axis : level) {
-        if (!is_known(axis, table_axes(), item, "axis")) continue;
+        if (!problems_.is_known(axis, table_axes(), item, "axis")) continue;
         if (axis == "seed") {
-          problem(item, "seeds are averaged over, so that 'seed' cannot be an axis; filter by it instead");
+          problems_.add(item,
+                        "seeds are averaged over, so that 'seed' cannot be an axis; filter by it instead");
         } else if (!used_axes_.insert(axis).second) {
-          problem(item, fmt::format("axis '{}' is used twice", axis));
+          problems_.add(item, fmt::format("axis '{}' is used twice", axis));
         }
       }
       levels.push_back(std::move(level));
@@ -140,14 +127,15 @@ class SpecReader {
     } else if (value.IsScalar() && value.Scalar() == "percent") {
       spec_.scale = Scale::kPercent;
     } else {
-      problem(value, fmt::format("scale is ratio or percent, not {}", shown(value)));
+      problems_.add(value, fmt::format("scale is ratio or percent, not {}", SpecProblems::shown(value)));
     }
   }
 
   void read_decimals(const YAML::Node& value) {
     const std::string text = value.IsScalar() ? value.Scalar() : "";
     if (text.size() != 1 || text[0] < '0' || text[0] > '9') {
-      return problem(value, fmt::format("decimals is a whole number from 0 to 9, not {}", shown(value)));
+      return problems_.add(
+          value, fmt::format("decimals is a whole number from 0 to 9, not {}", SpecProblems::shown(value)));
     }
     spec_.decimals = text[0] - '0';
   }
@@ -161,134 +149,84 @@ class SpecReader {
     } else if (text == "off" || text == "false") {
       spec_.best = BestOf::kOff;
     } else {
-      problem(value, fmt::format("best is column, block or off, not {}", shown(value)));
+      problems_.add(value, fmt::format("best is column, block or off, not {}", SpecProblems::shown(value)));
     }
   }
 
   void read_collapse(const YAML::Node& value) {
     const std::string text = value.IsScalar() ? value.Scalar() : "";
     if (text != "true" && text != "false") {
-      problem(value, fmt::format("collapse is true or false, not {}", shown(value)));
+      problems_.add(value, fmt::format("collapse is true or false, not {}", SpecProblems::shown(value)));
     }
     spec_.collapse = text == "true";
   }
 
   void read_labels(const YAML::Node& value) {
     if (!value.IsMap())
-      return problem(value, fmt::format("labels maps axes to labels, not {}", shown(value)));
+      return problems_.add(value,
+                           fmt::format("labels maps axes to labels, not {}", SpecProblems::shown(value)));
     for (const auto& member : value) {
       const std::string axis = member.first.Scalar();
-      if (!is_known(axis, table_axes(), member.first, "axis")) continue;
+      if (!problems_.is_known(axis, table_axes(), member.first, "axis")) continue;
       if (!member.second.IsMap()) {
-        problem(member.second,
-                fmt::format("labels.{} maps values to texts, not {}", axis, shown(member.second)));
+        problems_.add(member.second, fmt::format("labels.{} maps values to texts, not {}", axis,
+                                                 SpecProblems::shown(member.second)));
         continue;
       }
       for (const auto& label : member.second) {
-        read_text(label.second, fmt::format("labels.{}.{}", axis, label.first.Scalar()),
-                  spec_.labels[axis][label.first.Scalar()]);
+        problems_.read_text(label.second, fmt::format("labels.{}.{}", axis, label.first.Scalar()),
+                            spec_.labels[axis][label.first.Scalar()]);
       }
     }
   }
 
   void read_titles(const YAML::Node& value) {
-    if (!value.IsMap()) return problem(value, fmt::format("titles maps axes to texts, not {}", shown(value)));
+    if (!value.IsMap())
+      return problems_.add(value,
+                           fmt::format("titles maps axes to texts, not {}", SpecProblems::shown(value)));
     for (const auto& member : value) {
       const std::string axis = member.first.Scalar();
-      if (!is_known(axis, table_axes(), member.first, "axis")) continue;
-      read_text(member.second, "titles." + axis, spec_.titles[axis]);
+      if (!problems_.is_known(axis, table_axes(), member.first, "axis")) continue;
+      problems_.read_text(member.second, "titles." + axis, spec_.titles[axis]);
     }
   }
 
   void read_order(const YAML::Node& value) {
     if (!value.IsMap())
-      return problem(value, fmt::format("order maps axes to lists of values, not {}", shown(value)));
+      return problems_.add(
+          value, fmt::format("order maps axes to lists of values, not {}", SpecProblems::shown(value)));
     for (const auto& member : value) {
       const std::string axis = member.first.Scalar();
-      if (!is_known(axis, table_axes(), member.first, "axis")) continue;
-      spec_.order[axis] = texts(member.second, "order." + axis);
+      if (!problems_.is_known(axis, table_axes(), member.first, "axis")) continue;
+      spec_.order[axis] = problems_.texts(member.second, "order." + axis);
     }
-  }
-
-  void read_references(const YAML::Node& value) {
-    if (!value.IsSequence()) {
-      return problem(value, fmt::format("references is a list of maps, not {}", shown(value)));
-    }
-    for (const YAML::Node& item : value) {
-      if (!item.IsMap()) {
-        problem(item, fmt::format("a reference is a map like {{metric: chance_map, as: row}}, not {}",
-                                  shown(item)));
-        continue;
-      }
-      read_reference(item);
-    }
-  }
-
-  void read_reference(const YAML::Node& item) {
-    static const std::vector<std::string> known = {"metric", "label", "as"};
-    Reference reference;
-    for (const auto& member : item) {
-      const std::string key = member.first.Scalar();
-      if (key == "metric") {
-        read_text(member.second, "references.metric", reference.metric);
-      } else if (key == "label") {
-        read_text(member.second, "references.label", reference.label);
-      } else if (key == "as") {
-        const std::string text = member.second.IsScalar() ? member.second.Scalar() : "";
-        if (text != "row" && text != "column") {
-          problem(member.second,
-                  fmt::format("a reference is shown as row or column, not {}", shown(member.second)));
-        }
-        reference.as_row = text != "column";
-      } else {
-        problem(member.first, unknown_name_message("key of a reference", key, known));
-      }
-    }
-    if (reference.metric.empty()) problem(item, "a reference needs a metric");
-    if (reference.label.empty()) reference.label = reference.metric;
-    spec_.references.push_back(std::move(reference));
   }
 
   void check_whole(const YAML::Node& root) {
+    const bool properties = seen_.contains("properties");
     for (const char* key : {"gauntlet_table", "metric", "rows", "columns"}) {
-      if (!seen_.contains(key)) problem(root, fmt::format("'{}' is missing", key));
+      if (properties && std::string_view(key) == "columns") continue;
+      if (!seen_.contains(key)) problems_.add(root, fmt::format("'{}' is missing", key));
     }
+    if (properties) check_properties(root);
     if (spec_.metrics.size() > 1 && !used_axes_.contains("metric")) {
-      problem(root["metric"],
-              fmt::format("{} metrics ({}) cannot share a table entry: put 'metric' on rows or columns",
-                          spec_.metrics.size(), fmt::join(spec_.metrics, ", ")));
+      problems_.add(root["metric"],
+                    fmt::format("{} metrics ({}) cannot share a table entry: put 'metric' on rows or columns",
+                                spec_.metrics.size(), fmt::join(spec_.metrics, ", ")));
     }
   }
 
-  bool is_known(const std::string& name, const std::vector<std::string>& known, const YAML::Node& at,
-                std::string_view what) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) return true;
-    problem(at, unknown_name_message(what, name, known));
-    return false;
-  }
-
-  static std::string shown(const YAML::Node& value) {
-    switch (value.Type()) {
-      case YAML::NodeType::Scalar:
-        return "'" + value.Scalar() + "'";
-      case YAML::NodeType::Sequence:
-        return "a list";
-      case YAML::NodeType::Map:
-        return "a map";
-      case YAML::NodeType::Null:
-        return "nothing";
-      case YAML::NodeType::Undefined:
-        return "nothing";
+  // A table of properties has one row per defense, and a column per property.
+  void check_properties(const YAML::Node& root) {
+    if (spec_.rows != std::vector<Level>{{"defense"}})
+      problems_.add(root["rows"], "with properties, rows is [defense]");
+    for (const char* key : {"columns", "paper", "significance", "interval", "references"}) {
+      if (seen_.contains(key)) problems_.add(root[key], fmt::format("'{}' does not go with properties", key));
     }
-    return "nothing";
+    if (spec_.metrics.size() != 1) problems_.add(root["metric"], "properties are read off one metric");
   }
 
-  void problem(const YAML::Node& at, const std::string& message) {
-    const YAML::Mark mark = at.Mark();
-    problems.push_back(fmt::format("{}:{}:{}: {}", source_, mark.line + 1, mark.column + 1, message));
-  }
-
-  std::string_view source_;
+  SpecProblems problems_;
   std::set<std::string> seen_;
   std::set<std::string> used_axes_;
   TableSpec spec_;
@@ -324,8 +262,8 @@ Result<TableSpec> parse_table_spec(std::string_view text, std::string_view sourc
   try {
     SpecReader reader(source);
     TableSpec spec = reader.read(YAML::Load(std::string(text)));
-    if (reader.problems.empty()) return spec;
-    return fail(ErrorCode::kInvalid, "{}", fmt::join(reader.problems, "\n"));
+    if (reader.problems().empty()) return spec;
+    return fail(ErrorCode::kInvalid, "{}", fmt::join(reader.problems(), "\n"));
   } catch (const YAML::Exception& error) {
     return fail(ErrorCode::kInvalid, "{}:{}:{}: {}", source, error.mark.line + 1, error.mark.column + 1,
                 error.msg);
@@ -334,7 +272,9 @@ Result<TableSpec> parse_table_spec(std::string_view text, std::string_view sourc
 
 Result<TableSpec> read_table_spec(const std::filesystem::path& path) {
   GAUNTLET_TRY(const std::string text, read_file(path, kMaxBytes));
-  return parse_table_spec(text, path.string());
+  GAUNTLET_TRY(TableSpec spec, parse_table_spec(text, path.string()));
+  if (spec.paper && spec.paper->file.is_relative()) spec.paper->file = path.parent_path() / spec.paper->file;
+  return spec;
 }
 
 }  // namespace gauntlet::results

@@ -1,21 +1,11 @@
-// A table as a YAML file: which cells, what goes on rows and columns, which number, how it is shown.
-//
-//   gauntlet_table: 1
-//   title: "Defenses against PGD"
-//   filter: {sweep: quickstart, dataset: picto_scenes}   # column: value or list of values
-//   metric: map                                          # or a list; then `metric` must be on rows or
-//   columns rows: [[attack, protocol], [defense, variant]]       # levels of the heading; a level may join
-//   several axes columns: [direction] scale: percent                                       # of ratios:
-//   percent or ratio decimals: 1 best: block                                          # column, block (rows
-//   that share all but the last level), off labels: {direction: {i2t: "Image → text"}}           # what a
-//   value is called titles: {attack: Attack}                             # what an axis is called order:
-//   {defense: [none, drfgd]}                      # values that come first, in this order references:
-//   [{metric: chance_map, label: chance, as: row}] note: "One sentence under the table."
+// A table as a YAML file: which cells, what goes on rows and columns, which number, how it is shown. The
+// keys: docs/tables.md, schemas/table.schema.json. Thread safety: pure functions; specs are plain values.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +30,37 @@ struct Reference {
   bool as_row = true;
 };
 
+/// Entries are tested against the entry that has these values in place of its own.
+struct Significance {
+  std::map<std::string, std::string> against;  ///< axis → value
+  double level = 0.05;                         ///< in (0, 1); the field's habit
+  std::int64_t permutations = 10000;           ///< p-values down to 1e-4, at 10 ms for 6,000 pairs
+};
+
+/// Confidence intervals of means, in place of standard deviations.
+struct IntervalSpec {
+  double level = 0.95;          ///< in (0, 1)
+  std::int64_t samples = 2000;  ///< enough for two digits of a 95 % interval
+};
+
+/// Numbers printed elsewhere, beside ours.
+struct PaperSpec {
+  std::filesystem::path file;                             ///< CSV; in a spec file, relative to that file
+  std::map<std::string, std::vector<std::string>> where;  ///< column of the file → allowed values
+  std::map<std::string, std::string> metric;              ///< our metric → what the file calls it
+  bool value = true;
+  bool difference = true;
+  std::string label = "paper";
+};
+
+enum class PropertyKind : std::uint8_t { kType, kHoldsUnderAttack, kHoldsOnBenign, kWorksAcrossModels };
+/// A column of a table of properties of defenses.
+struct Property {
+  PropertyKind kind = PropertyKind::kType;
+  std::string label;
+  double at_least = 0.9;  ///< share of the undefended model's number on clean queries
+};
+
 struct TableSpec {
   std::string title;
   CellFilter filter;
@@ -55,6 +76,10 @@ struct TableSpec {
   std::vector<Reference> references;
   bool collapse = false;  ///< row levels with one label in all rows go into the title
   std::string note;
+  std::optional<Significance> significance;
+  std::optional<IntervalSpec> interval;
+  std::optional<PaperSpec> paper;
+  std::vector<Property> properties;  ///< not empty: a table of properties, without columns
 
   /// Whether the axis ("metric" too) is on rows or columns.
   [[nodiscard]] bool shows(std::string_view axis) const;

@@ -72,7 +72,7 @@ TEST(Render, UnknownFormatsAreAnsweredWithTheKnown) {
 void expect_compiles(const std::vector<Table>& tables) {
   const TempFolder folder;
   std::string text =
-      "\\documentclass[landscape]{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{textcomp}\n"
+      "\\documentclass[landscape]{article}\n"
       "\\usepackage{booktabs,multirow}\n\\begin{document}\n";
   for (const Table& table : tables) text += render(table, Format::kLatex) + "\\clearpage\n";
   folder.write("tables.tex", text + "\\end{document}\n");
