@@ -13,6 +13,8 @@ struct Options {
   std::string where;
   std::string format = "table";
   double time_limit_s = 60;
+  std::uint64_t limit = 0;
+  std::uint64_t offset = 0;
   FolderOptions folder;
   bool json = false;
 };
@@ -24,11 +26,15 @@ Result<int> run(const Options& options) {
   results::QueryOptions query;
   GAUNTLET_TRY(query.format, results::output_format_from(options.json ? "json" : options.format));
   query.time_limit_s = options.time_limit_s;
+  query.limit = options.limit;
+  query.offset = options.offset;
   const std::filesystem::path database = options.folder.database_path();
+  results::QueryEnd end;
   GAUNTLET_TRY(const std::string text, options.where.empty()
-                                           ? results::run_query(database, options.sql, query)
-                                           : results::run_where(database, options.where, query));
+                                           ? results::run_query(database, options.sql, query, &end)
+                                           : results::run_where(database, options.where, query, &end));
   GAUNTLET_CHECK_OK(print(text));
+  if (end.more) note(fmt::format("more rows follow: --offset {}\n", query.offset + end.n_rows));
   return 0;
 }
 
@@ -43,6 +49,10 @@ Action declare(CLI::App& app) {
   app.add_option("--time-limit", options->time_limit_s,
                  "Seconds before it is given up (default 60; 0 = none)")
       ->check(number_between(0, 1e9));
+  app.add_option("--limit", options->limit, "Rows shown at most; what follows is said on stderr (0 = all)")
+      ->type_name("N");
+  app.add_option("--offset", options->offset, "Rows left out at the beginning, for the next page")
+      ->type_name("N");
   options->folder.add_to(app);
   add_json(app, options->json);
   return [options] { return run(*options); };
@@ -57,7 +67,8 @@ constinit const Verb query_verb{
     .examples =
         "  gauntlet query --where \"defense=drfgd and metric=map\"\n"
         "  gauntlet query \"SELECT defense, avg(value) FROM v_results WHERE metric='map' GROUP BY 1\"\n"
-        "  gauntlet query \"SELECT * FROM v_missing\" --format csv\n",
+        "  gauntlet query \"SELECT * FROM v_missing\" --format csv\n"
+        "  gauntlet query --where \"sweep=quickstart\" --limit 100 --offset 200 --json\n",
     .declare = &declare,
 };
 

@@ -121,8 +121,11 @@ class Writer {
 
   [[nodiscard]] std::size_t size() const { return text_.size() + held_bytes_; }
 
-  std::string finish() {
-    if (format_ == OutputFormat::kJson) return text_ + "]}\n";
+  /// `next_offset`: where the rows go on that were kept back; 0 = none were.
+  std::string finish(std::uint64_t next_offset) {
+    if (format_ == OutputFormat::kJson) {
+      return text_ + (next_offset == 0 ? "]}\n" : fmt::format("],\"next_offset\":{}}}\n", next_offset));
+    }
     if (format_ != OutputFormat::kTable) return std::move(text_);
     for (std::string& title : columns_) title = printable(title);
     return text_table(columns_, rows_, right_aligned_);
@@ -175,33 +178,41 @@ Error explained(Error error, const QueryOptions& options) {
   return error;
 }
 
-Result<std::string> read_rows(db::Statement& statement, const QueryOptions& options) {
+Result<std::string> read_rows(db::Statement& statement, const QueryOptions& options, QueryEnd& end) {
   std::vector<std::string> columns;
   for (int column = 0; column < statement.column_count(); ++column)
     columns.push_back(statement.column_name(column));
   Writer writer(options.format, std::move(columns));
-  while (true) {
+  for (std::uint64_t at = 0;; ++at) {
     GAUNTLET_TRY(const bool row, statement.step());
-    if (!row) return writer.finish();
+    if (!row) break;
+    if (at < options.offset) continue;
+    end.more = options.limit > 0 && end.n_rows == options.limit;
+    if (end.more) break;
     writer.add(statement);
+    ++end.n_rows;
     if (writer.size() > options.max_bytes) {
       return fail(ErrorCode::kInvalid,
-                  "the query's output is larger than {} MiB; narrow it down or add LIMIT",
+                  "the query's output is larger than {} MiB; narrow it down or take it in pages (limit, "
+                  "offset)",
                   options.max_bytes >> 20U);
     }
   }
+  return writer.finish(end.more ? options.offset + end.n_rows : 0);
 }
 
 Result<std::string> run(const std::filesystem::path& database, std::string_view sql, const Where* where,
-                        const QueryOptions& options) {
+                        const QueryOptions& options, QueryEnd* end) {
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
   GAUNTLET_CHECK_OK(db::check_version(connection));
   const db::ReadGuard guard(connection, options.time_limit_s, kMaxValueBytes);
   Result<db::Statement> statement = connection.prepare(sql);
   if (!statement) return fail(explained(std::move(statement.error()), options));
   if (where != nullptr) GAUNTLET_CHECK_OK(bind_where(*statement, *where));
-  Result<std::string> text = read_rows(*statement, options);
+  QueryEnd shown;
+  Result<std::string> text = read_rows(*statement, options, shown);
   if (!text) return fail(explained(std::move(text.error()), options));
+  if (end != nullptr) *end = shown;
   return text;
 }
 
@@ -218,14 +229,14 @@ Result<OutputFormat> output_format_from(std::string_view name) {
 }
 
 Result<std::string> run_query(const std::filesystem::path& database, std::string_view sql,
-                              const QueryOptions& options) {
-  return run(database, sql, nullptr, options);
+                              const QueryOptions& options, QueryEnd* end) {
+  return run(database, sql, nullptr, options, end);
 }
 
 Result<std::string> run_where(const std::filesystem::path& database, std::string_view text,
-                              const QueryOptions& options) {
+                              const QueryOptions& options, QueryEnd* end) {
   GAUNTLET_TRY(const Where where, parse_where(text, result_columns()));
-  return run(database, "SELECT * FROM v_results WHERE " + where.sql, &where, options);
+  return run(database, "SELECT * FROM v_results WHERE " + where.sql, &where, options, end);
 }
 
 }  // namespace gauntlet::results
