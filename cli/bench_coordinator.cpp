@@ -2,18 +2,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <fstream>
-#include <thread>
 
 #include "cli/support/bench_agents.hpp"
 #include "cli/support/bench_machine.hpp"
 #include "cli/support/bench_plan.hpp"
-#include "cli/support/child_process.hpp"
+#include "cli/support/bench_served.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
-#include "cli/support/scratch_folder.hpp"
-#include "cli/support/submission.hpp"
 #include "cli/verb.hpp"
 #include "core/base/files.hpp"
 
@@ -22,8 +18,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr Milliseconds kStartLimit{60'000};
-constexpr Milliseconds kStopLimit{60'000};
 constexpr Milliseconds kLeaseLimit{60'000};
 constexpr int kAgents = 8;
 constexpr int kManyAgents = 1000;
@@ -39,10 +33,6 @@ struct Options {
 /// Leases in hand of an agent that executes nothing; all agents together hold a small part of the queue.
 std::uint32_t credit_for(std::int64_t n_jobs, int n_agents) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(n_jobs / n_agents / 8, 1, 4096));
-}
-
-double seconds_since(SteadyClock::time_point start) {
-  return std::chrono::duration<double>(SteadyClock::now() - start).count();
 }
 
 /// A line of /proc/<pid>/status in MiB; 0 when it cannot be read.
@@ -66,64 +56,6 @@ double cpu_seconds(pid_t pid) {
   double user = 0, system = 0;
   fields >> user >> system;
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
-
-/// A coordinator of its own process on a scratch folder.
-class Served {
- public:
-  [[nodiscard]] static Result<Served> start(const std::filesystem::path& workdir,
-                                            const std::vector<std::string>& options = {}) {
-    std::error_code error;
-    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-    std::vector<std::string> command = {self.string(),    "coordinator", "--workdir",
-                                        workdir.string(), "--log-level", "warn"};
-    command.insert(command.end(), options.begin(), options.end());
-    GAUNTLET_TRY(ChildProcess child, ChildProcess::start({command, workdir / "coordinator.out", true}));
-    const SteadyTime deadline = SteadyClock::now() + kStartLimit;
-    for (;;) {
-      const auto endpoint = client::find_coordinator(workdir);
-      if (endpoint && client::Client::connect(*endpoint)) return Served(std::move(child), *endpoint);
-      if (!child.is_running())
-        return fail(ErrorCode::kInternal, "the coordinator ended: {}", child.last_words());
-      if (SteadyClock::now() > deadline)
-        return fail(ErrorCode::kTimedOut, "the coordinator did not start within {} s",
-                    kStartLimit.count() / 1000);
-      std::this_thread::sleep_for(Milliseconds(1));
-    }
-  }
-
-  [[nodiscard]] pid_t pid() const { return child_.pid(); }
-  [[nodiscard]] const client::Endpoint& endpoint() const { return endpoint_; }
-  void stop() {
-    child_.signal(SIGTERM);
-    child_.wait_or_kill(kStopLimit);
-  }
-  void kill() { child_.kill(); }
-
- private:
-  Served(ChildProcess child, client::Endpoint endpoint)
-      : child_(std::move(child)), endpoint_(std::move(endpoint)) {}
-
-  ChildProcess child_;
-  client::Endpoint endpoint_;
-};
-
-/// Submits a sweep of so many noop jobs; the seconds until the whole of it is on disk.
-Result<double> submit_noops(const Served& served, const std::filesystem::path& folder,
-                            const std::string& name, std::int64_t n_jobs) {
-  const auto path = folder / (name + ".yaml");
-  GAUNTLET_CHECK_OK(write_file_atomic(
-      path, fmt::format("gauntlet: 1\nname: {}\nnoop: {{jobs: {}, ms: 0}}\n", name, n_jobs)));
-  GAUNTLET_TRY(const LoadedSweep sweep, load_sweep(path));
-  GAUNTLET_TRY(client::Client client, client::Client::connect(served.endpoint()));
-  const auto start = SteadyClock::now();
-  GAUNTLET_CHECK_OK(submit_sweep(client, sweep, 0));
-  return seconds_since(start);
-}
-
-double percentile(std::vector<double> values, double share) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
 }
 
 /// Submission, memory, throughput, recovery from SIGKILL half way.

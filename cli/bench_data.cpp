@@ -4,9 +4,9 @@
 
 #include "cli/support/bench_machine.hpp"
 #include "cli/support/bench_rank.hpp"
+#include "cli/support/bench_served.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
-#include "cli/support/scratch_folder.hpp"
 #include "cli/verb.hpp"
 
 namespace gauntlet::cli {

@@ -1,7 +1,11 @@
 #include "results/store/selection.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <tuple>
 #include <unordered_map>
 
 #include "core/base/text.hpp"
@@ -128,72 +132,142 @@ Result<std::unordered_map<std::int64_t, Metric>> read_metrics(db::Connection& co
   }
 }
 
-// The rows of one cell: its jobs are few, and each job's rows lie together.
-Status read_values(db::Connection& connection, const std::unordered_map<std::int64_t, Metric>& metrics,
-                   std::int64_t cell_id, std::vector<ValueRow>& values) {
-  GAUNTLET_TRY(
-      db::Statement * statement,
-      connection.cached("SELECT r.metric_id, r.value, r.n, r.job_id, e.revision, e.versions, e.device "
-                        "FROM cell_jobs cj JOIN results r ON r.job_id = cj.job_id "
-                        "JOIN attempts a ON a.job_id = r.job_id AND a.attempt = r.attempt "
-                        "LEFT JOIN environments e ON e.environment_id = a.environment_id "
-                        "WHERE cj.cell_id = ?"));
-  GAUNTLET_CHECK_OK(statement->bind_all(cell_id));
-  const std::size_t first = values.size();
-  while (true) {
-    GAUNTLET_TRY(const bool row, statement->step());
-    if (!row) break;
-    const auto metric = metrics.find(statement->integer(0));
-    if (metric == metrics.end()) continue;
-    ValueRow value;
-    value.cell_id = cell_id;
-    value.metric = metric->second.name;
-    value.unit = metric->second.unit;
-    value.higher_is_better = metric->second.higher_is_better;
-    if (!statement->is_null(1)) value.value = statement->real(1);
-    value.n = statement->integer(2);
-    value.job_id = statement->integer(3);
-    value.revision = statement->text(4);
-    value.versions = statement->text(5);
-    value.device = statement->text(6);
-    values.push_back(std::move(value));
-  }
-  std::sort(values.begin() + static_cast<std::ptrdiff_t>(first), values.end(),
-            [](const ValueRow& a, const ValueRow& b) {
-              return std::tie(a.metric, a.job_id) < std::tie(b.metric, b.job_id);
-            });
-  return {};
-}
+struct Environment {
+  std::string revision;
+  std::string versions;
+  std::string device;
+};
 
-Status read_versions(db::Connection& connection, std::int64_t cell_id,
-                     std::set<std::tuple<std::string, std::string, std::int64_t>>& versions,
-                     std::set<std::int64_t>& shapes) {
-  GAUNTLET_TRY(
-      db::Statement * statement,
-      connection.cached("SELECT sh.shape_id, k.name, sh.entry, sh.version FROM cell_jobs cj "
-                        "JOIN jobs j ON j.job_id = cj.job_id JOIN job_shapes sh ON sh.shape_id = j.shape_id "
-                        "JOIN job_kinds k ON k.kind = sh.kind WHERE cj.cell_id = ?"));
-  GAUNTLET_CHECK_OK(statement->bind_all(cell_id));
-  while (true) {
-    GAUNTLET_TRY(const bool row, statement->step());
-    if (!row) return {};
-    if (!shapes.insert(statement->integer(0)).second) continue;
-    versions.emplace(statement->text(1), statement->text(2), statement->integer(3));
+/// A number of a job, as it lies in the database.
+struct Reading {
+  std::int64_t metric = 0;
+  std::optional<double> value;
+  std::int64_t n = 0;
+  std::int64_t environment = 0;
+};
+
+/// Reads what cells need of their jobs. Cells share most of their jobs (a target model, crafted queries), so
+/// each job is looked up once.
+class JobReader {
+ public:
+  JobReader(db::Connection& connection, const std::unordered_map<std::int64_t, Metric>& metrics)
+      : connection_(connection), metrics_(metrics) {
+    std::vector<std::int64_t> ids;
+    for (const auto& [id, metric] : metrics) ids.push_back(id);
+    std::sort(ids.begin(), ids.end());
+    values_sql_ = fmt::format(
+        "SELECT r.metric_id, r.value, r.n, a.environment_id FROM results r JOIN attempts a "
+        "ON a.job_id = r.job_id AND a.attempt = r.attempt WHERE r.job_id = ? AND r.metric_id IN ({})",
+        fmt::join(ids, ","));
   }
-}
+
+  /// Appends the values of the cell's jobs, sorted by metric and job.
+  Status read_cell(std::int64_t cell_id, std::vector<ValueRow>& values) {
+    GAUNTLET_TRY(db::Statement * jobs, connection_.cached("SELECT job_id FROM cell_jobs WHERE cell_id = ?"));
+    GAUNTLET_CHECK_OK(jobs->bind_all(cell_id));
+    const std::size_t first = values.size();
+    while (true) {
+      GAUNTLET_TRY(const bool row, jobs->step());
+      if (!row) break;
+      const std::int64_t job_id = jobs->integer(0);
+      GAUNTLET_TRY(const std::vector<Reading>* readings, readings_of(job_id));
+      for (const Reading& reading : *readings) {
+        GAUNTLET_TRY(const Environment* environment, environment_of(reading.environment));
+        const Metric& metric = metrics_.at(reading.metric);
+        values.push_back({.cell_id = cell_id,
+                          .metric = metric.name,
+                          .value = reading.value,
+                          .n = reading.n,
+                          .unit = metric.unit,
+                          .higher_is_better = metric.higher_is_better,
+                          .job_id = job_id,
+                          .revision = environment->revision,
+                          .versions = environment->versions,
+                          .device = environment->device});
+      }
+    }
+    std::sort(values.begin() + static_cast<std::ptrdiff_t>(first), values.end(),
+              [](const ValueRow& a, const ValueRow& b) {
+                return std::tie(a.metric, a.job_id) < std::tie(b.metric, b.job_id);
+              });
+    return {};
+  }
+
+  /// Of every job read so far.
+  Result<std::vector<EntryVersion>> versions() {
+    std::set<std::tuple<std::string, std::string, std::int64_t>> distinct;
+    for (const std::int64_t shape : shapes_) {
+      GAUNTLET_TRY(db::Statement * statement,
+                   connection_.cached("SELECT k.name, sh.entry, sh.version FROM job_shapes sh "
+                                      "JOIN job_kinds k ON k.kind = sh.kind WHERE sh.shape_id = ?"));
+      GAUNTLET_CHECK_OK(statement->bind_all(shape));
+      GAUNTLET_TRY(const bool row, statement->step());
+      if (row) distinct.emplace(statement->text(0), statement->text(1), statement->integer(2));
+      statement->reset();
+    }
+    std::vector<EntryVersion> versions;
+    for (const auto& [kind, entry, version] : distinct) versions.push_back({kind, entry, version});
+    return versions;
+  }
+
+ private:
+  Result<const std::vector<Reading>*> readings_of(std::int64_t job_id) {
+    const auto [place, is_new] = readings_.try_emplace(job_id);
+    if (!is_new) return &place->second;
+    GAUNTLET_TRY(db::Statement * shape, connection_.cached("SELECT shape_id FROM jobs WHERE job_id = ?"));
+    GAUNTLET_CHECK_OK(shape->bind_all(job_id));
+    GAUNTLET_TRY(const bool known, shape->step());
+    if (known) shapes_.insert(shape->integer(0));
+    shape->reset();
+    GAUNTLET_TRY(db::Statement * statement, connection_.cached(values_sql_));
+    GAUNTLET_CHECK_OK(statement->bind_all(job_id));
+    while (true) {
+      GAUNTLET_TRY(const bool row, statement->step());
+      if (!row) return &place->second;
+      Reading reading{.metric = statement->integer(0),
+                      .value = {},
+                      .n = statement->integer(2),
+                      .environment = statement->integer(3)};
+      if (!statement->is_null(1)) reading.value = statement->real(1);
+      place->second.push_back(reading);
+    }
+  }
+
+  /// 0: none was reported.
+  Result<const Environment*> environment_of(std::int64_t id) {
+    const auto [place, is_new] = environments_.try_emplace(id);
+    if (!is_new) return &place->second;
+    GAUNTLET_TRY(
+        db::Statement * statement,
+        connection_.cached("SELECT revision, versions, device FROM environments WHERE environment_id = ?"));
+    GAUNTLET_CHECK_OK(statement->bind_all(id));
+    GAUNTLET_TRY(const bool row, statement->step());
+    if (row) {
+      place->second = {std::string(statement->text(0)), std::string(statement->text(1)),
+                       std::string(statement->text(2))};
+    }
+    statement->reset();
+    return &place->second;
+  }
+
+  db::Connection& connection_;
+  const std::unordered_map<std::int64_t, Metric>& metrics_;
+  std::string values_sql_;
+  std::unordered_map<std::int64_t, std::vector<Reading>> readings_;
+  std::unordered_map<std::int64_t, Environment> environments_;
+  std::set<std::int64_t> shapes_;
+};
 
 Result<CellSelection> read_all(db::Connection& connection, const CellFilter& filter,
                                const std::vector<std::string>& names) {
   CellSelection selection;
   GAUNTLET_TRY(selection.cells, read_cells(connection, filter));
   GAUNTLET_TRY(const auto metrics, read_metrics(connection, names));
-  std::set<std::tuple<std::string, std::string, std::int64_t>> versions;
-  std::set<std::int64_t> shapes;
+  JobReader reader(connection, metrics);
   for (const CellRow& cell : selection.cells) {
-    GAUNTLET_CHECK_OK(read_values(connection, metrics, cell.cell_id, selection.values));
-    GAUNTLET_CHECK_OK(read_versions(connection, cell.cell_id, versions, shapes));
+    GAUNTLET_CHECK_OK(reader.read_cell(cell.cell_id, selection.values));
   }
-  for (const auto& [kind, entry, version] : versions) selection.versions.push_back({kind, entry, version});
+  GAUNTLET_TRY(selection.versions, reader.versions());
   return selection;
 }
 

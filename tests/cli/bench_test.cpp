@@ -1,4 +1,4 @@
-// gauntlet bench coordinator: its document, not its speed.
+// gauntlet bench: documents, not speeds.
 #include "tests/cli/cli_test_base.hpp"
 
 namespace gauntlet::cli {
@@ -64,6 +64,29 @@ TEST_F(BenchMetrics, UnknownPathsAreRefusedWithThoseThereAre) {
   const testing_support::Finished bench = gauntlet({"bench", "metrics", "--path", "mmx"});
   EXPECT_EQ(bench.exit_code, 2);
   EXPECT_THAT(bench.err, testing::HasSubstr("this processor has no path 'mmx'; it has scalar"));
+}
+
+TEST_F(BenchCoordinator, ResultsAreAskedAloneAndBesideABusyCoordinator) {
+  const testing_support::Finished bench =
+      gauntlet({"bench", "results", "--quick", "--jobs", "1000", "--workdir", workdir().string(), "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const Json document = Json::parse(bench.out);
+  EXPECT_EQ(document["format"], 1);
+  EXPECT_EQ(document["bench"], "results");
+  EXPECT_TRUE(document["machine"].contains("fdatasync_us"));
+  const Json& figures = document["figures"];
+  EXPECT_GE(figures["jobs"], 1000);
+  EXPECT_EQ(figures["rows"].get<std::int64_t>(), 3 * figures["jobs"].get<std::int64_t>());
+  for (const char* figure :
+       {"sweeps", "cells", "rows_with_readings", "generate_s", "database_mib", "table_1m_ms", "tables_1m_s",
+        "query_1m_p99_ms", "query_all_sweeps_1m_ms", "noop_jobs_per_s", "noop_jobs_per_s_beside_queries",
+        "queries_under_load", "query_under_load_p99_ms"}) {
+    EXPECT_GT(figures.value(figure, 0.0), 0) << figure;
+  }
+  // Half the measured rate was asked for; a machine may be slower, the load is never more.
+  EXPECT_LE(figures["noop_jobs_per_s_beside_queries"].get<double>(),
+            0.6 * figures["noop_jobs_per_s"].get<double>());
+  EXPECT_TRUE(std::filesystem::is_empty(workdir())) << "the scratch folder goes";
 }
 
 }  // namespace

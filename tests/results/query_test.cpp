@@ -58,6 +58,29 @@ TEST_F(Query, EveryViewCanBeRead) {
   EXPECT_EQ(run("SELECT count(*) FROM v_missing", OutputFormat::kCsv), "count(*)\n0\n");
 }
 
+TEST_F(Query, TheReferenceExplainsEveryColumnWhereItsViewIs) {
+  const auto page = read_file(fs::path(GAUNTLET_SOURCE_DIR) / "docs" / "database.md");
+  ASSERT_TRUE(page);
+  const auto section = [&](const std::string& view) {
+    const std::size_t start = page->find("### `" + view + "`");
+    return start == std::string::npos ? "" : page->substr(start, page->find("\n##", start + 1) - start);
+  };
+  const std::vector<std::string> axes = {"sweep",  "dataset",  "model",     "bits",    "defense",
+                                         "attack", "protocol", "direction", "variant", "seed"};
+  for (const char* view : {"v_results", "v_jobs", "v_attempts", "v_curves", "v_missing", "v_cells"}) {
+    const std::string text = section(view);
+    const bool names_axes = text.find("cell's columns") != std::string::npos;
+    std::istringstream columns(run(fmt::format("SELECT * FROM {} LIMIT 0", view), OutputFormat::kCsv));
+    int n_columns = 0;
+    for (std::string column; std::getline(columns, column, ','); ++n_columns) {
+      if (column.back() == '\n') column.pop_back();
+      if (names_axes && std::find(axes.begin(), axes.end(), column) != axes.end()) continue;
+      EXPECT_THAT(text, HasSubstr("`" + column + "`")) << view;
+    }
+    EXPECT_GE(n_columns, 15) << view;
+  }
+}
+
 TEST_F(Query, ShowsValuesInEveryFormat) {
   const std::string sql = "SELECT 1 AS a, 0.5 AS \"b,c\", 'x|\"y\"' AS t, NULL AS n, x'00ff' AS blob";
   EXPECT_EQ(run(sql), "a  b,c  t      n  blob\n-  ---  -----  -  ----\n1  0.5  x|\"y\"     00ff\n");
