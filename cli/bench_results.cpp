@@ -2,6 +2,7 @@
 // coordinator.
 #include <array>
 #include <atomic>
+#include <ctime>
 #include <thread>
 
 #include "cli/support/bench_agents.hpp"
@@ -32,13 +33,27 @@ struct Options {
 
 /// The tables of the paper: defenses under attack, benign queries, ablation.
 constexpr std::array kTables = {
-    "gauntlet_table: 1\ntitle: Table 2\nmetric: [map, t_map]\nfilter: {attack: [eqb2a, ta_dch], variant: ''}\n"
+    "gauntlet_table: 1\ntitle: Table 2\nmetric: [map, t_map]\nfilter: {attack: [eqb2a, ta_dch], variant: "
+    "''}\n"
     "rows: [[dataset], [attack], [defense]]\ncolumns: [[metric], [model], [direction]]\nscale: percent\n",
     "gauntlet_table: 1\ntitle: Table 3\nmetric: map\nfilter: {attack: none, variant: ''}\n"
     "rows: [[dataset], [defense]]\ncolumns: [[model], [direction]]\nscale: percent\n",
     "gauntlet_table: 1\ntitle: Table 4\nmetric: [map, t_map]\n"
     "filter: {attack: ta_dch, model: cpah, defense: drfgd}\n"
     "rows: [[dataset], [defense, variant]]\ncolumns: [[metric], [direction]]\nscale: percent\n"};
+
+/// What a question took: on the clock, and of this thread's processor time. The difference is waiting, for a
+/// processor on a busy machine or for the disk.
+struct Times {
+  std::vector<double> ms;
+  std::vector<double> cpu_ms;
+};
+
+double thread_cpu_ms() {
+  ::timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return 1e3 * static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_nsec);
+}
 
 /// Milliseconds of one table, from opening the database to its text.
 Result<double> time_table(const std::filesystem::path& database, std::string_view yaml,
@@ -55,18 +70,23 @@ Result<double> time_table(const std::filesystem::path& database, std::string_vie
 }
 
 Status measure_tables(const std::filesystem::path& database, const PaperDatabase& made, Json& figures) {
-  std::vector<double> first, all;
+  Times first;
+  std::vector<double> all;
   for (std::size_t at = 0; at < made.sweeps.size(); at += std::max<std::size_t>(1, made.sweeps.size() / 30)) {
     double sum = 0;
     for (const char* yaml : kTables) {
+      const double cpu_before = thread_cpu_ms();
       GAUNTLET_TRY(const double ms, time_table(database, yaml, made.sweeps[at]));
-      if (yaml == kTables.front()) first.push_back(ms);
       sum += ms;
+      if (yaml != kTables.front()) continue;
+      first.ms.push_back(ms);
+      first.cpu_ms.push_back(thread_cpu_ms() - cpu_before);
     }
     all.push_back(sum);
   }
-  figures["table_1m_ms"] = percentile(first, 0.5);
-  figures["table_1m_p99_ms"] = percentile(first, 0.99);
+  figures["table_1m_ms"] = percentile(first.ms, 0.5);
+  figures["table_1m_p99_ms"] = percentile(first.ms, 0.99);
+  figures["table_1m_cpu_ms"] = percentile(first.cpu_ms, 0.5);
   figures["tables_1m_s"] = percentile(all, 0.5) / 1e3;
   return {};
 }
@@ -82,8 +102,8 @@ Result<double> time_query(const std::filesystem::path& database, const PaperData
   const Result<std::string> text =
       at % 3 == 0
           ? results::run_where(
-                database, fmt::format("sweep='{}' and defense=drfgd and dataset=mscoco and metric=map", sweep),
-                options)
+                database,
+                fmt::format("sweep='{}' and defense=drfgd and dataset=mscoco and metric=map", sweep), options)
       : at % 3 == 1
           ? results::run_query(
                 database,
@@ -122,8 +142,9 @@ Result<double> serve_at(BenchAgent& agent, double jobs_per_s, const std::atomic<
     GAUNTLET_TRY(const proto::LeaseBatch leases, agent.next_leases(kLeaseLimit));
     GAUNTLET_CHECK_OK(agent.report_done(leases));
     n_done += leases.leases_size();
-    std::this_thread::sleep_until(start + std::chrono::duration_cast<SteadyClock::duration>(
-                                              std::chrono::duration<double>(static_cast<double>(n_done) / jobs_per_s)));
+    std::this_thread::sleep_until(
+        start + std::chrono::duration_cast<SteadyClock::duration>(
+                    std::chrono::duration<double>(static_cast<double>(n_done) / jobs_per_s)));
   }
   return static_cast<double>(n_done) / seconds_since(start);
 }
@@ -147,13 +168,15 @@ Status measure_load(const Options& options, const std::filesystem::path& workdir
   std::atomic<bool> stop{false};
   Result<double> reached = 0.0;
   std::thread load([&] { reached = serve_at(agent, peak / 2, stop); });
-  std::vector<double> times;
+  Times times;
   Status asked;
   const auto end = SteadyClock::now() + std::chrono::seconds(options.quick ? 1 : 8);
   for (std::size_t at = 0; asked && SteadyClock::now() < end; ++at) {
+    const double cpu_before = thread_cpu_ms();
     const Result<double> ms = time_query(workdir / "gauntlet.db", made, at);
     if (ms) {
-      times.push_back(*ms);
+      times.ms.push_back(*ms);
+      times.cpu_ms.push_back(thread_cpu_ms() - cpu_before);
     } else {
       asked = fail(ms.error());
     }
@@ -163,9 +186,10 @@ Status measure_load(const Options& options, const std::filesystem::path& workdir
   load.join();
   GAUNTLET_CHECK_OK(asked);
   GAUNTLET_TRY(figures["noop_jobs_per_s_beside_queries"], reached);
-  figures["queries_under_load"] = times.size();
-  figures["query_under_load_p50_ms"] = percentile(times, 0.5);
-  figures["query_under_load_p99_ms"] = percentile(times, 0.99);
+  figures["queries_under_load"] = times.ms.size();
+  figures["query_under_load_p50_ms"] = percentile(times.ms, 0.5);
+  figures["query_under_load_p99_ms"] = percentile(times.ms, 0.99);
+  figures["query_under_load_cpu_p99_ms"] = percentile(times.cpu_ms, 0.99);
   served.stop();
   return {};
 }
@@ -179,12 +203,9 @@ Result<Json> measure(const Options& options) {
                make_paper_database(database, options.jobs, [&](std::int64_t n_jobs) {
                  if (can_animate()) note(fmt::format("\r{} of {} jobs\x1b[K", n_jobs, options.jobs));
                }));
-  Json figures = {{"jobs", made.n_jobs},
-                  {"sweeps", made.sweeps.size()},
-                  {"cells", made.n_cells},
-                  {"rows", made.n_rows},
-                  {"rows_with_readings", made.n_queries},
-                  {"generate_s", seconds_since(start)}};
+  Json figures = {
+      {"jobs", made.n_jobs}, {"sweeps", made.sweeps.size()},         {"cells", made.n_cells},
+      {"rows", made.n_rows}, {"rows_with_readings", made.n_queries}, {"generate_s", seconds_since(start)}};
   figures["database_mib"] = static_cast<double>(std::filesystem::file_size(database)) / (1U << 20U);
   note("tables\n");
   GAUNTLET_CHECK_OK(measure_tables(database, made, figures));
@@ -200,8 +221,8 @@ Result<int> run(Options& options) {
   GAUNTLET_TRY(const Json figures, measure(options));
   const Json machine = bench_machine(options.folder.workdir);
   if (options.json) {
-    GAUNTLET_CHECK_OK(print_json(
-        Json{{"format", 1}, {"bench", "results"}, {"machine", machine}, {"figures", figures}}));
+    GAUNTLET_CHECK_OK(
+        print_json(Json{{"format", 1}, {"bench", "results"}, {"machine", machine}, {"figures", figures}}));
     return 0;
   }
   std::string text;

@@ -50,24 +50,22 @@ class SweepMaker {
     std::vector<spec::JobInput> inputs = {{"model", model}};
     store::SubmittedCell submitted{.cell = cell, .jobs = {{model, "model"}}, .metrics = {"map"}};
     if (cell.attack != "none") {
-      GAUNTLET_TRY(
-          const JobKey crafted,
-          job(spec::JobKind::kCraft, cell.attack, cell.seed, {{"direction", cell.direction}}, inputs));
+      GAUNTLET_TRY(const JobKey crafted, job(spec::JobKind::kCraft, cell.attack, cell.seed,
+                                             {{"direction", cell.direction}}, inputs));
       inputs.insert(inputs.begin(), {"crafted", crafted});
       submitted.jobs.push_back({crafted, "craft"});
       submitted.metrics.emplace_back("t_map");
     }
     if (cell.defense != "none") {
-      GAUNTLET_TRY(const JobKey defense,
-                   job(spec::JobKind::kTrainDefense, cell.defense, cell.seed,
-                       {{"variant", cell.variant}, {"lr", 1e-4}}, {{"model", model}}));
+      GAUNTLET_TRY(const JobKey defense, job(spec::JobKind::kTrainDefense, cell.defense, cell.seed,
+                                             {{"variant", cell.variant}, {"lr", 1e-4}}, {{"model", model}}));
       inputs.insert(inputs.end() - 1, {"defense", defense});
       submitted.jobs.push_back({defense, "defense"});
     }
     GAUNTLET_TRY(const JobKey codes,
                  job(spec::JobKind::kEncode, "", cell.seed, {{"direction", cell.direction}}, inputs));
-    GAUNTLET_TRY(const JobKey numbers, job(spec::JobKind::kEvaluate, "", 0,
-                                           {{"metrics", {"map", "t_map"}}}, {{"codes", codes}}));
+    GAUNTLET_TRY(const JobKey numbers,
+                 job(spec::JobKind::kEvaluate, "", 0, {{"metrics", {"map", "t_map"}}}, {{"codes", codes}}));
     submitted.jobs.push_back({codes, "encode"});
     submitted.jobs.push_back({numbers, "evaluate"});
     submission_.cells.push_back(std::move(submitted));
@@ -143,7 +141,8 @@ class Finisher {
     for (std::size_t at = 0; at < ids.size(); ++at) {
       const LeaseId lease{++last_lease_};
       batch.push_back({now_ms_, engine::JobLeased{ids[at], lease, AttemptNo{1}, WorkerId{1}, 0}});
-      engine::AttemptDone done{.job = ids[at], .lease = lease, .attempt = AttemptNo{1}, .worker = WorkerId{1}, .outcome = {}};
+      engine::AttemptDone done{
+          .job = ids[at], .lease = lease, .attempt = AttemptNo{1}, .worker = WorkerId{1}, .outcome = {}};
       done.outcome.wall_s = 1;
       done.outcome.environment = kEnvironment;
       done.outcome.rows = sweep.evaluates(at) ? ratios(with_queries) : costs();

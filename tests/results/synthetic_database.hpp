@@ -34,9 +34,10 @@ inline spec::ResultRow ratio(std::string metric, double value, bool higher_is_be
 inline store::SubmittedJob make_job(const std::string& kind, const std::string& entry, std::int64_t version,
                                     const Json& config, std::vector<JobKey> needs) {
   store::SubmittedJob job;
-  job.canonical =
-      canonical_json(Json{{"kind", kind}, {"entry", entry}, {"version", version}, {"config", config}})
-          .value();
+  Json form = {{"kind", kind}, {"entry", entry}, {"version", version}, {"config", config}};
+  form["inputs"] = Json::object();
+  for (std::size_t i = 0; i < needs.size(); ++i) form["inputs"][fmt::format("input{}", i)] = needs[i].hex();
+  job.canonical = canonical_json(form).value();
   job.key = JobKey{sha256(job.canonical)};
   job.title = kind + " " + entry;
   job.needs = std::move(needs);
@@ -56,8 +57,7 @@ inline store::Submission make_submission(const std::string& sweep, const std::ve
         make_job("train_model", cell.model, item.model_version,
                  {{"dataset", cell.dataset}, {"bits", cell.bits}, {"seed", cell.seed}}, {});
     const store::SubmittedJob evaluate = make_job("evaluate", "", 1,
-                                                  {{"model", model.key.hex()},
-                                                   {"defense", cell.defense},
+                                                  {{"defense", cell.defense},
                                                    {"attack", cell.attack},
                                                    {"protocol", cell.protocol},
                                                    {"direction", cell.direction},
