@@ -44,12 +44,14 @@ Action declare(CLI::App& app) {
   app.add_option("b", options->b, "The other side, likewise")->required()->type_name("B");
   app.add_option("--where", options->where, "Only cells that match, e.g. \"dataset=mscoco and bits=32\"")
       ->type_name("CONDITION");
-  app.add_option("--metric", options->metrics, "Only this metric; may be given more than once (default: those "
-                                               "that the cells must have)")
+  app.add_option("--metric", options->metrics,
+                 "Only this metric; may be given more than once (default: those "
+                 "that the cells must have)")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  app.add_option("--limit", options->limit, "Numbers shown at most, the largest differences first (default 40; "
-                                            "0 = all); --json has all")
+  app.add_option("--limit", options->limit,
+                 "Numbers shown at most, the largest differences first (default 40; "
+                 "0 = all); --json has all")
       ->type_name("N");
   options->folder.add_to(app);
   add_json(app, options->json);
@@ -64,7 +66,8 @@ constinit const Verb compare_verb{
     .summary = "Compare two sweeps, revisions, databases, or ours with a reference file, cell by cell",
     .examples =
         "  gauntlet compare baseline new-loss\n"
-        "  gauntlet compare paper-table2 results/reference/drfgd-paper.csv --where \"protocol in (none, static)\"\n"
+        "  gauntlet compare paper-table2 results/reference/drfgd-paper.csv --where \"protocol in (none, "
+        "static)\"\n"
         "  gauntlet compare ours.db:paper-table2 theirs.db:paper-table2 --metric map --json\n"
         "  gauntlet compare quickstart@3f9c2ab quickstart@81d0e57\n",
     .declare = &declare,

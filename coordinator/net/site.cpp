@@ -135,7 +135,9 @@ std::vector<HttpPage> Site::pages() {
                        co_return HttpReply{200, std::string(file.type), std::string(file.text)};
                      }});
   }
-  const auto add = [&](const char* path, HttpPage::Make make) { pages.push_back({path, true, std::move(make)}); };
+  const auto add = [&](const char* path, HttpPage::Make make) {
+    pages.push_back({path, true, std::move(make)});
+  };
   add("/api/status", [this](HttpRequest request) { return status(std::move(request)); });
   add("/api/explain", [this](HttpRequest request) { return explain(std::move(request)); });
   add("/api/attempts", [this](HttpRequest request) { return attempts(std::move(request)); });

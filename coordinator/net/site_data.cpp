@@ -78,12 +78,9 @@ Json floats_json(std::span<const std::byte> bytes) {
 }
 
 Json curve_json(std::string label, db::Statement& row) {
-  return {{"label", std::move(label)},
-          {"name", std::string(row.text(0))},
-          {"x_label", std::string(row.text(1))},
-          {"y_label", std::string(row.text(2))},
-          {"x", floats_json(row.blob(3))},
-          {"y", floats_json(row.blob(4))}};
+  return {{"label", std::move(label)},           {"name", std::string(row.text(0))},
+          {"x_label", std::string(row.text(1))}, {"y_label", std::string(row.text(2))},
+          {"x", floats_json(row.blob(3))},       {"y", floats_json(row.blob(4))}};
 }
 
 Result<std::string> name_of_sweep(db::Connection& connection, std::uint64_t sweep_id) {
@@ -97,7 +94,8 @@ Result<std::string> name_of_sweep(db::Connection& connection, std::uint64_t swee
 std::string table_spec(const std::string& sweep, const std::string& metric) {
   return fmt::format(
       "gauntlet_table: 1\ntitle: {}\nfilter: {{sweep: {}}}\nmetric: {}\nrows:\n  - [dataset]\n  - [model]\n"
-      "  - [bits]\n  - [attack, protocol]\n  - [defense, variant]\ncolumns:\n  - [direction]\nscale: percent\n"
+      "  - [bits]\n  - [attack, protocol]\n  - [defense, variant]\ncolumns:\n  - [direction]\nscale: "
+      "percent\n"
       "decimals: 1\nbest: block\ncollapse: true\nlabels:\n  protocol: {{none: '', static: ''}}\n"
       "  direction: {{i2t: 'I → T', t2i: 'T → I'}}\n",
       Json(sweep).dump(), Json(sweep).dump(), Json(metric).dump());
@@ -133,9 +131,10 @@ Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& f
 
 Result<Json> list_metrics(const std::filesystem::path& database, std::uint64_t sweep_id) {
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
-  GAUNTLET_TRY(db::Statement read,
-               connection.prepare("SELECT DISTINCT metric FROM cell_metrics m WHERE EXISTS (SELECT 1 FROM cells "
-                                  "c WHERE c.sweep_id = ? AND c.metric_set = m.metric_set) ORDER BY metric"));
+  GAUNTLET_TRY(
+      db::Statement read,
+      connection.prepare("SELECT DISTINCT metric FROM cell_metrics m WHERE EXISTS (SELECT 1 FROM cells "
+                         "c WHERE c.sweep_id = ? AND c.metric_set = m.metric_set) ORDER BY metric"));
   GAUNTLET_CHECK_OK(read.bind_all(sweep_id));
   Json metrics = Json::array();
   while (true) {
@@ -150,15 +149,16 @@ Result<std::string> sweep_table(const std::filesystem::path& database, std::uint
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
   GAUNTLET_TRY(const std::string name, name_of_sweep(connection, sweep_id));
   GAUNTLET_TRY(const std::int64_t n_cells,
-               connection.integer(fmt::format(
-                   "SELECT count(*) FROM (SELECT 1 FROM cells WHERE sweep_id = {} LIMIT {})", sweep_id,
-                   kMaxTableCells + 1)));
+               connection.integer(
+                   fmt::format("SELECT count(*) FROM (SELECT 1 FROM cells WHERE sweep_id = {} LIMIT {})",
+                               sweep_id, kMaxTableCells + 1)));
   if (n_cells > kMaxTableCells) {
     return fail(ErrorCode::kInvalid,
                 "the sweep has more than {} cells; `gauntlet table` with a filter shows a part of them",
                 kMaxTableCells);
   }
-  GAUNTLET_TRY(const results::TableSpec spec, results::parse_table_spec(table_spec(name, metric), "the page"));
+  GAUNTLET_TRY(const results::TableSpec spec,
+               results::parse_table_spec(table_spec(name, metric), "the page"));
   GAUNTLET_TRY(const results::Table table, results::make_table(connection, spec));
   return results::render(table, results::Format::kJson);
 }
@@ -166,12 +166,13 @@ Result<std::string> sweep_table(const std::filesystem::path& database, std::uint
 Result<Json> sweep_curves(const std::filesystem::path& database, std::uint64_t sweep_id,
                           const std::string& name) {
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
-  GAUNTLET_TRY(db::Statement read,
-               connection.prepare(
-                   "SELECT cu.name, cu.x_label, cu.y_label, cu.x, cu.y, c.dataset, c.model, c.bits, c.attack, "
-                   "c.protocol, c.direction, c.defense, c.variant, c.seed FROM cells c JOIN cell_jobs cj ON "
-                   "cj.cell_id = c.cell_id JOIN curves cu ON cu.job_id = cj.job_id WHERE c.sweep_id = ? AND "
-                   "cu.name = ? ORDER BY c.cell_id LIMIT ?"));
+  GAUNTLET_TRY(
+      db::Statement read,
+      connection.prepare(
+          "SELECT cu.name, cu.x_label, cu.y_label, cu.x, cu.y, c.dataset, c.model, c.bits, c.attack, "
+          "c.protocol, c.direction, c.defense, c.variant, c.seed FROM cells c JOIN cell_jobs cj ON "
+          "cj.cell_id = c.cell_id JOIN curves cu ON cu.job_id = cj.job_id WHERE c.sweep_id = ? AND "
+          "cu.name = ? ORDER BY c.cell_id LIMIT ?"));
   GAUNTLET_CHECK_OK(read.bind_all(sweep_id, name, kMaxCurves));
   Json curves = Json::array();
   while (true) {
@@ -179,8 +180,8 @@ Result<Json> sweep_curves(const std::filesystem::path& database, std::uint64_t s
     if (!row) return Json{{"curves", std::move(curves)}};
     Json curve = curve_json("", read);
     int column = 5;
-    for (const char* axis : {"dataset", "model", "bits", "attack", "protocol", "direction", "defense", "variant",
-                             "seed"}) {
+    for (const char* axis :
+         {"dataset", "model", "bits", "attack", "protocol", "direction", "defense", "variant", "seed"}) {
       curve[axis] = std::string(read.text(column++));
     }
     curves.push_back(std::move(curve));
@@ -190,9 +191,10 @@ Result<Json> sweep_curves(const std::filesystem::path& database, std::uint64_t s
 Result<Json> job_curves(const std::filesystem::path& database, const std::string& key) {
   GAUNTLET_TRY(const Digest digest, digest_from_hex(key));
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
-  GAUNTLET_TRY(db::Statement read,
-               connection.prepare("SELECT cu.name, cu.x_label, cu.y_label, cu.x, cu.y FROM jobs j JOIN curves cu "
-                                  "ON cu.job_id = j.job_id WHERE j.key = ? ORDER BY cu.name LIMIT ?"));
+  GAUNTLET_TRY(
+      db::Statement read,
+      connection.prepare("SELECT cu.name, cu.x_label, cu.y_label, cu.x, cu.y FROM jobs j JOIN curves cu "
+                         "ON cu.job_id = j.job_id WHERE j.key = ? ORDER BY cu.name LIMIT ?"));
   GAUNTLET_CHECK_OK(read.bind_all(JobKey{digest}, kMaxCurves));
   Json curves = Json::array();
   while (true) {

@@ -8,7 +8,7 @@
 #include "core/io/detail/hdf5_handle.hpp"
 #include "core/io/detail/hdf5_types.hpp"
 #include "core/io/detail/random_file.hpp"
-#include "core/io/detail/utf.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::io {
 namespace {
@@ -69,11 +69,10 @@ class Hdf5 final : public Container {
     const Hdf5Handle id(H5Gopen2(file_.get(), group.c_str(), H5P_DEFAULT), &H5Gclose);
     std::vector<std::string> names;
     if (!id || H5Literate(id.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, &add_name, &names) < 0)
-      return corrupt(fmt::format("has a group {} that cannot be listed", detail::printable(group)));
+      return corrupt(fmt::format("has a group {} that cannot be listed", printable(group)));
     for (const std::string& name : names) {
-      if (!detail::is_utf8(name)) {
-        return fail(ErrorCode::kInvalid, "{}: the name '{}' is not UTF-8", path().string(),
-                    detail::printable(name));
+      if (!is_utf8(name)) {
+        return fail(ErrorCode::kInvalid, "{}: the name '{}' is not UTF-8", path().string(), printable(name));
       }
       if (name.starts_with('#')) continue;  // MATLAB's own: what cells refer to
       if (arrays_.size() >= kMaxArrays)
@@ -294,8 +293,8 @@ class Hdf5 final : public Container {
     Texts texts(static_cast<std::size_t>(n_each > 0 ? n / n_each : 0));
     const auto take = [&](std::int64_t at, std::string text) -> Status {
       text = detail::trimmed_end(std::move(text));
-      if (!detail::is_utf8(text))
-        return fail(ErrorCode::kInvalid, "string {} is not UTF-8: '{}'", at, detail::printable(text));
+      if (!is_utf8(text))
+        return fail(ErrorCode::kInvalid, "string {} is not UTF-8: '{}'", at, printable(text));
       texts[static_cast<std::size_t>(at / n_each)].push_back(std::move(text));
       return {};
     };

@@ -4,7 +4,7 @@
 
 #include "core/base/clipped.hpp"
 #include "core/base/files.hpp"
-#include "core/io/detail/utf.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::io {
 namespace {
@@ -37,7 +37,7 @@ Status read_line(std::string_view line, ListContents& list) {
   const std::size_t n_here = count_labels(line);
   if (n_here == 0) {
     return fail(ErrorCode::kCorrupt, "'{}' is no path followed by labels of 0 and 1",
-                clipped(detail::printable(line), 60));
+                clipped(printable(line), 60));
   }
   if (list.paths.empty()) list.n_labels = n_here;
   if (n_here != list.n_labels) {
@@ -50,8 +50,8 @@ Status read_line(std::string_view line, ListContents& list) {
     rest = trimmed(rest.substr(0, rest.size() - 1));
   }
   std::reverse(list.labels.begin() + static_cast<std::ptrdiff_t>(begin), list.labels.end());
-  if (!detail::is_utf8(rest)) {
-    return fail(ErrorCode::kInvalid, "the path '{}' is not UTF-8", clipped(detail::printable(rest), 120));
+  if (!is_utf8(rest)) {
+    return fail(ErrorCode::kInvalid, "the path '{}' is not UTF-8", clipped(printable(rest), 120));
   }
   list.paths.push_back({std::string(rest)});
   return {};

@@ -7,7 +7,7 @@
 
 #include "core/io/detail/char_rows.hpp"
 #include "core/io/detail/mat5_elements.hpp"
-#include "core/io/detail/utf.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::io {
 namespace {
@@ -81,7 +81,7 @@ Result<std::vector<char32_t>> read_chars(const ReadAt& read, const MatrixHeader&
   std::string bytes(header.data.n_bytes, '\0');
   GAUNTLET_CHECK_OK(read(header.data.begin, std::as_writable_bytes(std::span(bytes))));
   if (header.data.type == detail::kMiUtf8) {
-    auto points = detail::decode_utf8(bytes);
+    auto points = decode_utf8(bytes);
     if (points && static_cast<std::int64_t>(points->size()) == n) return std::move(*points);
     // Some writers count bytes, not characters; then a character lies across rows and nothing can be told.
     return fail(ErrorCode::kCorrupt, "its text is not UTF-8 of {} characters", n);
@@ -165,9 +165,9 @@ class Mat5 final : public Container {
         return fail(ErrorCode::kInvalid, "{} holds more than {} variables", path().string(), kMaxArrays);
       GAUNTLET_TRY(Variable variable, in_file(read_variable(element)));
       if (variable.header.name.empty()) continue;  // what MATLAB keeps for itself
-      if (!detail::is_utf8(variable.header.name)) {
+      if (!is_utf8(variable.header.name)) {
         return fail(ErrorCode::kInvalid, "{}: the name '{}' is not UTF-8", path().string(),
-                    detail::printable(variable.header.name));
+                    printable(variable.header.name));
       }
       if (!seen.insert(variable.header.name).second)
         return fail(ErrorCode::kCorrupt, "{} holds {} twice", path().string(), variable.header.name);

@@ -18,7 +18,8 @@ constexpr std::uint64_t kSeed = 1;
 
 using Seeds = std::map<std::uint64_t, SideNumber>;
 
-/// Two lists of numbers that belong to the same seeds; against a reference file, all seeds and its one number.
+/// Two lists of numbers that belong to the same seeds; against a reference file, all seeds and its one
+/// number.
 struct Matched {
   std::vector<const SideNumber*> a;
   std::vector<const SideNumber*> b;
@@ -66,8 +67,7 @@ Result<std::vector<double>> query_differences(const Side& a, const Side& b, cons
 }
 
 Status test_difference(const Side& a, const Side& b, const Matched& matched, ComparedPlace& compared) {
-  GAUNTLET_TRY(std::vector<double> differences,
-               query_differences(a, b, compared.place.metric, matched));
+  GAUNTLET_TRY(std::vector<double> differences, query_differences(a, b, compared.place.metric, matched));
   compared.pairing = Pairing::kQueries;
   if (differences.empty() && matched.a.size() > 1) {
     compared.pairing = Pairing::kSeeds;
@@ -105,9 +105,10 @@ Result<std::map<Place, const Place*>> projected_places(const Side& side, const S
     if (is_new) continue;
     // Only a line that the reference has can be meant by both.
     if (onto.numbers.contains(known->first)) {
-      return fail(ErrorCode::kInvalid,
-                  "{} does not tell '{}' and '{}' of {} apart; choose by --where, e.g. --where \"protocol=static\"",
-                  onto.name, text_of(*known->second), text_of(place), side.name);
+      return fail(
+          ErrorCode::kInvalid,
+          "{} does not tell '{}' and '{}' of {} apart; choose by --where, e.g. --where \"protocol=static\"",
+          onto.name, text_of(*known->second), text_of(place), side.name);
     }
   }
   return places;
@@ -153,7 +154,8 @@ void sort_differences(Comparison& comparison) {
   }
 }
 
-Result<ComparedPlace> compare_place(const Side& a, const Side& b, const Place& place, const Matched& matched) {
+Result<ComparedPlace> compare_place(const Side& a, const Side& b, const Place& place,
+                                    const Matched& matched) {
   const SideNumber& first = *matched.a.front();
   const SideNumber& second = *matched.b.front();
   const bool same_kind = first.unit == second.unit && first.higher_is_better == second.higher_is_better;
@@ -181,7 +183,8 @@ Result<ComparedPlace> compare_place(const Side& a, const Side& b, const Place& p
 }  // namespace
 
 Result<Comparison> compare(const Side& a, const Side& b) {
-  Comparison comparison{.a = a.name, .b = b.name, .places = {}, .differences = {}, .only_a = {}, .only_b = {}};
+  Comparison comparison{
+      .a = a.name, .b = b.name, .places = {}, .differences = {}, .only_a = {}, .only_b = {}};
   const bool both_measured = a.connection != nullptr && b.connection != nullptr;
   std::optional<ConfigDiffer> differ;
   if (both_measured) differ.emplace(*a.connection, *b.connection);

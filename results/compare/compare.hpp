@@ -43,7 +43,7 @@ struct ComparedPlace {
 struct Comparison {
   std::string a;
   std::string b;
-  std::vector<ComparedPlace> places;  ///< the largest difference first; ratios before other units
+  std::vector<ComparedPlace> places;          ///< the largest difference first; ratios before other units
   std::vector<ConfigDifference> differences;  ///< those of the most places first
   std::vector<Place> only_a;
   std::vector<Place> only_b;

@@ -76,7 +76,8 @@ Result<std::vector<std::size_t>> ConfigDiffer::differences(const SideNumber& a, 
     const auto in_a = jobs_a.find(role);
     const auto in_b = jobs_b.find(role);
     if (in_a == jobs_a.end() || in_b == jobs_b.end()) {
-      differing.push_back(add(role, "", in_a == jobs_a.end() ? "" : "a job", in_b == jobs_b.end() ? "" : "a job"));
+      differing.push_back(
+          add(role, "", in_a == jobs_a.end() ? "" : "a job", in_b == jobs_b.end() ? "" : "a job"));
       continue;
     }
     std::set<std::string> paths;

@@ -89,8 +89,8 @@ std::string places_text(const Comparison& comparison, std::size_t n_shown) {
     const std::string_view better = better_of(place);
     row.emplace_back(better.empty() ? "" : better == "a" ? "A" : "B");
     row.push_back(p_text(place.p_holm));
-    row.push_back(place.pairing == Pairing::kNone ? ""
-                                                  : fmt::format("{} {}", place.n_pairs, name_of(place.pairing)));
+    row.push_back(
+        place.pairing == Pairing::kNone ? "" : fmt::format("{} {}", place.n_pairs, name_of(place.pairing)));
     row.push_back(std::move(why));
     rows.push_back(std::move(row));
   }
@@ -104,10 +104,10 @@ std::string differences_text(const Comparison& comparison) {
   std::string text = "\nWhat differs in the jobs behind them:\n";
   for (std::size_t at = 0; at < comparison.differences.size(); ++at) {
     const ConfigDifference& difference = comparison.differences[at];
-    text += fmt::format("{:>3}  {}{}{}: {} -> {}  ({})\n", at + 1, printable(difference.role),
-                        difference.path.empty() ? "" : " ", printable(difference.path),
-                        side_text(difference.a), side_text(difference.b),
-                        count_of(difference.n_places, "number"));
+    text +=
+        fmt::format("{:>3}  {}{}{}: {} -> {}  ({})\n", at + 1, printable(difference.role),
+                    difference.path.empty() ? "" : " ", printable(difference.path), side_text(difference.a),
+                    side_text(difference.b), count_of(difference.n_places, "number"));
   }
   return text;
 }
@@ -138,9 +138,8 @@ Json or_null(const std::optional<double>& value) { return value ? Json(*value) :
 }  // namespace
 
 std::string text_of(const Comparison& comparison, std::size_t limit) {
-  std::string text =
-      fmt::format("A: {}\nB: {}\n{} compared\n", printable(comparison.a), printable(comparison.b),
-                  count_of(comparison.places.size(), "number"));
+  std::string text = fmt::format("A: {}\nB: {}\n{} compared\n", printable(comparison.a),
+                                 printable(comparison.b), count_of(comparison.places.size(), "number"));
   const std::size_t n_places = comparison.places.size();
   const std::size_t n_shown = limit == 0 ? n_places : std::min(limit, n_places);
   if (n_places > 0) text += places_text(comparison, n_shown);
@@ -149,11 +148,13 @@ std::string text_of(const Comparison& comparison, std::size_t limit) {
   const auto tested = std::count_if(comparison.places.begin(), comparison.places.end(),
                                     [](const ComparedPlace& place) { return place.p.has_value(); });
   if (tested > 0)
-    text += fmt::format("\np: paired permutation test, two-sided, corrected over {} tests (Holm); * below {}\n",
-                        tested, kSignificant);
+    text +=
+        fmt::format("\np: paired permutation test, two-sided, corrected over {} tests (Holm); * below {}\n",
+                    tested, kSignificant);
   if (static_cast<std::size_t>(tested) < n_places)
-    text += fmt::format("{}No test for {}: it takes readings per query on both sides, or two seeds that both have\n",
-                        tested > 0 ? "" : "\n", count_of(n_places - static_cast<std::size_t>(tested), "number"));
+    text += fmt::format(
+        "{}No test for {}: it takes readings per query on both sides, or two seeds that both have\n",
+        tested > 0 ? "" : "\n", count_of(n_places - static_cast<std::size_t>(tested), "number"));
   return text + differences_text(comparison) + unmatched_text("A", comparison.only_a, limit) +
          unmatched_text("B", comparison.only_b, limit);
 }

@@ -117,8 +117,8 @@ Status add_number(Side& side, const CellRow& cell, const ValueRow& value) {
                 text_of(place), cell.cell.seed);
   }
   return fail(ErrorCode::kInvalid,
-              "{}: sweeps '{}' and '{}' have different numbers for {} of seed {}; name one of them", side.name,
-              known->second.sweep, cell.sweep, text_of(place), cell.cell.seed);
+              "{}: sweeps '{}' and '{}' have different numbers for {} of seed {}; name one of them",
+              side.name, known->second.sweep, cell.sweep, text_of(place), cell.cell.seed);
 }
 
 Result<Side> read_database(const std::string& name, const Operand& operand, db::Connection connection,
@@ -176,7 +176,8 @@ Result<ReferenceColumns> columns_of(const std::vector<std::string>& heading, con
     columns.factor = 0.01;
   }
   if (columns.metric == heading.size() || columns.value == heading.size()) {
-    return fail(ErrorCode::kInvalid, "{}:1: a reference file has the columns metric and value or "
+    return fail(ErrorCode::kInvalid,
+                "{}:1: a reference file has the columns metric and value or "
                 "value_percent, not only {}",
                 source, fmt::join(heading, ", "));
   }

@@ -18,8 +18,8 @@
 namespace gauntlet::results {
 
 /// Axes of a cell that tell places apart; seeds are what is averaged over.
-inline constexpr std::array<std::string_view, 8> kPlaceAxes = {
-    "dataset", "model", "bits", "defense", "attack", "protocol", "direction", "variant"};
+inline constexpr std::array<std::string_view, 8> kPlaceAxes = {"dataset", "model",    "bits",      "defense",
+                                                               "attack",  "protocol", "direction", "variant"};
 
 /// Where a number belongs: a cell without its seed, and the metric.
 struct Place {

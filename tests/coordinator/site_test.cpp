@@ -2,9 +2,9 @@
 
 #include <set>
 
+#include "coordinator/net/http_text.hpp"
 #include "core/base/files.hpp"
 #include "core/base/log_file.hpp"
-#include "coordinator/net/http_text.hpp"
 #include "tests/coordinator/fixture.hpp"
 #include "tests/coordinator/http_connection.hpp"
 
@@ -57,7 +57,8 @@ TEST_F(SiteTest, NothingIsShownWithoutTheToken) {
         << "another coordinator's cookie";
   }
   EXPECT_THAT(get("/", "").body, HasSubstr("`gauntlet page`"));
-  EXPECT_THAT(get("/api/status", "Authorization: Bearer " + token_ + "\r\n").head, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/api/status", "Authorization: Bearer " + token_ + "\r\n").head,
+              StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(SiteTest, TheTokenMovesFromTheAddressIntoACookie) {
@@ -65,8 +66,9 @@ TEST_F(SiteTest, TheTokenMovesFromTheAddressIntoACookie) {
   const HttpAnswer entered = get("/?token=" + token_, "");
   EXPECT_THAT(entered.head, StartsWith("HTTP/1.1 303"));
   EXPECT_THAT(entered.head, HasSubstr("Location: /\r\n"));
-  EXPECT_THAT(entered.head,
-              HasSubstr(fmt::format("Set-Cookie: gauntlet-{}={}; HttpOnly; SameSite=Strict; Path=/", port_, token_)));
+  EXPECT_THAT(
+      entered.head,
+      HasSubstr(fmt::format("Set-Cookie: gauntlet-{}={}; HttpOnly; SameSite=Strict; Path=/", port_, token_)));
   EXPECT_THAT(get("/").head, StartsWith("HTTP/1.1 200"));
   EXPECT_THAT(get("/nowhere").head, StartsWith("HTTP/1.1 404"));
 }
@@ -85,7 +87,8 @@ TEST_F(SiteTest, GuessingTokensIsSlowedDown) {
 }
 
 TEST_F(SiteTest, EveryReplyForbidsForeignCode) {
-  for (const std::string& head : {get("/").head, get("/api/status").head, get("/", "").head, get("/nowhere").head}) {
+  for (const std::string& head :
+       {get("/").head, get("/api/status").head, get("/", "").head, get("/nowhere").head}) {
     EXPECT_THAT(head, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'self';"));
     EXPECT_THAT(head, Not(HasSubstr("unsafe-inline")));
     EXPECT_THAT(head, HasSubstr("X-Content-Type-Options: nosniff\r\n"));

@@ -1,8 +1,8 @@
 // MS-COCO from a small distribution of its layout, its streaming reader, its words.
 #include <gmock/gmock.h>
 
-#include "core/data/detail/coco_words.hpp"
 #include "core/data/detail/coco_json.hpp"
+#include "core/data/detail/coco_words.hpp"
 #include "tests/data/photo_support.hpp"
 
 namespace gauntlet::data {

@@ -29,8 +29,9 @@ class PageTest : public ::testing::Test {
     if (!fs::exists(kBrowser)) GTEST_SKIP() << kBrowser << " is not installed";
     const Finished ran = gauntlet({"run", GAUNTLET_SOURCE_DIR "/tests/e2e/smoke.yaml"});
     ASSERT_EQ(ran.exit_code, 0) << ran.err;
-    std::ofstream(folder_ / "markup.yaml") << "gauntlet: 1\nname: '<script>document.title=\"broken\"</script>'\n"
-                                              "noop: {jobs: 250, ms: 0}\n";
+    std::ofstream(folder_ / "markup.yaml")
+        << "gauntlet: 1\nname: '<script>document.title=\"broken\"</script>'\n"
+           "noop: {jobs: 250, ms: 0}\n";
     coordinator_.emplace(with_folder({"coordinator", "--http", "0"}), folder_.path());
     ASSERT_TRUE(testing_support::wait_until([&] { return gauntlet({"page"}).exit_code == 0; }));
     address_ = gauntlet({"page"}).out;
@@ -65,8 +66,9 @@ class PageTest : public ::testing::Test {
     fs::create_directories(kPictures);
     const fs::path file = kPictures / (name + ".png");
     fs::remove(file);
-    browse(route, {"--hide-scrollbars", "--window-size=" + size, "--screenshot=" + file.string()});
-    EXPECT_TRUE(fs::exists(file)) << file;
+    const Finished taken =
+        browse(route, {"--hide-scrollbars", "--window-size=" + size, "--screenshot=" + file.string()});
+    EXPECT_TRUE(fs::exists(file)) << taken.err;
   }
 
   testing_support::TempFolder folder_;
@@ -91,7 +93,8 @@ TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
   EXPECT_THAT(jobs, HasSubstr("noop 0"));
   EXPECT_THAT(jobs, Not(HasSubstr("noop 200"))) << "a hundred at a time";
 
-  const Finished found = gauntlet({"query", "--format", "csv", "SELECT key FROM v_jobs WHERE kind = 'train_model'"});
+  const Finished found =
+      gauntlet({"query", "--format", "csv", "SELECT key FROM v_jobs WHERE kind = 'train_model'"});
   ASSERT_EQ(found.exit_code, 0) << found.err;
   const std::string key = found.out.substr(found.out.find('\n') + 1, 64);
   const std::string job = view("#/job/" + key);

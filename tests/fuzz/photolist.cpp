@@ -8,6 +8,7 @@
 #include "core/data/detail/flickr_files.hpp"
 #include "core/data/detail/line_file.hpp"
 #include "core/data/detail/nus_files.hpp"
+#include "core/io/utf.hpp"
 #include "tests/fuzz/targets.hpp"
 
 namespace gauntlet::fuzz {
@@ -26,7 +27,7 @@ bool is_sound(const Result<T>& result) {
 
 void read_lists(const std::string& path) {
   if (const auto names = data::detail::read_name_list(path, "a"); is_sound(names)) {
-    for (const std::string& name : *names) GAUNTLET_CHECK(data::detail::is_utf8(name) && !name.empty());
+    for (const std::string& name : *names) GAUNTLET_CHECK(io::is_utf8(name) && !name.empty());
   }
   static_cast<void>(is_sound(data::detail::read_flickr_tag_list(path)));
   if (const auto ids = data::detail::read_flickr_photo_list(path, "a", kLines); is_sound(ids)) {

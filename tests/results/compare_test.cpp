@@ -30,8 +30,8 @@ std::vector<float> readings(double mean, double jitter) {
   return values;
 }
 
-SyntheticCell cell_of(const std::string& defense, const std::string& direction, std::uint64_t seed, double map,
-                      bool with_readings, double jitter = 0.05) {
+SyntheticCell cell_of(const std::string& defense, const std::string& direction, std::uint64_t seed,
+                      double map, bool with_readings, double jitter = 0.05) {
   SyntheticCell item;
   item.cell = {.dataset = "mscoco",
                .model = "cpah",
@@ -198,8 +198,9 @@ TEST_F(Compare, MistakesAreExplained) {
   SideOptions wrong = options();
   wrong.where = "dataset=";
   EXPECT_THAT(complaint("before", "before", wrong), HasSubstr("a value is missing"));
-  EXPECT_THAT(complaint("before", path().string(), options()),
-              AllOf(HasSubstr("sweeps 'before' and 'after|<b>' have different numbers"), HasSubstr("name one")));
+  EXPECT_THAT(
+      complaint("before", path().string(), options()),
+      AllOf(HasSubstr("sweeps 'before' and 'after|<b>' have different numbers"), HasSubstr("name one")));
   EXPECT_THAT(complaint("before", write("bad.csv", "a,b\n1,2\n"), options()),
               HasSubstr("bad.csv:1: a reference file has the columns metric and value"));
   EXPECT_THAT(complaint("before", write("text.csv", "metric,value\nmap,high\n"), options()),

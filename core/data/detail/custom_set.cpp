@@ -7,7 +7,7 @@
 #include "core/base/files.hpp"
 #include "core/data/detail/coco_words.hpp"
 #include "core/data/detail/prepared_writer.hpp"
-#include "core/io/detail/utf.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
@@ -140,9 +140,9 @@ class Opener {
       for (const std::string& piece : texts[row]) path += path.empty() ? piece : "/" + piece;  // folder, file
       std::ranges::replace(path, '\\', '/');
       if (path.empty()) return fail(ErrorCode::kInvalid, "{}: the name of row {} is empty", name, row);
-      if (!io::detail::is_utf8(path)) {
+      if (!io::is_utf8(path)) {
         return fail(ErrorCode::kInvalid, "{}: the name of row {} is not UTF-8: '{}'", name, row,
-                    io::detail::printable(path));
+                    io::printable(path));
       }
       part.pictures.push_back(std::move(path));
     }

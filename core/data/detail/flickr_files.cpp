@@ -9,6 +9,7 @@
 
 #include "core/base/files.hpp"
 #include "core/data/detail/line_file.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
@@ -84,7 +85,7 @@ Result<std::vector<std::string>> read_flickr_tag_list(const fs::path& path) {
     if (blank == std::string_view::npos || !number_from(text.substr(blank + 1))) {
       return fail(ErrorCode::kInvalid, "{} is not '<tag> <count>'", lines.place());
     }
-    if (!is_utf8(tag)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
+    if (!io::is_utf8(tag)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
     const auto [at, is_new] = seen.emplace(tag, lines.line());
     if (!is_new)
       return fail(ErrorCode::kInvalid, "{} repeats the tag '{}' of line {}", lines.place(), tag, at->second);

@@ -9,7 +9,7 @@
 #include <unordered_set>
 
 #include "core/base/files.hpp"
-#include "core/base/json.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
@@ -18,14 +18,9 @@ constexpr std::size_t kReadBytes = std::size_t{1} << 18;
 
 }  // namespace
 
-bool is_utf8(std::string_view text) {
-  const std::string repaired = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return Json::parse(repaired).get_ref<const std::string&>() == text;
-}
-
 std::string printable_name(const std::filesystem::path& name) {
   std::string text = name.string();
-  if (is_utf8(text)) return text;
+  if (io::is_utf8(text)) return text;
   for (char& each : text) {
     if ((static_cast<unsigned char>(each) & 0x80U) != 0) each = '?';
   }
@@ -99,7 +94,7 @@ Result<std::vector<std::string>> read_name_list(const std::filesystem::path& pat
     if (!line) return names;
     const std::string_view text = trimmed(*line);
     if (text.empty()) continue;
-    if (!is_utf8(text)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
+    if (!io::is_utf8(text)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
     if (!seen.emplace(text).second) return fail(ErrorCode::kInvalid, "{} repeats '{}'", lines.place(), text);
     names.emplace_back(text);
   }

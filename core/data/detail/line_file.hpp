@@ -12,9 +12,6 @@
 
 namespace gauntlet::data::detail {
 
-/// Whether the bytes are valid UTF-8.
-[[nodiscard]] bool is_utf8(std::string_view text);
-
 /// Name of a file relative to the folder the user gave, '?' for bytes that are not UTF-8.
 [[nodiscard]] std::string printable_name(const std::filesystem::path& name);
 

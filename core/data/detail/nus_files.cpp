@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "core/data/detail/line_file.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
@@ -35,7 +36,7 @@ Status check_image(const LineFile& lines, std::string_view image) {
   if (leaves)
     return fail(ErrorCode::kInvalid, "{} is '{}', which leaves the folder of pictures", lines.place(),
                 cut_to_show(image));
-  if (!is_utf8(image)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
+  if (!io::is_utf8(image)) return fail(ErrorCode::kInvalid, "{} is not UTF-8", lines.place());
   return {};
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/base/hash.hpp"
 #include "core/data/detail/file_hashes.hpp"
-#include "core/io/detail/utf.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
@@ -28,9 +28,9 @@ Result<std::vector<fs::path>> entries_of(const fs::path& folder) {
     std::error_code ignored;
     if (at->is_directory(ignored)) continue;
     const std::string name = at->path().filename().string();
-    if (!io::detail::is_utf8(name)) {
+    if (!io::is_utf8(name)) {
       return fail(ErrorCode::kInvalid, "{} has a file whose name is not UTF-8: '{}'", folder.string(),
-                  io::detail::printable(name));
+                  io::printable(name));
     }
     entries.push_back(at->path());
   }
@@ -47,8 +47,8 @@ std::string SourceFiles::name_of(const ArrayRef& ref) const {
 }
 
 Result<SourceFiles> open_sources(const fs::path& path, const fs::path& scratch) {
-  if (!io::detail::is_utf8(path.string()))
-    return fail(ErrorCode::kInvalid, "the path '{}' is not UTF-8", io::detail::printable(path.string()));
+  if (!io::is_utf8(path.string()))
+    return fail(ErrorCode::kInvalid, "the path '{}' is not UTF-8", io::printable(path.string()));
   std::error_code error;
   SourceFiles sources;
   if (!fs::is_directory(path, error)) {

@@ -1,6 +1,6 @@
 #include "core/io/detail/char_rows.hpp"
 
-#include "core/io/detail/utf.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::io::detail {
 namespace {

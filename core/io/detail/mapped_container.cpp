@@ -1,9 +1,9 @@
 #include "core/io/detail/mapped_container.hpp"
 
 #include "core/io/detail/random_file.hpp"
-#include "core/io/detail/utf.hpp"
 #include "core/io/npy.hpp"
 #include "core/io/safetensors.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::io::detail {
 namespace {

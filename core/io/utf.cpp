@@ -1,10 +1,10 @@
-#include "core/io/detail/utf.hpp"
+#include "core/io/utf.hpp"
 
 #include <fmt/core.h>
 
 #include <algorithm>
 
-namespace gauntlet::io::detail {
+namespace gauntlet::io {
 namespace {
 
 /// Takes one code point off the front; nothing when there is none.
@@ -86,4 +86,4 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
-}  // namespace gauntlet::io::detail
+}  // namespace gauntlet::io

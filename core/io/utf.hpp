@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gauntlet::io::detail {
+namespace gauntlet::io {
 
 /// Code points; nothing when the bytes are not UTF-8 (overlong forms and surrogates are not).
 [[nodiscard]] std::optional<std::vector<char32_t>> decode_utf8(std::string_view text);
@@ -17,4 +17,4 @@ void append_utf8(std::string& text, char32_t point);
 /// For messages: every byte outside printable ASCII as \xNN, unless all of it is UTF-8.
 [[nodiscard]] std::string printable(std::string_view text);
 
-}  // namespace gauntlet::io::detail
+}  // namespace gauntlet::io
