@@ -54,8 +54,9 @@ TEST(Bootstrap, IntervalsHaveTheWidthThatTheoryGives) {
 }
 
 TEST(Bootstrap, ValidMeansLeaveOutQueriesWithoutRelevantItems) {
-  const Evaluation evaluation = evaluation_of({0.5, 0, 0.5, 0}, {1, 0, 1, 0});
+  const Evaluation evaluation = evaluation_of({0.5, 0, 0.5, 0, 0.5, 0, 0.5, 0}, {1, 0, 1, 0, 1, 0, 1, 0});
   const MetricInterval interval = bootstrap(evaluation, {.n_resamples = 500, .confidence = 0.9})[0];
+  EXPECT_EQ(interval.valid.low, 0.5);
   EXPECT_EQ(interval.valid.high, 0.5);
   EXPECT_LT(interval.value.low, 0.25);
   EXPECT_GT(interval.value.high, 0.25);
