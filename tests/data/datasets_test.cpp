@@ -44,8 +44,8 @@ TEST(Datasets, AreListedByName) {
 TEST(Datasets, OnlyWhereThingsAreIsALocation) {
   for (const DatasetEntry* entry : dataset_registry().entries()) {
     for (const FieldInfo& field : entry->about.fields()) {
-      const bool is_place = field.name == "path" || field.name == "source" || field.name == "font" ||
-                            field.name == "pictures" || field.name == "emoji_test" ||
+      const bool is_place = field.name == "path" || field.name == "source" || field.name == "drawings" ||
+                            field.name == "font" || field.name == "pictures" || field.name == "emoji_test" ||
                             field.name == "cldr_dir";
       EXPECT_EQ(field.location, is_place) << entry->about.name << "." << field.name;
     }

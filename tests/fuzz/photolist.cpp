@@ -35,8 +35,8 @@ void read_lists(const std::string& path) {
   }
   if (const auto images = data::detail::read_nus_images(path, "a"); is_sound(images)) {
     for (const std::string& image : *images) {
-      GAUNTLET_CHECK(!image.starts_with('/') &&
-                     !std::filesystem::path(image).lexically_normal().string().starts_with(".."));
+      const auto normal = std::filesystem::path(image).lexically_normal();
+      GAUNTLET_CHECK(!normal.empty() && !normal.has_root_path() && *normal.begin() != "..");
     }
   }
   if (const auto column = data::detail::read_nus_column(path, "a", kLines); is_sound(column)) {
