@@ -282,6 +282,19 @@ TEST(PreparedWriter, RowsThatCannotBeReadLeaveEveryArrayBeforeTheSplitIsDrawn) {
   EXPECT_EQ(strict.error().code, ErrorCode::kCorrupt);
   EXPECT_THAT(strict.error().message, HasSubstr("item 2: im2.jpg: "));
 
+  // Nor does a strict run take over what one that was not had dropped.
+  PreparedPlan stopped = plan;
+  stopped.strict = false;
+  stopped.make_filler = [usual = plan.make_filler] {
+    return [make = usual()](std::int64_t row, const RowOut& out) -> Result<RowOutcome> {
+      if (row == 600) return fail(ErrorCode::kIo, "stopped");
+      return make(row, out);
+    };
+  };
+  const auto half = fresh(folder, "half");
+  EXPECT_EQ(write_prepared(half, stopped, 1, {}).error().message, "stopped");
+  EXPECT_THAT(write_prepared(half, plan, 1, {}).error().message, HasSubstr("item 2: im2.jpg: "));
+
   plan = small_plan();
   plan.make_filler = [] {
     return [](std::int64_t, const RowOut&) -> Result<RowOutcome> { return RowOutcome{.dropped = "missing"}; };

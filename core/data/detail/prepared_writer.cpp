@@ -67,6 +67,7 @@ class PreparedWriter {
   }
 
   Status open();
+  [[nodiscard]] Status check_strict(const JournalBlock& block) const;
   Status keep_finished_blocks();
   Status make_blocks();
   Status make_block(std::int64_t block_idx);
@@ -125,12 +126,18 @@ Status PreparedWriter::open() {
   return {};
 }
 
+Status PreparedWriter::check_strict(const JournalBlock& block) const {
+  if (!plan_.strict || block.dropped.empty()) return {};
+  return fail(ErrorCode::kCorrupt, "item {}: {}", block.dropped.front().first, block.dropped.front().second);
+}
+
 Status PreparedWriter::keep_finished_blocks() {
   const std::size_t n_finished = journal_->blocks().size();
   std::size_t n_good = 0;
   for (; n_good < n_finished; ++n_good) {
     const JournalBlock& block = journal_->blocks()[n_good];
     tell(static_cast<double>(n_good) / static_cast<double>(n_blocks_), "checking what is there");
+    GAUNTLET_CHECK_OK(check_strict(block));
     Sha256 hash;
     std::vector<std::vector<std::byte>> found;
     for (const BlockArray* array : row_arrays()) {
@@ -236,9 +243,7 @@ Status PreparedWriter::append_block(std::int64_t first, const std::vector<RowOut
     if (outcome.dropped.empty() && !outcome.remark.empty())
       note.remarks.emplace_back(row, as_utf8(outcome.remark));
   }
-  if (plan_.strict && !note.dropped.empty()) {
-    return fail(ErrorCode::kCorrupt, "item {}: {}", note.dropped.front().first, note.dropped.front().second);
-  }
+  GAUNTLET_CHECK_OK(check_strict(note));
   GAUNTLET_CHECK(!by_steps() || note.dropped.empty());
   Sha256 hash;
   for (BlockArray* array : row_arrays()) {
