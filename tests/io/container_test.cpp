@@ -157,11 +157,11 @@ TEST(Containers, HalfPrecisionIsWidened) {
 
 TEST(ListFile, PathsAndLabelsAreRead) {
   const TempFolder folder;
-  auto file = open_container(folder.write("train", "a b/im1.jpg 1 0 1\r\n\nim2.jpg\t0 0 0\n"));
+  auto file = open_container(folder.write("train", "a b/im1.jpg 1 0 0\r\n\nim2.jpg\t0 0 0\n"));
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_EQ((*file)->kind(), ContainerKind::kList);
   EXPECT_EQ(*(*file)->texts(*(*file)->find("path")), (Texts{{"a b/im1.jpg"}, {"im2.jpg"}}));
-  EXPECT_THAT(part_of(**file, "labels", {{0, 0}, {2, 3}}), ElementsAre(1, 0, 1, 0, 0, 0));
+  EXPECT_THAT(part_of(**file, "labels", {{0, 0}, {2, 3}}), ElementsAre(1, 0, 0, 0, 0, 0));
   const auto message = [&](std::string_view text) {
     return open_container(folder.write("l", text)).error().message;
   };
