@@ -50,8 +50,9 @@ struct TableEntry {
   spec::Cell cell;                   ///< what its readings share; the seed means nothing
   std::vector<SeedValue> seeds;      ///< by seed
   std::optional<Interval> interval;  ///< of the mean, where the spec asks for it
-  std::optional<double> p_value;     ///< against the baseline, after Holm's correction
-  bool significant = false;          ///< p_value is below the spec's level
+  std::optional<double> p_value;     ///< against the baseline
+  std::optional<double> p_holm;      ///< the same after Holm's correction over the column
+  bool significant = false;          ///< p_holm is below the spec's level
   std::optional<double> paper;       ///< what is printed in the paper, in the metric's own unit
   std::string text;                  ///< in place of a number (tables of properties)
 };

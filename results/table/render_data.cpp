@@ -73,6 +73,7 @@ OrderedJson json_of(const TableEntry& entry) {
   if (entry.mark != Mark::kNone) item["mark"] = name_of(entry.mark);
   if (entry.interval) item["interval"] = {entry.interval->low, entry.interval->high};
   if (entry.p_value) item["p_value"] = *entry.p_value;
+  if (entry.p_holm) item["p_holm"] = *entry.p_holm;
   if (entry.paper) item["paper"] = *entry.paper;
   if (!entry.text.empty()) item["text"] = entry.text;
   return item;
@@ -120,6 +121,7 @@ std::vector<OptionalColumn> optional_columns(const Table& table) {
       {"low", [](const TableEntry& e) { return e.interval ? fmt::format("{}", e.interval->low) : ""; }},
       {"high", [](const TableEntry& e) { return e.interval ? fmt::format("{}", e.interval->high) : ""; }},
       {"p_value", [](const TableEntry& e) { return number_or_empty(e.p_value); }},
+      {"p_holm", [](const TableEntry& e) { return number_or_empty(e.p_holm); }},
       {"paper", [](const TableEntry& e) { return number_or_empty(e.paper); }},
       {"text", [](const TableEntry& e) { return e.text; }}};
   std::vector<OptionalColumn> used;

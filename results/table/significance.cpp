@@ -84,7 +84,8 @@ class Tester {
     }
     const std::vector<double> corrected = holm(p_values);
     for (std::size_t i = 0; i < tested.size(); ++i) {
-      tested[i]->p_value = corrected[i];
+      tested[i]->p_value = p_values[i];
+      tested[i]->p_holm = corrected[i];
       tested[i]->significant = corrected[i] < spec_.significance->level;
     }
     return {};
