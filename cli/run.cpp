@@ -228,7 +228,7 @@ Result<int> conclude(const Options& options, const std::vector<NamedTableSpec>& 
                      (options.folder.workdir / job.log()).string()));
   }
   std::size_t n_missing = 0;
-  for (const NamedTable& named : tables) n_missing += name_missing(named.table);
+  for (const NamedTable& named : tables) n_missing += name_missing(named.table.missing);
   GAUNTLET_CHECK_OK(verdict_of(sweep));
   if (n_missing > 0) {
     return fail(ErrorCode::kIncomplete, "{} of the tables missing though every job is done",

@@ -53,7 +53,7 @@ Result<int> run(const Options& options) {
   } else {
     GAUNTLET_CHECK_OK(write_file_atomic(options.output, text));
   }
-  const std::size_t n_missing = name_missing(table);
+  const std::size_t n_missing = name_missing(table.missing);
   if (n_missing == 0 || options.allow_missing) return 0;
   return fail(ErrorCode::kIncomplete, "{} of the table {} missing (--allow-missing accepts that)",
               count_of(n_missing, "number"), n_missing == 1 ? "is" : "are");

@@ -52,15 +52,15 @@ Status write_tables(const std::vector<NamedTable>& tables, const std::filesystem
   return {};
 }
 
-std::size_t name_missing(const results::Table& table) {
-  for (std::size_t at = 0; at < table.missing.size() && at < kNamedMissing; ++at) {
-    note(fmt::format("missing: {}\n", table.missing[at].text()));
+std::size_t name_missing(const std::vector<results::MissingNumber>& missing) {
+  for (std::size_t at = 0; at < missing.size() && at < kNamedMissing; ++at) {
+    note(fmt::format("missing: {}\n", missing[at].text()));
   }
-  if (table.missing.size() > kNamedMissing) {
+  if (missing.size() > kNamedMissing) {
     note(fmt::format("missing: and {} more (gauntlet query \"SELECT * FROM v_missing\")\n",
-                     table.missing.size() - kNamedMissing));
+                     missing.size() - kNamedMissing));
   }
-  return table.missing.size();
+  return missing.size();
 }
 
 }  // namespace gauntlet::cli

@@ -30,6 +30,6 @@ struct NamedTable {
 [[nodiscard]] Status write_tables(const std::vector<NamedTable>& tables, const std::filesystem::path& folder);
 
 /// Names the first missing numbers on stderr; returns how many there are.
-[[nodiscard]] std::size_t name_missing(const results::Table& table);
+[[nodiscard]] std::size_t name_missing(const std::vector<results::MissingNumber>& missing);
 
 }  // namespace gauntlet::cli

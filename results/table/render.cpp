@@ -16,12 +16,6 @@ bool is_percent(const Table& table) {
   return table.scale == Scale::kPercent && table.units.size() == 1 && table.units.front() == "ratio";
 }
 
-std::string unit_text(const Table& table) {
-  if (is_percent(table)) return " in percent";
-  if (table.units.size() != 1 || table.units.front() == "ratio") return "";
-  return " in " + table.units.front();
-}
-
 std::set<std::int64_t> counts_of(const Table& table) {
   std::set<std::int64_t> counts;
   for (const auto& line : table.entries) {
@@ -66,6 +60,14 @@ std::string what_it_shows(const Table& table) {
 
 }  // namespace
 
+std::string unit_text(const Table& table) {
+  if (is_percent(table)) return " in percent";
+  if (table.units.size() != 1 || table.units.front() == "ratio") return "";
+  return " in " + table.units.front();
+}
+
+double display_factor(const Table& table) { return is_percent(table) ? 100 : 1; }
+
 bool shows_counts(const Table& table) { return counts_of(table).size() > 1 || has_partial(table); }
 
 std::string entry_text(const Table& table, const TableEntry& entry, bool with_n) {
@@ -79,7 +81,7 @@ std::string entry_text(const Table& table, const TableEntry& entry, bool with_n)
       break;
   }
   if (!entry.text.empty()) return entry.text;
-  const double factor = is_percent(table) ? 100 : 1;
+  const double factor = display_factor(table);
   const auto number = [&](double value) { return fmt::format("{:.{}f}", value * factor, table.decimals); };
   std::string text = number(entry.mean);
   if (entry.interval) {
@@ -98,7 +100,7 @@ std::string entry_text(const Table& table, const TableEntry& entry, bool with_n)
 std::string part_text(const Table& table, const TableEntry& entry, Part part, bool with_n) {
   if (part == Part::kValue) return entry_text(table, entry, with_n);
   if (!entry.paper) return "";
-  const double factor = is_percent(table) ? 100 : 1;
+  const double factor = display_factor(table);
   if (part == Part::kPaper) return fmt::format("{:.{}f}", *entry.paper * factor, table.decimals);
   if (entry.n == 0) return "";
   // Minus zero would be a difference in the eyes of a reader.

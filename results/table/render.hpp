@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.hpp"
 #include "results/table/pivot.hpp"
@@ -31,6 +32,14 @@ enum class Format : std::uint8_t {
 [[nodiscard]] std::string html_table(const Table& table);
 /// The page's style sheet, which html_table expects.
 [[nodiscard]] std::string_view html_style();
+
+/// What a mean is multiplied by where it is shown: 100 for ratios in percent.
+[[nodiscard]] double display_factor(const Table& table);
+/// " in percent", " in s", "".
+[[nodiscard]] std::string unit_text(const Table& table);
+
+/// Rows in the order they are shown: references first.
+[[nodiscard]] std::vector<std::size_t> shown_rows(const Table& table);
 
 /// "61.3 ± 1.1", "61.3 ± 1.1 (2)", "–", "": one entry without its mark. `with_n` adds the count.
 [[nodiscard]] std::string entry_text(const Table& table, const TableEntry& entry, bool with_n);

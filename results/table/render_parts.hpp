@@ -13,7 +13,6 @@ namespace gauntlet::results {
 [[nodiscard]] std::string render_text(const Table& table, bool ansi);
 [[nodiscard]] std::string render_csv(const Table& table);
 [[nodiscard]] std::string render_json(const Table& table);
-
 [[nodiscard]] std::string render_latex(const Table& table);
 [[nodiscard]] std::string render_html(const Table& table);
 
@@ -23,9 +22,6 @@ namespace gauntlet::results {
 
 /// Whether entries show their counts: they do when these differ.
 [[nodiscard]] bool shows_counts(const Table& table);
-
-/// Rows in the order they are shown: references first.
-[[nodiscard]] std::vector<std::size_t> shown_rows(const Table& table);
 
 /// What a column for people shows of an entry.
 enum class Part : std::uint8_t { kValue, kPaper, kDifference };

@@ -1,0 +1,173 @@
+// gauntlet plot: pictures out of the database.
+#include "cli/support/gnuplot.hpp"
+#include "cli/support/options.hpp"
+#include "cli/support/output.hpp"
+#include "cli/support/sweep_tables.hpp"
+#include "cli/verb.hpp"
+#include "core/base/files.hpp"
+#include "core/base/text.hpp"
+#include "core/db/migrate.hpp"
+#include "results/plot/figures.hpp"
+#include "results/plot/gnuplot_script.hpp"
+#include "results/plot/pgfplots.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+struct Options {
+  std::string kind;
+  std::vector<std::string> subjects;
+  std::string format;
+  std::filesystem::path output;
+  FolderOptions folder;
+  bool allow_missing = false;
+};
+
+/// A figure, and what it is called where no file is named.
+struct Drawn {
+  results::Figure figure;
+  std::string stem;
+  std::size_t n_missing = 0;
+};
+
+Result<results::TableSpec> spec_of(const Options& options) {
+  if (options.subjects.size() != 1) {
+    return fail(ErrorCode::kInvalid, "plot {} takes one table spec, not {}", options.kind,
+                options.subjects.size());
+  }
+  return results::read_table_spec(options.subjects.front());
+}
+
+std::string stem_of(const Options& options) {
+  return std::filesystem::path(options.subjects.front()).stem().string() + "_" + options.kind;
+}
+
+Result<Drawn> draw_table(db::Connection& connection, const Options& options) {
+  GAUNTLET_TRY(const results::TableSpec spec, spec_of(options));
+  GAUNTLET_TRY(const results::Table table, results::make_table(connection, spec));
+  GAUNTLET_TRY(results::Figure figure,
+               options.kind == "bars" ? results::bars_figure(table) : results::heatmap_figure(table));
+  return Drawn{std::move(figure), stem_of(options), name_missing(table.missing)};
+}
+
+Result<Drawn> draw_pr(db::Connection& connection, const Options& options) {
+  GAUNTLET_TRY(const results::TableSpec spec, spec_of(options));
+  GAUNTLET_TRY(results::MadeFigure made, results::pr_figure(connection, spec));
+  return Drawn{std::move(made.figure), stem_of(options), name_missing(made.missing)};
+}
+
+Result<Drawn> draw_loss(db::Connection& connection, const Options& options) {
+  if (options.subjects.empty())
+    return fail(ErrorCode::kInvalid, "plot loss takes jobs, by the beginning of their keys");
+  GAUNTLET_TRY(results::Figure figure, results::loss_figure(connection, options.subjects));
+  return Drawn{std::move(figure), options.subjects.front().substr(0, 12) + "_loss", 0};
+}
+
+Result<Drawn> draw_throughput(db::Connection& connection, const Options& options) {
+  if (options.subjects.size() > 1)
+    return fail(ErrorCode::kInvalid, "plot throughput takes one sweep or none");
+  const std::string sweep = options.subjects.empty() ? "" : options.subjects.front();
+  GAUNTLET_TRY(results::Figure figure, results::throughput_figure(connection, sweep));
+  return Drawn{std::move(figure), (sweep.empty() ? "all" : sweep) + "_throughput", 0};
+}
+
+Result<Drawn> draw(db::Connection& connection, const Options& options) {
+  if (options.kind == "pr") return draw_pr(connection, options);
+  if (options.kind == "loss") return draw_loss(connection, options);
+  if (options.kind == "throughput") return draw_throughput(connection, options);
+  return draw_table(connection, options);
+}
+
+// --format, else the end of --output, else svg.
+Result<results::PictureFormat> format_of(const Options& options) {
+  std::string name = options.format;
+  if (name.empty()) {
+    const std::string ending = options.output.extension().string();
+    name = ending.size() < 2 ? "svg" : ending == ".tex" ? "pgf" : ending.substr(1);
+  }
+  return results::picture_format_from(name);
+}
+
+const char* ending_of(results::PictureFormat format) {
+  switch (format) {
+    case results::PictureFormat::kSvg:
+      return ".svg";
+    case results::PictureFormat::kPdf:
+      return ".pdf";
+    case results::PictureFormat::kPng:
+      return ".png";
+    case results::PictureFormat::kPgf:
+      return ".tex";
+  }
+  return "";
+}
+
+// A sweep's name may hold what no file's name should.
+std::string file_name(const std::string& stem) {
+  std::string name;
+  for (const char letter : stem) {
+    const bool plain =
+        std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '-' || letter == '_';
+    name += plain ? letter : '_';
+  }
+  return name;
+}
+
+Result<int> run(const Options& options) {
+  GAUNTLET_TRY(const results::PictureFormat format, format_of(options));
+  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(options.folder.database_path()));
+  GAUNTLET_CHECK_OK(db::check_version(connection));
+  GAUNTLET_TRY(const Drawn drawn, draw(connection, options));
+  std::string picture;
+  if (format == results::PictureFormat::kPgf) {
+    picture = results::pgfplots(drawn.figure);
+  } else {
+    GAUNTLET_TRY(picture, run_gnuplot(results::gnuplot_script(drawn.figure, format)));
+  }
+  std::filesystem::path path = options.output;
+  if (path.empty()) {
+    path = options.folder.workdir / "plots" / (file_name(drawn.stem) + ending_of(format));
+    GAUNTLET_CHECK_OK(make_directories(path.parent_path()));
+  }
+  GAUNTLET_CHECK_OK(write_file_atomic(path, picture));
+  GAUNTLET_CHECK_OK(print(path.string() + "\n"));
+  if (drawn.n_missing == 0 || options.allow_missing) return 0;
+  return fail(ErrorCode::kIncomplete, "{} of the picture {} missing (--allow-missing accepts that)",
+              count_of(drawn.n_missing, "number"), drawn.n_missing == 1 ? "is" : "are");
+}
+
+Action declare(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("kind", options->kind,
+                 "pr, bars, heatmap (of a table spec), loss (of jobs), throughput (of a sweep)")
+      ->required()
+      ->check(CLI::IsMember({"pr", "bars", "heatmap", "loss", "throughput"}))
+      ->type_name("KIND");
+  app.add_option("subject", options->subjects, "Table spec (YAML), jobs by key, or a sweep")
+      ->type_name("SPEC|JOB...");
+  app.add_option("--format", options->format,
+                 "svg, pdf, png, or pgf (LaTeX); by the end of --output unless given, else svg");
+  app.add_option("--output", options->output, "The picture's file; plots/ of the work folder unless given")
+      ->type_name("FILE");
+  app.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
+  options->folder.add_to(app);
+  return [options] { return run(*options); };
+}
+
+}  // namespace
+
+extern const Verb plot_verb;
+constinit const Verb plot_verb{
+    .name = "plot",
+    .summary = "Draw results: precision-recall curves, bars, heat maps, losses, throughput",
+    .examples =
+        "  gauntlet plot pr results/tables/quickstart.yaml\n"
+        "  gauntlet plot bars results/tables/quickstart.yaml --output map.pdf\n"
+        "  gauntlet plot heatmap results/tables/quickstart.yaml --format png\n"
+        "  gauntlet plot pr results/plots/paper_fig2.yaml --output fig2.tex\n"
+        "  gauntlet plot loss 1f0c9a 77be21\n"
+        "  gauntlet plot throughput quickstart\n",
+    .declare = &declare,
+};
+
+}  // namespace gauntlet::cli
