@@ -42,8 +42,8 @@ struct Layout {
   double bottom = 0;  ///< room for the legend
   double panel_width = 0;
   double panel_height = 0;
-  double left_margin = 62;  ///< inside of a panel: tics and the axis' name
-  double bottom_margin = 52;
+  double left_margin = 74;  ///< inside of a panel: tics and the axis' name
+  double bottom_margin = 60;
   std::size_t n_rows = 1;
   std::size_t legend_columns = 1;
   bool slanted = false;  ///< names at the x axis, since they would run into each other
@@ -59,8 +59,8 @@ Layout layout_of(const Figure& figure) {
   Layout layout;
   const std::size_t n_columns = std::max<std::size_t>(1, figure.n_columns);
   layout.n_rows = std::max<std::size_t>(1, (figure.panels.size() + n_columns - 1) / n_columns);
-  layout.panel_width = 330;
-  layout.panel_height = 270;
+  layout.panel_width = 340;
+  layout.panel_height = 282;
   if (figure.steps) layout.panel_width = 520;
   if (figure.kind == FigureKind::kBars) {
     const double bars = static_cast<double>(figure.x_names.size() * (figure.legend.size() + 1));
@@ -68,7 +68,7 @@ Layout layout_of(const Figure& figure) {
     layout.panel_height = 290;
   }
   if (figure.x_label.empty()) layout.bottom_margin = 30;
-  if (!figure.unit_axes && figure.kind == FigureKind::kLines) layout.left_margin = 80;  // long numbers
+  if (!figure.unit_axes && figure.kind == FigureKind::kLines) layout.left_margin = 88;  // long numbers
   const double names = kLetter * static_cast<double>(longest(figure.x_names));
   const auto n_names = static_cast<double>(figure.x_names.size());
   if (figure.kind == FigureKind::kBars) {
@@ -124,14 +124,15 @@ std::string terminal(PictureFormat format, const Layout& layout) {
 
 class Script {
  public:
-  Script(const Figure& figure, PictureFormat format) : figure_(figure), layout_(layout_of(figure)) {
+  Script(const Figure& figure, PictureFormat format)
+      : figure_(figure), layout_(layout_of(figure)), marker_size_(format == PictureFormat::kSvg ? 0.5 : 0.7) {
     text_ = "set encoding utf8\n" + terminal(format, layout_);
     text_ += "set border 3 lw 0.8\nset tics nomirror out scale 0.6\n";
     text_ += "set grid ytics lc rgb '#c8c8c8' lw 0.6 dt 1\n";
     for (std::size_t style = 0; style < figure.legend.size(); ++style) {
       const LineStyle& line = line_style(style);
-      text_ += fmt::format("set style line {} lc rgb '{}' lw 1.8 dt {} pt {} ps 0.7\n", style + 1,
-                           line.colour, line.gnuplot_dash, line.gnuplot_point);
+      text_ += fmt::format("set style line {} lc rgb '{}' lw 1.8 dt {} pt {} ps {}\n", style + 1, line.colour,
+                           line.gnuplot_dash, line.gnuplot_point, marker_size_);
     }
     add_data();
     text_ += "set multiplot\n";
@@ -299,8 +300,8 @@ class Script {
                                         style.gnuplot_pattern, style.colour));
       return;
     }
-    text_ += fmt::format("set style line {} lc rgb '{}' lw 1.8 dt {} pt {} ps 0.7\n", at + 1, style.colour,
-                         style.gnuplot_dash, style.gnuplot_point);
+    text_ += fmt::format("set style line {} lc rgb '{}' lw 1.8 dt {} pt {} ps {}\n", at + 1, style.colour,
+                         style.gnuplot_dash, style.gnuplot_point, marker_size_);
     text_ += fmt::format("{0} << EOD\n{1:.1f} {4:.1f}\n{2:.1f} {4:.1f}\n{3:.1f} {4:.1f}\nEOD\n", name, x + 2,
                          x + 20, x + 38, y);
     parts.push_back(fmt::format("{} using 1:2 with lines ls {}", name, at + 1));
@@ -362,6 +363,7 @@ class Script {
 
   const Figure& figure_;
   Layout layout_;
+  double marker_size_;  ///< the formats draw them in sizes of their own
   std::string text_;
 };
 

@@ -19,12 +19,12 @@ struct LineStyle {
 // Neighbours differ in lightness.
 inline constexpr std::array<LineStyle, 8> kLineStyles = {{
     {"#000000", "1", 7, 0, "solid", "*"},
-    {"#e69f00", "2", 5, 1, "dashed", "square*"},
+    {"#d55e00", "2", 5, 1, "dashed", "square*"},
     {"#0072b2", "1", 9, 6, "solid", "triangle*"},
     {"#cc79a7", "4", 13, 2, "dashdotted", "diamond*"},
     {"#009e73", "5", 11, 4, "dashdotdotted", "triangle"},
     {"#56b4e9", "2", 4, 7, "densely dashed", "square"},
-    {"#d55e00", "1", 6, 5, "solid", "o"},
+    {"#e69f00", "1", 6, 5, "solid", "o"},
     {"#8a8a00", "4", 12, 3, "dashdotted", "diamond"},
 }};
 

@@ -4,7 +4,7 @@ set border 3 lw 0.8
 set tics nomirror out scale 0.6
 set grid ytics lc rgb '#c8c8c8' lw 0.6 dt 1
 set style line 1 lc rgb '#000000' lw 1.8 dt 1 pt 7 ps 0.7
-set style line 2 lc rgb '#e69f00' lw 1.8 dt 2 pt 5 ps 0.7
+set style line 2 lc rgb '#d55e00' lw 1.8 dt 2 pt 5 ps 0.7
 set style line 3 lc rgb '#0072b2' lw 1.8 dt 1 pt 9 ps 0.7
 set style line 4 lc rgb '#cc79a7' lw 1.8 dt 4 pt 13 ps 0.7
 set style line 5 lc rgb '#009e73' lw 1.8 dt 5 pt 11 ps 0.7
@@ -42,7 +42,7 @@ $p1s3 << EOD
 EOD
 set multiplot
 set label 1 'MAP of defended cross-modal retrieval: picto_scenes cpah 32 bits' at screen 0.5,0.95455 center noenhanced font ',13'
-set lmargin at screen 0.07990
+set lmargin at screen 0.09536
 set rmargin at screen 0.48196
 set tmargin at screen 0.83957
 set bmargin at screen 0.21390
@@ -56,8 +56,8 @@ set xtics ('no attack' 0, 'PGD' 1, 'PGD adaptive' 2) scale 0 noenhanced
 plot $p0s0 using 1:2:(0.14720) with boxes fc rgb '#000000' fs solid 0.3 noborder notitle, \
   $p0s0 using 1:2:(0.14720) with boxes fc rgb '#000000' lw 0.8 fs transparent pattern 0 border lc rgb '#000000' notitle, \
   $p0s0 using 1:($2-$3):(0):(2*$3) with vectors nohead lc rgb '#000000' lw 1.6 notitle, \
-  $p0s1 using 1:2:(0.14720) with boxes fc rgb '#e69f00' fs solid 0.3 noborder notitle, \
-  $p0s1 using 1:2:(0.14720) with boxes fc rgb '#e69f00' lw 0.8 fs transparent pattern 1 border lc rgb '#e69f00' notitle, \
+  $p0s1 using 1:2:(0.14720) with boxes fc rgb '#d55e00' fs solid 0.3 noborder notitle, \
+  $p0s1 using 1:2:(0.14720) with boxes fc rgb '#d55e00' lw 0.8 fs transparent pattern 1 border lc rgb '#d55e00' notitle, \
   $p0s1 using 1:($2-$3):(0):(2*$3) with vectors nohead lc rgb '#000000' lw 1.6 notitle, \
   $p0s2 using 1:2:(0.14720) with boxes fc rgb '#cc79a7' fs solid 0.3 noborder notitle, \
   $p0s2 using 1:2:(0.14720) with boxes fc rgb '#cc79a7' lw 0.8 fs transparent pattern 2 border lc rgb '#cc79a7' notitle, \
@@ -67,7 +67,7 @@ plot $p0s0 using 1:2:(0.14720) with boxes fc rgb '#000000' fs solid 0.3 noborder
   $p0s3 using 1:($2-$3):(0):(2*$3) with vectors nohead lc rgb '#000000' lw 1.6 notitle, \
   34.6 with lines lc rgb '#000000' lw 1 dt 3 notitle
 unset label 1
-set lmargin at screen 0.57990
+set lmargin at screen 0.59536
 set rmargin at screen 0.98196
 set tmargin at screen 0.83957
 set bmargin at screen 0.21390
@@ -133,8 +133,8 @@ $k5 << EOD
 EOD
 plot $k0 using 1:2:3:4 with boxxyerror fc rgb '#000000' fs solid 0.3 noborder notitle, \
   $k0 using 1:2:3:4 with boxxyerror fc rgb '#000000' lw 0.8 fs transparent pattern 0 border lc rgb '#000000' notitle, \
-  $k1 using 1:2:3:4 with boxxyerror fc rgb '#e69f00' fs solid 0.3 noborder notitle, \
-  $k1 using 1:2:3:4 with boxxyerror fc rgb '#e69f00' lw 0.8 fs transparent pattern 1 border lc rgb '#e69f00' notitle, \
+  $k1 using 1:2:3:4 with boxxyerror fc rgb '#d55e00' fs solid 0.3 noborder notitle, \
+  $k1 using 1:2:3:4 with boxxyerror fc rgb '#d55e00' lw 0.8 fs transparent pattern 1 border lc rgb '#d55e00' notitle, \
   $k2 using 1:2:3:4 with boxxyerror fc rgb '#0072b2' fs solid 0.3 noborder notitle, \
   $k2 using 1:2:3:4 with boxxyerror fc rgb '#0072b2' lw 0.8 fs transparent pattern 6 border lc rgb '#0072b2' notitle, \
   $k3 using 1:2:3:4 with boxxyerror fc rgb '#cc79a7' fs solid 0.3 noborder notitle, \
