@@ -60,6 +60,10 @@ Result<std::vector<engine::JobPayload>> JobStore::apply(std::span<const engine::
   return in_transaction(*state_, [&] { return apply_all(*state_, transitions); });
 }
 
+Result<ImportAnswer> JobStore::import(const ImportedWork& work, std::int64_t at_ms) {
+  return in_transaction(*state_, [&] { return import_all(*state_, work, at_ms); });
+}
+
 Result<std::vector<JobId>> JobStore::select(const Selection& selection) {
   return select_jobs(state_->connection, selection);
 }

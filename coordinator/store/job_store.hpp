@@ -96,6 +96,8 @@ struct CancelledJobs {
 
 struct StoreState;
 struct JobAttempts;
+struct ImportedWork;
+struct ImportAnswer;
 
 class JobStore {
  public:
@@ -123,6 +125,12 @@ class JobStore {
   /// Errors: kStaleLease (the end of an attempt that holds no open lease; nothing is written), those of open.
   [[nodiscard]] Result<std::vector<engine::JobPayload>> apply(
       std::span<const engine::Transition> transitions);
+
+  /// Takes over what was done elsewhere: all of it in one transaction, or nothing. Jobs are known by their
+  /// key: one that is done here too must have the same numbers; one that is not done here is done afterwards,
+  /// and its artifact counts as freed; a new one that was not done elsewhere is cancelled. A second time
+  /// changes nothing. Errors: those of submit.
+  [[nodiscard]] Result<ImportAnswer> import(const ImportedWork& work, std::int64_t at_ms);
 
   /// Job ids, growing. Errors (kInvalid): a `where` that cannot be read, a prefix that is not hexadecimal.
   [[nodiscard]] Result<std::vector<JobId>> select(const Selection& selection);

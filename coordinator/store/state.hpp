@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/store/import.hpp"
 #include "coordinator/store/job_store.hpp"
 #include "core/db/connection.hpp"
 #include "core/db/transaction.hpp"
@@ -34,6 +35,8 @@ struct StoreState {
 /// Parts of JobStore, one per file; each runs inside the caller's transaction.
 [[nodiscard]] Result<engine::SubmitOutcome> submit_all(StoreState& state, const Submission& submission,
                                                        std::int64_t at_ms);
+[[nodiscard]] Result<ImportAnswer> import_all(StoreState& state, const ImportedWork& work,
+                                              std::int64_t at_ms);
 [[nodiscard]] Result<std::vector<engine::JobPayload>> apply_all(
     StoreState& state, std::span<const engine::Transition> transitions);
 [[nodiscard]] Result<engine::RestoredRows> load_all(db::Connection& connection);
