@@ -1,80 +1,74 @@
-// gauntlet completion: a shell's completion, written from the verbs' own declarations.
-#include <fmt/format.h>
-
-#include <map>
-#include <set>
-
+// gauntlet completion: a shell's completion. The scripts ask the program itself (gauntlet complete), so they
+// never know less than it does.
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
+#include "core/base/text.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
-std::string options_of(const Verb& verb) {
-  CLI::App app;
-  const Action unused = verb.declare(app);
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
-  return fmt::format("{}", fmt::join(names, " "));
-}
-
-/// Completes verbs, sub-verbs and options; everything else as files.
-std::string bash_script() {
-  std::map<std::string, std::string> seconds;  // first word → second words
-  std::vector<std::string> firsts;
-  std::string cases;
-  for (const Verb* verb : verbs()) {
-    if (verb->hidden) continue;
-    const std::string name(verb->name);
-    const std::size_t blank = name.find(' ');
-    const std::string first = name.substr(0, blank);
-    if (std::find(firsts.begin(), firsts.end(), first) == firsts.end()) firsts.push_back(first);
-    if (blank != std::string::npos)
-      seconds[first] += (seconds[first].empty() ? "" : " ") + name.substr(blank + 1);
-    cases += fmt::format("    '{}') options='{}' ;;\n", name, options_of(*verb));
-  }
-  std::string groups;
-  for (const auto& [first, words] : seconds) groups += fmt::format("    {}) group='{}' ;;\n", first, words);
-  // clang-format off
-  static constexpr const char kScript[] = R"script(# bash completion of gauntlet; eval "$(gauntlet completion bash)"
-_gauntlet() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" first="${{COMP_WORDS[1]}}" group='' options='' name
+// Words are handed over with a leading "=", so that none of them is taken for an option of the asking.
+constexpr std::string_view kBash = R"script(# bash completion of gauntlet; eval "$(gauntlet completion bash)"
+_gauntlet() {
+  local word="${COMP_WORDS[COMP_CWORD]}" line candidate
+  local -a asked=("${COMP_WORDS[@]:1:COMP_CWORD}")
   COMPREPLY=()
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W '{} --help --version' -- "$word"))
-    return
-  fi
-  case "$first" in
-{}  esac
-  name="$first"
-  if [ -n "$group" ]; then
-    if [ "$COMP_CWORD" -eq 2 ]; then
-      COMPREPLY=($(compgen -W "$group" -- "$word"))
-      return
+  while IFS= read -r line; do
+    if [ "$line" = ":files" ]; then
+      compopt -o filenames 2>/dev/null
+      while IFS= read -r candidate; do COMPREPLY+=("$candidate"); done < <(compgen -f -- "$word")
+    else
+      printf -v candidate '%q' "${line%%$'\t'*}"
+      COMPREPLY+=("$candidate")
     fi
-    name="$first ${{COMP_WORDS[2]}}"
-  fi
-  case "$name" in
-{}  esac
-  case "$word" in
-    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
-    *) COMPREPLY=($(compgen -f -- "$word")) ;;
-  esac
-}}
-complete -o filenames -F _gauntlet gauntlet
-)script";
-  // clang-format on
-  return fmt::format(kScript, fmt::join(firsts, " "), groups, cases);
+  done < <("${COMP_WORDS[0]}" complete "${asked[@]/#/=}" 2>/dev/null)
 }
+complete -F _gauntlet gauntlet
+)script";
+
+constexpr std::string_view kZsh = R"script(#compdef gauntlet
+# zsh completion of gauntlet; eval "$(gauntlet completion zsh)", or keep it as _gauntlet in a folder of $fpath
+_gauntlet() {
+  local line files=0
+  local -a asked=("${(@)words[2,CURRENT]}") found
+  for line in "${(@f)$("${words[1]}" complete "${asked[@]/#/=}" 2>/dev/null)}"; do
+    [[ -n "$line" ]] || continue
+    if [[ "$line" == ":files" ]]; then files=1; continue; fi
+    found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
+  done
+  (( $#found )) && _describe 'gauntlet' found
+  (( files )) && _files
+  return 0
+}
+if [[ "$funcstack[1]" == _gauntlet ]]; then _gauntlet "$@"; elif (( $+functions[compdef] )); then compdef _gauntlet gauntlet; fi
+)script";
+
+constexpr std::string_view kFish = R"script(# fish completion of gauntlet; gauntlet completion fish | source
+function __gauntlet_complete
+  set -l words (commandline -opc) (commandline -ct)
+  set -l asked
+  for word in $words[2..-1]
+    set -a asked "=$word"
+  end
+  for line in ($words[1] complete $asked 2>/dev/null)
+    if test "$line" = ":files"
+      __fish_complete_path (commandline -ct)
+    else
+      echo $line
+    end
+  end
+end
+complete -c gauntlet -f -a '(__gauntlet_complete)'
+)script";
 
 Action declare(CLI::App& app) {
   const auto shell = std::make_shared<std::string>();
-  app.add_option("shell", *shell, "bash")->required();
+  app.add_option("shell", *shell, "bash, zsh or fish")->required();
   return [shell]() -> Result<int> {
-    if (*shell != "bash") return fail(ErrorCode::kInvalid, "no completion for '{}'; known: bash", *shell);
-    GAUNTLET_CHECK_OK(print(bash_script()));
+    const std::vector<std::string> known = {"bash", "zsh", "fish"};
+    if (std::find(known.begin(), known.end(), *shell) == known.end())
+      return fail(ErrorCode::kInvalid, "{}", unknown_name_message("shell", *shell, known));
+    GAUNTLET_CHECK_OK(print(*shell == "bash" ? kBash : *shell == "zsh" ? kZsh : kFish));
     return 0;
   };
 }
@@ -84,8 +78,11 @@ Action declare(CLI::App& app) {
 extern const Verb completion_verb;
 constinit const Verb completion_verb{
     .name = "completion",
-    .summary = "Print a completion script for a shell",
-    .examples = "  eval \"$(gauntlet completion bash)\"\n",
+    .summary = "Print a completion script for a shell: verbs, options, names of sweeps, jobs and tables",
+    .examples =
+        "  eval \"$(gauntlet completion bash)\"\n"
+        "  gauntlet completion zsh > ~/.zfunc/_gauntlet\n"
+        "  gauntlet completion fish > ~/.config/fish/completions/gauntlet.fish\n",
     .declare = &declare,
 };
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/support/exit_codes.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
 #include "core/base/text.hpp"
@@ -43,10 +44,9 @@ constexpr std::string_view kTail =
     "Common options:\n"
     "  --workdir DIR   work folder (default: $GAUNTLET_WORKDIR, else ./gauntlet-runs)\n"
     "  --json          one JSON document on stdout, where a command prints data\n"
-    "  --version       print version and revision\n"
-    "\n"
-    "Exit codes: 0 ok, 1 internal error, 2 usage or invalid spec, 3 waited-for jobs failed, 4 not found,\n"
-    "  5 coordinator unreachable, 6 refused, 7 table incomplete, 8 timed out, 130 interrupted\n";
+    "  --version       print version and revision\n";
+
+constexpr std::size_t kExitCodesPerLine = 5;
 
 std::string overview() {
   std::string text(kHead);
@@ -54,7 +54,12 @@ std::string overview() {
     if (!verb->hidden) text += fmt::format("  {:<14} {}\n", verb->name, verb->summary);
   }
   text += kTail;
-  return text;
+  text += "\nExit codes:";
+  for (std::size_t at = 0; at < kExitCodes.size(); ++at) {
+    text += at == 0 ? " " : at % kExitCodesPerLine == 0 ? ",\n  " : ", ";
+    text += fmt::format("{} {}", kExitCodes[at].number, kExitCodes[at].meaning);
+  }
+  return text + "\n";
 }
 
 std::string help_of(const Verb& verb, const CLI::App& app) {

@@ -1,0 +1,97 @@
+// gauntlet completion and gauntlet man, as shells and man read them.
+#include "tests/cli/cli_test_base.hpp"
+#include "tests/cli/made_folder.hpp"
+
+namespace gauntlet::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+using testing_support::Finished;
+
+class Completion : public CliTest {
+ protected:
+  /// Two sweeps, one of them hard to type.
+  void make_names() const {
+    MadeFolder made(workdir());
+    made.add("data", spec::JobKind::kPrepare, {});
+    made.submit("defense-comparison", {{"data"}});
+    made.submit("it's a \"sweep\"", {{"data"}});
+    key_ = made.key("data").hex();
+  }
+  [[nodiscard]] Finished bash(const std::string& line) const {
+    return shell("export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\neval \"$(gauntlet completion bash)\"\n"
+                 "ask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gauntlet; printf '%s\\n' \"${COMPREPLY[@]}\"; }\n" +
+                 line);
+  }
+  mutable std::string key_;
+};
+
+TEST_F(Completion, BashKnowsVerbsAndTheirOptions) {
+  EXPECT_EQ(bash("ask gauntlet qu").out, "query\n");
+  EXPECT_EQ(bash("ask gauntlet data pr").out, "prepare\n");
+  EXPECT_EQ(bash("ask gauntlet eval --retrieval-c").out, "--retrieval-codes\n");
+  EXPECT_EQ(bash("ask gauntlet data prepare --thr").out, "--threads\n");
+  EXPECT_THAT(bash("ask gauntlet ''").out, AllOf(HasSubstr("run\n"), HasSubstr("--help\n"), Not(HasSubstr("executor"))));
+  EXPECT_EQ(bash("ask gauntlet completion z").out, "zsh\n");
+  EXPECT_EQ(bash("ask gauntlet nonsense x").out, "\n");
+}
+
+TEST_F(Completion, BashKnowsSweepsJobsAndTables) {
+  make_names();
+  const std::string at = " --workdir " + workdir().string() + " ";
+  EXPECT_EQ(bash("ask gauntlet status" + at + "def").out, "defense-comparison\n");
+  EXPECT_EQ(bash("ask gauntlet wait" + at + "it").out, "it\\'s\\ a\\ \\\"sweep\\\"\n");
+  EXPECT_EQ(bash("ask gauntlet export" + at + "--sweep d").out, "defense-comparison\n");
+  EXPECT_EQ(bash("ask gauntlet explain" + at + key_.substr(0, 3)).out, key_.substr(0, 12) + "\n");
+  EXPECT_EQ(bash("ask gauntlet cancel" + at + "--key " + key_.substr(0, 20)).out, key_.substr(0, 20) + "\n");
+  EXPECT_EQ(bash("ask gauntlet logs" + at + "xyz").out, "\n");
+  std::filesystem::create_directories(folder() / "results" / "tables");
+  write("results/tables/benign.yaml", "");
+  write("sweep.yaml", "");
+  EXPECT_THAT(bash("ask gauntlet table ''").out, HasSubstr("results/tables/benign.yaml\n"));
+  EXPECT_EQ(bash("ask gauntlet run sw").out, "sweep.yaml\n");
+  EXPECT_EQ(bash("ask gauntlet status --workdir nowhere d").out, "\n");
+}
+
+TEST_F(Completion, TheOtherShellsAskTheSame) {
+  make_names();
+  const std::string prepare = "export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\n";
+  const Finished zsh = shell(prepare + "command -v zsh >/dev/null || exit 77\nzsh -n <(gauntlet completion zsh)");
+  EXPECT_TRUE(zsh.exit_code == 0 || zsh.exit_code == 77) << zsh.err;
+  const Finished fish = shell(prepare +
+                              "command -v fish >/dev/null || exit 77\ngauntlet completion fish > c.fish\nfish --no-config -c "
+                              "'source c.fish; complete -C \"gauntlet status --workdir " +
+                              workdir().string() + " def\"'");
+  EXPECT_TRUE(fish.exit_code == 77 || fish.out == "defense-comparison\tsweep 1\n") << fish.out << fish.err;
+}
+
+TEST_F(Completion, TheManualPageHasEveryVerbAndIsClean) {
+  const Finished man = gauntlet({"man"});
+  ASSERT_EQ(man.exit_code, 0) << man.err;
+  EXPECT_THAT(man.out, StartsWith(".TH GAUNTLET 1"));
+  std::istringstream overview(gauntlet({"--help"}).out.substr(gauntlet({"--help"}).out.find("Commands (")));
+  std::string line;
+  std::getline(overview, line);
+  int n_verbs = 0;
+  for (; std::getline(overview, line) && line.starts_with("  "); ++n_verbs) {
+    std::istringstream words(line);
+    std::string verb, second;
+    words >> verb >> second;
+    EXPECT_THAT(man.out, AnyOf(HasSubstr(".SS \"gauntlet " + verb + "\"\n"),
+                               HasSubstr(".SS \"gauntlet " + verb + " " + second + "\"\n")))
+        << line;
+  }
+  EXPECT_GT(n_verbs, 25);
+  EXPECT_THAT(man.out, AllOf(HasSubstr("\\fB\\-\\-where CONDITION\\fR"), HasSubstr("\\fB130\\fR\ninterrupted")));
+  const Finished lint = shell("command -v groff >/dev/null || exit 77\n\"$GAUNTLET\" man | groff -man -ww -Tutf8 -z");
+  EXPECT_TRUE(lint.exit_code == 77 || (lint.exit_code == 0 && lint.err.empty())) << lint.err;
+  const Finished mandoc =
+      shell("command -v mandoc >/dev/null || exit 77\n\"$GAUNTLET\" man | mandoc -Tlint -Werror");
+  EXPECT_TRUE(mandoc.exit_code == 77 || (mandoc.exit_code == 0 && mandoc.out.empty())) << mandoc.out;
+}
+
+}  // namespace
+}  // namespace gauntlet::cli
