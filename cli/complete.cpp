@@ -1,5 +1,5 @@
-// gauntlet complete: what may stand at the end of a line, for the scripts of gauntlet completion. One candidate
-// a line, its meaning after a tab; ":files" where a path may stand.
+// gauntlet complete: what may stand at the end of a line, for the scripts of gauntlet completion. One
+// candidate a line, its meaning after a tab; ":files" where a path may stand.
 #include <algorithm>
 #include <set>
 
@@ -65,24 +65,27 @@ void add_rows(const Words& words, std::string_view sql, Candidates& candidates) 
 }
 
 void add_sweeps(const Words& words, Candidates& candidates) {
-  add_rows(words,
-           fmt::format("SELECT name, 'sweep ' || sweep_id FROM sweeps ORDER BY sweep_id DESC LIMIT {}", kMaxNames),
-           candidates);
+  add_rows(
+      words,
+      fmt::format("SELECT name, 'sweep ' || sweep_id FROM sweeps ORDER BY sweep_id DESC LIMIT {}", kMaxNames),
+      candidates);
 }
 
 /// Keys by the index of keys, from the digits typed so far.
 void add_jobs(const Words& words, Candidates& candidates) {
   const std::string& digits = candidates.prefix();
-  const bool is_hex = digits.size() <= 64 && std::all_of(digits.begin(), digits.end(), [](unsigned char letter) {
-    return std::isdigit(letter) != 0 || (letter >= 'a' && letter <= 'f');
-  });
+  const bool is_hex =
+      digits.size() <= 64 && std::all_of(digits.begin(), digits.end(), [](unsigned char letter) {
+        return std::isdigit(letter) != 0 || (letter >= 'a' && letter <= 'f');
+      });
   if (!is_hex) return;
-  add_rows(words,
-           fmt::format("SELECT lower(substr(hex(j.key), 1, {})), sp.title FROM jobs j JOIN job_specs sp ON "
-                       "sp.job_id = j.job_id WHERE j.key BETWEEN x'{}' AND x'{}' LIMIT {}",
-                       std::max<std::size_t>(12, digits.size()), digits + std::string(64 - digits.size(), '0'),
-                       digits + std::string(64 - digits.size(), 'f'), kMaxNames),
-           candidates);
+  add_rows(
+      words,
+      fmt::format("SELECT lower(substr(hex(j.key), 1, {})), sp.title FROM jobs j JOIN job_specs sp ON "
+                  "sp.job_id = j.job_id WHERE j.key BETWEEN x'{}' AND x'{}' LIMIT {}",
+                  std::max<std::size_t>(12, digits.size()), digits + std::string(64 - digits.size(), '0'),
+                  digits + std::string(64 - digits.size(), 'f'), kMaxNames),
+      candidates);
 }
 
 void add_tables(Candidates& candidates) {
@@ -94,12 +97,14 @@ void add_tables(Candidates& candidates) {
 
 void add_options(const CLI::App& app, Candidates& candidates) {
   for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) candidates.add("--" + name, option->get_description());
+    for (const std::string& name : option->get_lnames())
+      candidates.add("--" + name, option->get_description());
   }
 }
 
 /// What an option or a place on the line stands for, by its name.
-void add_values(const std::string& verb, const std::string& name, const Words& words, Candidates& candidates) {
+void add_values(const std::string& verb, const std::string& name, const Words& words,
+                Candidates& candidates) {
   if (name == "sweep") {
     add_sweeps(words, candidates);
   } else if (name == "key") {
@@ -126,7 +131,9 @@ void complete_line(const Verb& verb, const Words& words, Candidates& candidates)
     add_options(app, candidates);
     return;
   }
-  const auto takes_value = [](const CLI::Option* option) { return option != nullptr && option->get_items_expected_max() > 0; };
+  const auto takes_value = [](const CLI::Option* option) {
+    return option != nullptr && option->get_items_expected_max() > 0;
+  };
   const CLI::Option* before = words.size() > 1 ? option_named(app, words[words.size() - 2]) : nullptr;
   if (takes_value(before)) {
     const std::string name = before->get_lnames().empty() ? "" : before->get_lnames().front();
@@ -155,7 +162,8 @@ void add_verbs(const std::string& group, Candidates& candidates) {
     const std::string name(verb->name);
     const std::size_t blank = name.find(' ');
     if (group.empty()) candidates.add(name.substr(0, blank), blank == std::string::npos ? verb->summary : "");
-    if (!group.empty() && name.starts_with(group + " ")) candidates.add(name.substr(blank + 1), verb->summary);
+    if (!group.empty() && name.starts_with(group + " "))
+      candidates.add(name.substr(blank + 1), verb->summary);
   }
 }
 

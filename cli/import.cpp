@@ -118,22 +118,24 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(const store::ImportAnswer answer, store.import(work, SystemClock().wall_ms()));
   if (!answer.conflicts.empty()) return refuse(options, answer.conflicts);
   const store::ImportOutcome& outcome = answer.outcome;
-  GAUNTLET_CHECK_OK(
-      options.json ? print_json(Json{{"format", 1},
-                                     {"from", options.source.string()},
-                                     {"new_cells", outcome.new_cells},
-                                     {"new_jobs", outcome.new_jobs},
-                                     {"done_jobs", outcome.done_jobs},
-                                     {"same_jobs", outcome.same_jobs}})
-                   : print(fmt::format("{}: {} new, {} with their numbers, {} the same as here\n",
-                                       options.source.string(), count_of(outcome.new_cells, "cell"),
-                                       count_of(outcome.done_jobs, "job"), outcome.same_jobs)));
+  GAUNTLET_CHECK_OK(options.json
+                        ? print_json(Json{{"format", 1},
+                                          {"from", options.source.string()},
+                                          {"new_cells", outcome.new_cells},
+                                          {"new_jobs", outcome.new_jobs},
+                                          {"done_jobs", outcome.done_jobs},
+                                          {"same_jobs", outcome.same_jobs}})
+                        : print(fmt::format("{}: {} new, {} with their numbers, {} the same as here\n",
+                                            options.source.string(), count_of(outcome.new_cells, "cell"),
+                                            count_of(outcome.done_jobs, "job"), outcome.same_jobs)));
   return 0;
 }
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("source", options->source, "What `gauntlet export --to` wrote")->required()->type_name("DIR|FILE");
+  app.add_option("source", options->source, "What `gauntlet export --to` wrote")
+      ->required()
+      ->type_name("DIR|FILE");
   app.add_option("--max-size", options->max_size, "Refuse more than this, unpacked (default 8GiB)")
       ->type_name("BYTES");
   options->folder.add_to(app);

@@ -78,9 +78,9 @@ std::string option_text(const CLI::Option& option) {
   std::string head = option.get_name(true, true);
   if (option.get_items_expected_max() > 0 && option.nonpositional() && !option.get_type_name().empty())
     head += " " + option.get_type_name();
-  if (!option.nonpositional()) head = option.get_type_name().empty() || option.get_type_name() == "TEXT"
-                                          ? option.get_single_name()
-                                          : option.get_type_name();
+  if (!option.nonpositional())
+    head = option.get_type_name().empty() || option.get_type_name() == "TEXT" ? option.get_single_name()
+                                                                              : option.get_type_name();
   return fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(head), roff(option.get_description()));
 }
 
@@ -95,25 +95,30 @@ std::string verb_text(const Verb& verb) {
 
 std::string page() {
   std::string text = fmt::format(
-      ".TH GAUNTLET 1 \"\" \"gauntlet {}\" \"User Commands\"\n.SH NAME\ngauntlet \\- adversarial\\-robustness "
+      ".TH GAUNTLET 1 \"\" \"gauntlet {}\" \"User Commands\"\n.SH NAME\ngauntlet \\- "
+      "adversarial\\-robustness "
       "benchmarks of cross\\-modal hashing\n.SH SYNOPSIS\n.B gauntlet\n.I command\n[\\fIoption\\fR ...]\n",
       roff(version()));
   text +=
-      ".SH DESCRIPTION\nTakes a sweep file, works out the smallest graph of jobs that answers it, runs them on any "
+      ".SH DESCRIPTION\nTakes a sweep file, works out the smallest graph of jobs that answers it, runs them "
+      "on any "
       "number of\nworkers, keeps every number with its provenance in SQLite, and makes tables of them.\n";
   text += ".SH COMMANDS\n";
   for (const Verb* verb : verbs()) {
     if (!verb->hidden) text += verb_text(*verb);
   }
   text += ".SH \"EXIT STATUS\"\n";
-  for (const ExitCode& code : kExitCodes) text += fmt::format(".TP\n\\fB{}\\fR\n{}\n", code.number, roff(code.meaning));
+  for (const ExitCode& code : kExitCodes)
+    text += fmt::format(".TP\n\\fB{}\\fR\n{}\n", code.number, roff(code.meaning));
   text +=
       ".SH ENVIRONMENT\n.TP\n\\fBGAUNTLET_WORKDIR\\fR\nThe work folder where \\-\\-workdir is not given.\n"
       ".TP\n\\fBGAUNTLET_TLS_FINGERPRINT\\fR, \\fBGAUNTLET_TLS_CA\\fR\nBy what a coordinator is known.\n"
       ".TP\n\\fBNO_COLOR\\fR\nNo bold and underlined text on terminals.\n";
   text +=
-      ".SH FILES\n.TP\n\\fIgauntlet\\-runs/gauntlet.db\\fR\nThe database of a work folder; its views are documented "
-      "in docs/database.md.\n.TP\n\\fIgauntlet\\-runs/token\\fR\nWhat a coordinator asks of every connection.\n";
+      ".SH FILES\n.TP\n\\fIgauntlet\\-runs/gauntlet.db\\fR\nThe database of a work folder; its views are "
+      "documented "
+      "in docs/database.md.\n.TP\n\\fIgauntlet\\-runs/token\\fR\nWhat a coordinator asks of every "
+      "connection.\n";
   return text;
 }
 

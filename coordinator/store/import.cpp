@@ -22,7 +22,8 @@ constexpr std::string_view kFreed = "imported without its artifact";
 
 /// Equal to the last bit; what is measured but no number is equal to itself.
 bool same_value(double a, double b) {
-  return (std::isnan(a) && std::isnan(b)) || std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+  return (std::isnan(a) && std::isnan(b)) ||
+         std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
 }
 
 class Importer {
@@ -100,9 +101,8 @@ class Importer {
         conflict(fmt::format("job {}: {} is {} in the import and not measured here", job.key.brief(),
                              row.metric, row.value));
       } else if (!same_value(found->second.first, row.value) || found->second.second != row.n) {
-        conflict(fmt::format("job {}: {} is {} (n = {}) here and {} (n = {}) in the import",
-                             job.key.brief(), row.metric, found->second.first, found->second.second, row.value,
-                             row.n));
+        conflict(fmt::format("job {}: {} is {} (n = {}) here and {} (n = {}) in the import", job.key.brief(),
+                             row.metric, found->second.first, found->second.second, row.value, row.n));
       }
       if (found != here.end()) here.erase(found);
     }
@@ -128,9 +128,9 @@ class Importer {
       for (const CellJob& job : cell.jobs) keys.insert(job.key.hex());
       if (keys == known->second) continue;
       const spec::Cell& c = cell.cell;
-      conflict(fmt::format("sweep '{}' has the cell {} {} {} bits {} {} {} {} seed {} here too, with other jobs",
-                           sweep.name, c.dataset, c.model, c.bits, c.defense, c.attack, c.direction, c.variant,
-                           c.seed));
+      conflict(fmt::format(
+          "sweep '{}' has the cell {} {} {} bits {} {} {} {} seed {} here too, with other jobs", sweep.name,
+          c.dataset, c.model, c.bits, c.defense, c.attack, c.direction, c.variant, c.seed));
     }
     if (all_known) complete_.insert(sweep.name);
     return {};
@@ -200,9 +200,9 @@ class Importer {
     for (const auto& [name, id] : workers_) changes.push_back({at_ms_, engine::WorkerLeft{id, "imported"}});
     GAUNTLET_CHECK_OK(apply_all(state_, changes));
     // Its artifact is elsewhere: as one that was freed, it is made again when something needs it.
-    GAUNTLET_TRY(db::Statement * freed,
-                 connection_.cached(
-                     "INSERT INTO events (at_ms, kind, job_id, detail) VALUES (?, 'freed', ?, ?)"));
+    GAUNTLET_TRY(
+        db::Statement * freed,
+        connection_.cached("INSERT INTO events (at_ms, kind, job_id, detail) VALUES (?, 'freed', ?, ?)"));
     // Clocks differ: never before the attempt that made it.
     for (const auto& [job, ended_ms] : finished)
       GAUNTLET_CHECK_OK(freed->run_with(std::max(at_ms_, ended_ms), job, kFreed));
@@ -224,7 +224,8 @@ class Importer {
   Status release_waiting() {
     if (answer_.outcome.done_jobs == 0) return {};
     for (const std::string_view sql :
-         {"UPDATE jobs SET state = 0, blocked_by = NULL WHERE state = 5 AND NOT EXISTS (SELECT 1 FROM needs e "
+         {"UPDATE jobs SET state = 0, blocked_by = NULL WHERE state = 5 AND NOT EXISTS (SELECT 1 FROM needs "
+          "e "
           "JOIN jobs n ON n.job_id = e.needs_job_id WHERE e.job_id = jobs.job_id AND n.state IN (4, 5, 6))",
           "UPDATE jobs SET state = 1 WHERE state = 0 AND NOT EXISTS (SELECT 1 FROM needs e JOIN jobs n ON "
           "n.job_id = e.needs_job_id WHERE e.job_id = jobs.job_id AND n.state <> 3)"}) {

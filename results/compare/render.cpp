@@ -23,7 +23,7 @@ std::string signed_text(double value, const std::string& unit) {
 
 std::string p_text(const std::optional<double>& p) {
   if (!p) return "–";
-  if (*p < 0.0001) return "<0.0001";
+  if (*p < 0.0001) return "<0.0001 *";
   return fmt::format("{:.4f}{}", *p, *p < kSignificant ? " *" : "");
 }
 

@@ -37,16 +37,15 @@ struct EndEntry {
 bool is_export_name(std::string_view name) {
   if (name.starts_with("./")) name.remove_prefix(2);
   const auto is_plain = [](std::string_view word) {
-    return !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char letter) {
-      return std::isalnum(letter) != 0;
-    });
+    return !word.empty() && std::all_of(word.begin(), word.end(),
+                                        [](unsigned char letter) { return std::isalnum(letter) != 0; });
   };
   for (const std::string_view known :
        {"export.json", "sweeps.jsonl", "cells.jsonl", "jobs.jsonl", "rows.csv", "report.html"}) {
     if (name == known) return true;
   }
-  for (const auto& [folder, ending] : {std::pair<std::string_view, std::string_view>{"sweeps/", ".yaml"},
-                                       {"manifests/", ".json"}}) {
+  for (const auto& [folder, ending] :
+       {std::pair<std::string_view, std::string_view>{"sweeps/", ".yaml"}, {"manifests/", ".json"}}) {
     if (name.starts_with(folder) && name.ends_with(ending) && name.size() > folder.size() + ending.size())
       return is_plain(name.substr(folder.size(), name.size() - folder.size() - ending.size()));
   }
@@ -132,8 +131,7 @@ Result<std::map<std::string, std::string>> read_folder(const fs::path& folder, s
     std::error_code error;
     const fs::file_status status = fs::symlink_status(path, error);
     if (!fs::exists(status)) continue;  // what is missing is said by who needs it
-    if (!fs::is_regular_file(status))
-      return fail(ErrorCode::kCorrupt, "{} is no plain file", path.string());
+    if (!fs::is_regular_file(status)) return fail(ErrorCode::kCorrupt, "{} is no plain file", path.string());
     GAUNTLET_TRY(std::string content, read_file(path, max_bytes));
     max_bytes -= content.size();
     files.emplace(name, std::move(content));
@@ -196,8 +194,7 @@ Status write_export(const fs::path& target, const std::map<std::string, std::str
 
 Result<std::map<std::string, std::string>> read_export(const fs::path& source, std::uint64_t max_bytes) {
   std::error_code error;
-  if (!fs::exists(source, error))
-    return fail(ErrorCode::kNotFound, "there is no export {}", source.string());
+  if (!fs::exists(source, error)) return fail(ErrorCode::kNotFound, "there is no export {}", source.string());
   if (fs::is_directory(source, error)) return read_folder(source, max_bytes);
   return ArchiveReader(source, max_bytes).read();
 }

@@ -17,9 +17,9 @@ namespace gauntlet::results {
 [[nodiscard]] Status write_export(const std::filesystem::path& target,
                                   const std::map<std::string, std::string>& files);
 
-/// Reads the files of a folder or archive that an import needs; nothing is unpacked to disk. Errors: kNotFound;
-/// kCorrupt, each named: no archive, a name an export does not have (absolute, with "..", anything else), a
-/// link or device, a name twice, more than `max_bytes` of content or 1,000,000 entries.
+/// Reads the files of a folder or archive that an import needs; nothing is unpacked to disk. Errors:
+/// kNotFound; kCorrupt, each named: no archive, a name an export does not have (absolute, with "..", anything
+/// else), a link or device, a name twice, more than `max_bytes` of content or 1,000,000 entries.
 [[nodiscard]] Result<std::map<std::string, std::string>> read_export(const std::filesystem::path& source,
                                                                      std::uint64_t max_bytes);
 

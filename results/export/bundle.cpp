@@ -37,9 +37,9 @@ std::string line_of(const Json& value) {
 }
 
 Json to_json(const spec::Cell& cell) {
-  return {{"dataset", cell.dataset},     {"model", cell.model},       {"bits", cell.bits},
-          {"defense", cell.defense},     {"attack", cell.attack},     {"protocol", cell.protocol},
-          {"direction", cell.direction}, {"variant", cell.variant},   {"seed", cell.seed}};
+  return {{"dataset", cell.dataset},     {"model", cell.model},     {"bits", cell.bits},
+          {"defense", cell.defense},     {"attack", cell.attack},   {"protocol", cell.protocol},
+          {"direction", cell.direction}, {"variant", cell.variant}, {"seed", cell.seed}};
 }
 
 spec::Cell cell_from(const Json& json) {
@@ -55,9 +55,12 @@ spec::Cell cell_from(const Json& json) {
 }
 
 Json to_json(const BundleSweep& sweep, std::size_t number) {
-  return {{"name", sweep.name},           {"priority", sweep.priority},
-          {"spec_text", sweep.spec_text}, {"spec_path", sweep.spec_path},
-          {"metrics", sweep.metrics},     {"code_revision", sweep.code_revision},
+  return {{"name", sweep.name},
+          {"priority", sweep.priority},
+          {"spec_text", sweep.spec_text},
+          {"spec_path", sweep.spec_path},
+          {"metrics", sweep.metrics},
+          {"code_revision", sweep.code_revision},
           {"file", fmt::format("sweeps/{}.yaml", number)}};
 }
 
@@ -68,18 +71,16 @@ Json to_json(const BundleCell& cell) {
 }
 
 Json to_json(const BundleJob& job) {
-  Json line = {{"key", job.key.hex()},         {"job", job.form},    {"title", job.title},
-               {"resources", job.resources},   {"state", job.state}, {"needs", Json::array()},
-               {"rows", Json::array()},        {"curves", Json::array()}};
+  Json line = {{"key", job.key.hex()},       {"job", job.form},        {"title", job.title},
+               {"resources", job.resources}, {"state", job.state},     {"needs", Json::array()},
+               {"rows", Json::array()},      {"curves", Json::array()}};
   for (const JobKey& key : job.needs) line["needs"].push_back(key.hex());
   if (job.attempt) {
     const Json environment = Json::parse(job.attempt->environment, nullptr, false);
-    line["attempt"] = {{"worker", job.attempt->worker},
-                       {"started_ms", job.attempt->started_ms},
-                       {"ended_ms", job.attempt->ended_ms},
-                       {"wall_s", job.attempt->wall_s},
-                       {"manifest", job.attempt->manifest},
-                       {"environment", environment.is_object() ? environment : Json()}};
+    line["attempt"] = {
+        {"worker", job.attempt->worker},     {"started_ms", job.attempt->started_ms},
+        {"ended_ms", job.attempt->ended_ms}, {"wall_s", job.attempt->wall_s},
+        {"manifest", job.attempt->manifest}, {"environment", environment.is_object() ? environment : Json()}};
   }
   for (const spec::ResultRow& row : job.rows) {
     Json value = {{"metric", row.metric},

@@ -76,8 +76,8 @@ struct BundleSelection {
 [[nodiscard]] std::map<std::string, std::string> files_of(const Bundle& bundle);
 
 /// Reads them back. Errors (kCorrupt): a file is missing or does not match its hash, a line is not what it
-/// should be (file and line named), a job's key is not the hash of its text, a job or cell names a job that is
-/// not there.
+/// should be (file and line named), a job's key is not the hash of its text, a job or cell names a job that
+/// is not there.
 [[nodiscard]] Result<Bundle> bundle_from(const std::map<std::string, std::string>& files);
 
 /// The files that bundle_from reads.

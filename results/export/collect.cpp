@@ -88,12 +88,13 @@ class Collector {
 
  private:
   Status add_job(std::int64_t id) {
-    GAUNTLET_TRY(db::Statement * read,
-                 connection_.cached(
-                     "SELECT j.key, sp.canonical, sp.title, j.state, st.name, j.attempt, sh.cpus, sh.gpus, "
-                     "sh.ranks, sh.memory_mb, sh.time_s, sh.more FROM jobs j JOIN job_specs sp ON sp.job_id = "
-                     "j.job_id JOIN job_states st ON st.state = j.state JOIN job_shapes sh ON sh.shape_id = "
-                     "j.shape_id WHERE j.job_id = ?"));
+    GAUNTLET_TRY(
+        db::Statement * read,
+        connection_.cached(
+            "SELECT j.key, sp.canonical, sp.title, j.state, st.name, j.attempt, sh.cpus, sh.gpus, "
+            "sh.ranks, sh.memory_mb, sh.time_s, sh.more FROM jobs j JOIN job_specs sp ON sp.job_id = "
+            "j.job_id JOIN job_states st ON st.state = j.state JOIN job_shapes sh ON sh.shape_id = "
+            "j.shape_id WHERE j.job_id = ?"));
     GAUNTLET_CHECK_OK(read->bind_all(id));
     GAUNTLET_TRY(const bool row, read->step());
     if (!row) return fail(ErrorCode::kCorrupt, "{}: job {} is missing", connection_.path(), id);
@@ -121,9 +122,10 @@ class Collector {
   }
 
   Status add_needs(std::int64_t id, BundleJob& job) {
-    GAUNTLET_TRY(db::Statement * needs,
-                 connection_.cached("SELECT n.key FROM needs e JOIN jobs n ON n.job_id = e.needs_job_id WHERE "
-                                    "e.job_id = ? ORDER BY e.needs_job_id"));
+    GAUNTLET_TRY(
+        db::Statement * needs,
+        connection_.cached("SELECT n.key FROM needs e JOIN jobs n ON n.job_id = e.needs_job_id WHERE "
+                           "e.job_id = ? ORDER BY e.needs_job_id"));
     GAUNTLET_CHECK_OK(needs->bind_all(id));
     while (true) {
       GAUNTLET_TRY(const bool row, needs->step());
@@ -133,11 +135,12 @@ class Collector {
   }
 
   Status add_attempt(std::int64_t id, std::int64_t attempt, BundleJob& job) {
-    GAUNTLET_TRY(db::Statement * read,
-                 connection_.cached(
-                     "SELECT w.name, a.started_ms, a.ended_ms, a.wall_s, a.manifest, e.document FROM attempts "
-                     "a JOIN workers w ON w.worker_id = a.worker_id LEFT JOIN environments e ON "
-                     "e.environment_id = a.environment_id WHERE a.job_id = ? AND a.attempt = ?"));
+    GAUNTLET_TRY(
+        db::Statement * read,
+        connection_.cached(
+            "SELECT w.name, a.started_ms, a.ended_ms, a.wall_s, a.manifest, e.document FROM attempts "
+            "a JOIN workers w ON w.worker_id = a.worker_id LEFT JOIN environments e ON "
+            "e.environment_id = a.environment_id WHERE a.job_id = ? AND a.attempt = ?"));
     GAUNTLET_CHECK_OK(read->bind_all(id, attempt));
     GAUNTLET_TRY(const bool row, read->step());
     if (row) {
@@ -153,28 +156,30 @@ class Collector {
   }
 
   Status add_rows(std::int64_t id, BundleJob& job) {
-    GAUNTLET_TRY(db::Statement * read,
-                 connection_.cached(
-                     "SELECT m.name, m.unit, m.higher_is_better, r.value, r.n, q.per_query FROM results r JOIN "
-                     "metrics m ON m.metric_id = r.metric_id LEFT JOIN result_queries q ON q.job_id = r.job_id "
-                     "AND q.metric_id = r.metric_id WHERE r.job_id = ? ORDER BY m.name, m.unit"));
+    GAUNTLET_TRY(
+        db::Statement * read,
+        connection_.cached(
+            "SELECT m.name, m.unit, m.higher_is_better, r.value, r.n, q.per_query FROM results r JOIN "
+            "metrics m ON m.metric_id = r.metric_id LEFT JOIN result_queries q ON q.job_id = r.job_id "
+            "AND q.metric_id = r.metric_id WHERE r.job_id = ? ORDER BY m.name, m.unit"));
     GAUNTLET_CHECK_OK(read->bind_all(id));
     while (true) {
       GAUNTLET_TRY(const bool row, read->step());
       if (!row) return {};
-      job.rows.push_back({.metric = std::string(read->text(0)),
-                          .value = read->is_null(3) ? std::numeric_limits<double>::quiet_NaN() : read->real(3),
-                          .unit = std::string(read->text(1)),
-                          .higher_is_better = read->integer(2) != 0,
-                          .n = read->integer(4),
-                          .per_query = floats_of(read->blob(5))});
+      job.rows.push_back(
+          {.metric = std::string(read->text(0)),
+           .value = read->is_null(3) ? std::numeric_limits<double>::quiet_NaN() : read->real(3),
+           .unit = std::string(read->text(1)),
+           .higher_is_better = read->integer(2) != 0,
+           .n = read->integer(4),
+           .per_query = floats_of(read->blob(5))});
     }
   }
 
   Status add_curves(std::int64_t id, BundleJob& job) {
-    GAUNTLET_TRY(db::Statement * read,
-                 connection_.cached(
-                     "SELECT name, x_label, y_label, x, y FROM curves WHERE job_id = ? ORDER BY name"));
+    GAUNTLET_TRY(
+        db::Statement * read,
+        connection_.cached("SELECT name, x_label, y_label, x, y FROM curves WHERE job_id = ? ORDER BY name"));
     GAUNTLET_CHECK_OK(read->bind_all(id));
     while (true) {
       GAUNTLET_TRY(const bool row, read->step());

@@ -72,8 +72,8 @@ class SweepTable {
 
   void add(const BundleCell& item, const Jobs& jobs) {
     const spec::Cell& c = item.cell;
-    const Row row = {c.dataset, c.model,    fmt::format("{}", c.bits), c.attack,
-                     c.protocol, c.defense, c.variant};
+    const Row row = {c.dataset, c.model,  fmt::format("{}", c.bits), c.attack, c.protocol,
+                     c.defense, c.variant};
     std::map<std::string, const spec::ResultRow*> found;
     for (const auto& [role, key] : item.jobs) {
       for (const spec::ResultRow& number : jobs.at(key)->rows) found.emplace(number.metric, &number);
@@ -108,9 +108,8 @@ class SweepTable {
       for (const std::string& label : row) text += fmt::format("<td>{}</td>", html_escaped(label));
       for (const Column& column : columns_) {
         const auto entry = entries.find(column);
-        text += fmt::format("<td class=\"n\">{}</td>", entry == entries.end()
-                                                           ? ""
-                                                           : number_text(entry->second, unit_of(column.first)));
+        text += fmt::format("<td class=\"n\">{}</td>",
+                            entry == entries.end() ? "" : number_text(entry->second, unit_of(column.first)));
       }
       text += "</tr>\n";
     }
@@ -130,7 +129,8 @@ class SweepTable {
 };
 
 std::string tables_html(const Bundle& bundle, const Jobs& jobs) {
-  std::string html = "<section id=\"tables\"><h2>Numbers</h2>\n<p>Mean ± standard deviation (seeds); – is missing.</p>\n";
+  std::string html =
+      "<section id=\"tables\"><h2>Numbers</h2>\n<p>Mean ± standard deviation (seeds); – is missing.</p>\n";
   for (const BundleSweep& sweep : bundle.sweeps) {
     SweepTable table;
     for (const BundleCell& cell : bundle.cells)
@@ -155,10 +155,11 @@ std::string condition_of(const BundleCell& item) {
     for (const char letter : text) quoted += letter == '"' ? std::string("\"\"") : std::string(1, letter);
     return quoted + "\"";
   };
-  return fmt::format("sweep={} and dataset={} and model={} and bits={} and defense={} and attack={} and "
-                     "protocol={} and direction={} and variant={} and seed={}",
-                     value(item.sweep), value(c.dataset), value(c.model), c.bits, value(c.defense),
-                     value(c.attack), value(c.protocol), value(c.direction), value(c.variant), c.seed);
+  return fmt::format(
+      "sweep={} and dataset={} and model={} and bits={} and defense={} and attack={} and "
+      "protocol={} and direction={} and variant={} and seed={}",
+      value(item.sweep), value(c.dataset), value(c.model), c.bits, value(c.defense), value(c.attack),
+      value(c.protocol), value(c.direction), value(c.variant), c.seed);
 }
 
 std::string environment_text(const BundleJob& job, const char* name) {
@@ -166,24 +167,28 @@ std::string environment_text(const BundleJob& job, const char* name) {
   const Json environment = Json::parse(job.attempt->environment, nullptr, false);
   if (!environment.is_object() || !environment.contains(name)) return "";
   const Json& value = environment[name];
-  return value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string rerun_html(const Bundle& bundle) {
   std::string html =
-      "<section id=\"rerun\"><h2>How to run it again</h2>\n<p>A sweep file computes all of its cells; a finished "
-      "job is not repeated in the same work folder. The keys of the jobs must come out as they are here.</p>\n";
+      "<section id=\"rerun\"><h2>How to run it again</h2>\n<p>A sweep file computes all of its cells; a "
+      "finished "
+      "job is not repeated in the same work folder. The keys of the jobs must come out as they are "
+      "here.</p>\n";
   for (std::size_t at = 0; at < bundle.sweeps.size(); ++at) {
     const BundleSweep& sweep = bundle.sweeps[at];
     std::string commands;
-    if (!sweep.code_revision.empty()) commands += fmt::format("git checkout {}\n", shell_quoted(sweep.code_revision));
+    if (!sweep.code_revision.empty())
+      commands += fmt::format("git checkout {}\n", shell_quoted(sweep.code_revision));
     commands += fmt::format("gauntlet run sweeps/{}.yaml --workdir rerun\n", at + 1);
     commands += "gauntlet import . --workdir exported\n";
     commands += fmt::format("gauntlet compare {} {}\n", shell_quoted("exported/gauntlet.db:" + sweep.name),
                             shell_quoted("rerun/gauntlet.db:" + sweep.name));
-    html += fmt::format("<h3>{}</h3>\n<pre>{}</pre>\n<details><summary>sweeps/{}.yaml</summary><pre>{}</pre></details>\n",
-                        html_escaped(sweep.name), html_escaped(commands), at + 1,
-                        html_escaped(sweep.spec_text));
+    html += fmt::format(
+        "<h3>{}</h3>\n<pre>{}</pre>\n<details><summary>sweeps/{}.yaml</summary><pre>{}</pre></details>\n",
+        html_escaped(sweep.name), html_escaped(commands), at + 1, html_escaped(sweep.spec_text));
   }
   return html + "</section>\n";
 }
@@ -194,16 +199,16 @@ std::string cells_html(const Bundle& bundle, const Jobs& jobs) {
   std::string html = "<section id=\"cells\"><h2>Cells</h2>\n";
   for (const BundleCell& item : bundle.cells) {
     const spec::Cell& c = item.cell;
-    html += fmt::format("<details><summary>{}</summary><pre>{}</pre><ul>",
-                        html_escaped(fmt::format("{}: {} {} {} bits {} {} {} {} {} seed {}", item.sweep, c.dataset,
-                                                 c.model, c.bits, c.defense, c.attack, c.protocol, c.direction,
-                                                 c.variant, c.seed)),
-                        html_escaped(fmt::format("gauntlet run sweeps/{}.yaml --workdir rerun\n"
-                                                 "gauntlet query --workdir rerun --where {}",
-                                                 numbers[item.sweep], shell_quoted(condition_of(item)))));
+    html += fmt::format(
+        "<details><summary>{}</summary><pre>{}</pre><ul>",
+        html_escaped(fmt::format("{}: {} {} {} bits {} {} {} {} {} seed {}", item.sweep, c.dataset, c.model,
+                                 c.bits, c.defense, c.attack, c.protocol, c.direction, c.variant, c.seed)),
+        html_escaped(fmt::format("gauntlet run sweeps/{}.yaml --workdir rerun\n"
+                                 "gauntlet query --workdir rerun --where {}",
+                                 numbers[item.sweep], shell_quoted(condition_of(item)))));
     for (const auto& [role, key] : item.jobs) {
-      html += fmt::format("<li>{} <a href=\"#j{}\"><code>{}</code></a> {}</li>", html_escaped(role), key.hex(),
-                          key.brief(), html_escaped(jobs.at(key)->state));
+      html += fmt::format("<li>{} <a href=\"#j{}\"><code>{}</code></a> {}</li>", html_escaped(role),
+                          key.hex(), key.brief(), html_escaped(jobs.at(key)->state));
     }
     html += "</ul></details>\n";
   }
@@ -213,14 +218,16 @@ std::string cells_html(const Bundle& bundle, const Jobs& jobs) {
 std::string jobs_html(const Bundle& bundle) {
   std::string html = "<section id=\"jobs\"><h2>Jobs</h2>\n";
   for (const BundleJob& job : bundle.jobs) {
-    html += fmt::format("<details id=\"j{}\"><summary><code>{}</code> {} <span class=\"soft\">{}</span></summary>",
-                        job.key.hex(), job.key.brief(), html_escaped(job.title), html_escaped(job.state));
+    html += fmt::format(
+        "<details id=\"j{}\"><summary><code>{}</code> {} <span class=\"soft\">{}</span></summary>",
+        job.key.hex(), job.key.brief(), html_escaped(job.title), html_escaped(job.state));
     if (job.attempt) {
-      html += fmt::format("<p class=\"soft\">on {} ({}), code {}, {}; libraries {}; artifact manifest {}</p>",
-                          html_escaped(job.attempt->worker), html_escaped(environment_text(job, "device")),
-                          html_escaped(environment_text(job, "revision")),
-                          human_duration(job.attempt->wall_s), html_escaped(environment_text(job, "versions")),
-                          job.attempt->manifest.empty() ? "none" : html_escaped(job.attempt->manifest));
+      html +=
+          fmt::format("<p class=\"soft\">on {} ({}), code {}, {}; libraries {}; artifact manifest {}</p>",
+                      html_escaped(job.attempt->worker), html_escaped(environment_text(job, "device")),
+                      html_escaped(environment_text(job, "revision")), human_duration(job.attempt->wall_s),
+                      html_escaped(environment_text(job, "versions")),
+                      job.attempt->manifest.empty() ? "none" : html_escaped(job.attempt->manifest));
     }
     html += fmt::format("<pre>{}</pre></details>\n",
                         html_escaped(job.form.dump(1, ' ', false, Json::error_handler_t::replace)));
@@ -237,12 +244,15 @@ std::string summary_html(const Bundle& bundle, bool has_curves, std::string_view
     if (!environment_text(job, "device").empty()) devices.insert(environment_text(job, "device"));
   }
   return fmt::format(
-      "<h1>Gauntlet export</h1>\n<p>{}, {}, {} ({} done). Measured by code {} on {}. Written by gauntlet {}.</p>\n"
+      "<h1>Gauntlet export</h1>\n<p>{}, {}, {} ({} done). Measured by code {} on {}. Written by gauntlet "
+      "{}.</p>\n"
       "<p><a href=\"#tables\">Numbers</a>{} · <a href=\"#rerun\">How to run it "
       "again</a> · <a href=\"#cells\">Cells</a> · <a href=\"#jobs\">Jobs</a></p>\n",
       count_of(bundle.sweeps.size(), "sweep"), count_of(bundle.cells.size(), "cell"),
-      count_of(bundle.jobs.size(), "job"), n_done, html_escaped(fmt::format("{}", fmt::join(revisions, ", "))),
-      html_escaped(fmt::format("{}", fmt::join(devices, ", "))), html_escaped(program), has_curves ? " · <a href=\"#curves\">Curves</a>" : "");
+      count_of(bundle.jobs.size(), "job"), n_done,
+      html_escaped(fmt::format("{}", fmt::join(revisions, ", "))),
+      html_escaped(fmt::format("{}", fmt::join(devices, ", "))), html_escaped(program),
+      has_curves ? " · <a href=\"#curves\">Curves</a>" : "");
 }
 
 }  // namespace
@@ -280,8 +290,8 @@ std::string report_of(const Bundle& bundle, std::string_view program) {
   Jobs jobs;
   for (const BundleJob& job : bundle.jobs) jobs.emplace(job.key, &job);
   const std::string curves = curves_html(bundle, jobs);
-  return std::string(kHead) + summary_html(bundle, !curves.empty(), program) + tables_html(bundle, jobs) + curves + rerun_html(bundle) + cells_html(bundle, jobs) + jobs_html(bundle) +
-         "</body></html>\n";
+  return std::string(kHead) + summary_html(bundle, !curves.empty(), program) + tables_html(bundle, jobs) +
+         curves + rerun_html(bundle) + cells_html(bundle, jobs) + jobs_html(bundle) + "</body></html>\n";
 }
 
 }  // namespace gauntlet::results

@@ -9,8 +9,8 @@
 
 namespace gauntlet::results {
 
-/// HTML without scripts and without anything from elsewhere, every text of the bundle escaped. The same bundle
-/// gives the same bytes. `program` is the version that writes it.
+/// HTML without scripts and without anything from elsewhere, every text of the bundle escaped. The same
+/// bundle gives the same bytes. `program` is the version that writes it.
 [[nodiscard]] std::string report_of(const Bundle& bundle, std::string_view program);
 
 /// Text for HTML, attribute values in double quotes included; control characters as visible escapes.

@@ -21,8 +21,8 @@ struct Pen {
   const char* colour;
   const char* dashes;
 };
-constexpr std::array kPens = {Pen{"#0072B2", ""},      Pen{"#D55E00", "6 3"},     Pen{"#009E73", "2 2"},
-                              Pen{"#CC79A7", "8 2 2 2"}, Pen{"#E69F00", "4 4"},   Pen{"#56B4E9", "10 3"},
+constexpr std::array kPens = {Pen{"#0072B2", ""},        Pen{"#D55E00", "6 3"}, Pen{"#009E73", "2 2"},
+                              Pen{"#CC79A7", "8 2 2 2"}, Pen{"#E69F00", "4 4"}, Pen{"#56B4E9", "10 3"},
                               Pen{"#777777", "1 3"}};
 
 struct Line {
@@ -42,18 +42,19 @@ std::string points_of(const spec::Curve& curve) {
 }
 
 std::string axes_svg() {
-  std::string svg = fmt::format(
-      "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" class=\"frame\"/>", kLeft, kTop, kSide, kSide);
+  std::string svg = fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" class=\"frame\"/>", kLeft,
+                                kTop, kSide, kSide);
   for (const double tick : {0.0, 0.5, 1.0}) {
-    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" class=\"tick\" text-anchor=\"end\">{:.1f}</text>", kLeft - 4,
-                       kTop + kSide * (1 - tick) + 4, tick);
+    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" class=\"tick\" text-anchor=\"end\">{:.1f}</text>",
+                       kLeft - 4, kTop + kSide * (1 - tick) + 4, tick);
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"tick\" text-anchor=\"middle\">{:.1f}</text>",
                        kLeft + kSide * tick, kTop + kSide + 14, tick);
   }
-  return svg + fmt::format("<text x=\"{}\" y=\"{}\" class=\"tick\" text-anchor=\"middle\">recall</text>"
-                           "<text x=\"10\" y=\"{}\" class=\"tick\" text-anchor=\"middle\" "
-                           "transform=\"rotate(-90 10 {})\">precision</text>",
-                           kLeft + kSide / 2, kTop + kSide + 29, kTop + kSide / 2, kTop + kSide / 2);
+  return svg + fmt::format(
+                   "<text x=\"{}\" y=\"{}\" class=\"tick\" text-anchor=\"middle\">recall</text>"
+                   "<text x=\"10\" y=\"{}\" class=\"tick\" text-anchor=\"middle\" "
+                   "transform=\"rotate(-90 10 {})\">precision</text>",
+                   kLeft + kSide / 2, kTop + kSide + 29, kTop + kSide / 2, kTop + kSide / 2);
 }
 
 /// `pens` by name, the same in all panels.
@@ -74,7 +75,8 @@ std::string panel_of(const std::string& title, const std::vector<Line>& lines,
   for (const std::string& name : names) {
     const Pen& pen = kPens[pens.at(name)];
     svg += fmt::format(
-        "<li><svg viewBox=\"0 0 26 8\" class=\"key\"><line x1=\"0\" y1=\"4\" x2=\"26\" y2=\"4\" class=\"line\" "
+        "<li><svg viewBox=\"0 0 26 8\" class=\"key\"><line x1=\"0\" y1=\"4\" x2=\"26\" y2=\"4\" "
+        "class=\"line\" "
         "stroke=\"{}\" stroke-dasharray=\"{}\"/></svg> {}</li>",
         pen.colour, pen.dashes, html_escaped(name));
   }

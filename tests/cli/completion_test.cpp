@@ -22,9 +22,11 @@ class Completion : public CliTest {
     key_ = made.key("data").hex();
   }
   [[nodiscard]] Finished bash(const std::string& line) const {
-    return shell("export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\neval \"$(gauntlet completion bash)\"\n"
-                 "ask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gauntlet; printf '%s\\n' \"${COMPREPLY[@]}\"; }\n" +
-                 line);
+    return shell(
+        "export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\neval \"$(gauntlet completion bash)\"\n"
+        "ask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gauntlet; printf '%s\\n' \"${COMPREPLY[@]}\"; "
+        "}\n" +
+        line);
   }
   mutable std::string key_;
 };
@@ -34,7 +36,8 @@ TEST_F(Completion, BashKnowsVerbsAndTheirOptions) {
   EXPECT_EQ(bash("ask gauntlet data pr").out, "prepare\n");
   EXPECT_EQ(bash("ask gauntlet eval --retrieval-c").out, "--retrieval-codes\n");
   EXPECT_EQ(bash("ask gauntlet data prepare --thr").out, "--threads\n");
-  EXPECT_THAT(bash("ask gauntlet ''").out, AllOf(HasSubstr("run\n"), HasSubstr("--help\n"), Not(HasSubstr("executor"))));
+  EXPECT_THAT(bash("ask gauntlet ''").out,
+              AllOf(HasSubstr("run\n"), HasSubstr("--help\n"), Not(HasSubstr("executor"))));
   EXPECT_EQ(bash("ask gauntlet completion z").out, "zsh\n");
   EXPECT_EQ(bash("ask gauntlet nonsense x").out, "\n");
 }
@@ -59,12 +62,14 @@ TEST_F(Completion, BashKnowsSweepsJobsAndTables) {
 TEST_F(Completion, TheOtherShellsAskTheSame) {
   make_names();
   const std::string prepare = "export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\n";
-  const Finished zsh = shell(prepare + "command -v zsh >/dev/null || exit 77\nzsh -n <(gauntlet completion zsh)");
+  const Finished zsh =
+      shell(prepare + "command -v zsh >/dev/null || exit 77\nzsh -n <(gauntlet completion zsh)");
   EXPECT_TRUE(zsh.exit_code == 0 || zsh.exit_code == 77) << zsh.err;
-  const Finished fish = shell(prepare +
-                              "command -v fish >/dev/null || exit 77\ngauntlet completion fish > c.fish\nfish --no-config -c "
-                              "'source c.fish; complete -C \"gauntlet status --workdir " +
-                              workdir().string() + " def\"'");
+  const Finished fish =
+      shell(prepare +
+            "command -v fish >/dev/null || exit 77\ngauntlet completion fish > c.fish\nfish --no-config -c "
+            "'source c.fish; complete -C \"gauntlet status --workdir " +
+            workdir().string() + " def\"'");
   EXPECT_TRUE(fish.exit_code == 77 || fish.out == "defense-comparison\tsweep 1\n") << fish.out << fish.err;
 }
 
@@ -85,8 +90,10 @@ TEST_F(Completion, TheManualPageHasEveryVerbAndIsClean) {
         << line;
   }
   EXPECT_GT(n_verbs, 25);
-  EXPECT_THAT(man.out, AllOf(HasSubstr("\\fB\\-\\-where CONDITION\\fR"), HasSubstr("\\fB130\\fR\ninterrupted")));
-  const Finished lint = shell("command -v groff >/dev/null || exit 77\n\"$GAUNTLET\" man | groff -man -ww -Tutf8 -z");
+  EXPECT_THAT(man.out,
+              AllOf(HasSubstr("\\fB\\-\\-where CONDITION\\fR"), HasSubstr("\\fB130\\fR\ninterrupted")));
+  const Finished lint =
+      shell("command -v groff >/dev/null || exit 77\n\"$GAUNTLET\" man | groff -man -ww -Tutf8 -z");
   EXPECT_TRUE(lint.exit_code == 77 || (lint.exit_code == 0 && lint.err.empty())) << lint.err;
   const Finished mandoc =
       shell("command -v mandoc >/dev/null || exit 77\n\"$GAUNTLET\" man | mandoc -Tlint -Werror");

@@ -48,7 +48,8 @@ class Import : public CliTest {
 TEST_F(Import, MergesTheWorkOfTwoLabs) {
   make_lab("one", "alpha", {"e1", "e2"});
   make_lab("two", "beta", {"e2", "e3"});  // the data, the model and e2 are common
-  const Finished exported = in("one", {"export", "--sweep", "alpha", "--to", (folder() / "a.tar.zst").string()});
+  const Finished exported =
+      in("one", {"export", "--sweep", "alpha", "--to", (folder() / "a.tar.zst").string()});
   ASSERT_EQ(exported.exit_code, 0) << exported.err;
   EXPECT_THAT(exported.out, HasSubstr("1 sweep, 2 cells, 4 jobs, 4 numbers"));
   const Finished imported = in("two", {"import", (folder() / "a.tar.zst").string(), "--json"});
@@ -125,9 +126,9 @@ TEST_F(Import, WhatWasNotDoneElsewhereIsNotStartedHere) {
 TEST_F(Import, ARunningCoordinatorIsNotDisturbed) {
   make_lab("one", "alpha", {"e1"});
   ASSERT_EQ(in("one", {"export", "--where", "seed=1", "--to", (folder() / "a").string()}).exit_code, 0);
-  testing_support::Process coordinator({GAUNTLET_BINARY_DIR "/bin/gauntlet", "coordinator", "--workdir",
-                                        (folder() / "two").string()},
-                                       folder());
+  testing_support::Process coordinator(
+      {GAUNTLET_BINARY_DIR "/bin/gauntlet", "coordinator", "--workdir", (folder() / "two").string()},
+      folder());
   ASSERT_TRUE(testing_support::wait_until([&] { return fs::exists(folder() / "two" / "coordinator.json"); }));
   const Finished refused = in("two", {"import", (folder() / "a").string()});
   EXPECT_EQ(refused.exit_code, 6);
@@ -137,10 +138,12 @@ TEST_F(Import, ARunningCoordinatorIsNotDisturbed) {
 TEST_F(Import, MistakesAreOneSentence) {
   make_lab("one", "alpha", {"e1"});
   EXPECT_THAT(in("one", {"export", "--to", "x"}).err, HasSubstr("--to needs to know which cells"));
-  EXPECT_THAT(in("one", {"export", "--db", "x", "--sweep", "alpha"}).err, HasSubstr("--sweep and --where go with --to"));
+  EXPECT_THAT(in("one", {"export", "--db", "x", "--sweep", "alpha"}).err,
+              HasSubstr("--sweep and --where go with --to"));
   EXPECT_THAT(in("one", {"export", "--sweep", "alpah", "--to", "x"}).err, HasSubstr("did you mean 'alpha'"));
   EXPECT_EQ(in("one", {"import", "nowhere"}).exit_code, 4);
-  EXPECT_THAT(in("one", {"import", folder().string()}).err, HasSubstr("export.json is missing: this is no export"));
+  EXPECT_THAT(in("one", {"import", folder().string()}).err,
+              HasSubstr("export.json is missing: this is no export"));
 }
 
 }  // namespace

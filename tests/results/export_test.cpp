@@ -47,7 +47,8 @@ class ExportFiles : public testing::Test {
     float drop = 0.3F;
     for (BundleJob& job : bundle.jobs) {
       if (job.rows.empty()) continue;
-      spec::Curve curve{.name = "pr:radius_micro", .x_label = "recall", .y_label = "precision", .x = {}, .y = {}};
+      spec::Curve curve{
+          .name = "pr:radius_micro", .x_label = "recall", .y_label = "precision", .x = {}, .y = {}};
       for (int at = 0; at <= 10; ++at) {
         curve.x.push_back(0.1F * static_cast<float>(at));
         curve.y.push_back(0.9F - drop * curve.x.back());
@@ -176,11 +177,11 @@ TEST_F(ExportFiles, HostileArchivesAreRefusedByName) {
   for (const char* name : {"../export.json", "/etc/passwd", "sweeps/../../x.yaml", "sweeps/a/b.yaml", "other",
                            "manifests/.json", "./../export.json", "sweeps/\x1b.yaml"}) {
     const fs::path path = archive_of([&](::archive* handle) { add(handle, name, "x"); });
-    EXPECT_THAT(complaint(path), AllOf(HasSubstr("exports have no such entry"), Not(HasSubstr("\x1b")))) << name;
+    EXPECT_THAT(complaint(path), AllOf(HasSubstr("exports have no such entry"), Not(HasSubstr("\x1b"))))
+        << name;
   }
-  EXPECT_THAT(complaint(archive_of([](::archive* handle) {
-                add(handle, "export.json", "", AE_IFLNK, "/etc/passwd");
-              })),
+  EXPECT_THAT(complaint(archive_of(
+                  [](::archive* handle) { add(handle, "export.json", "", AE_IFLNK, "/etc/passwd"); })),
               HasSubstr("'export.json', which is a link"));
   EXPECT_THAT(complaint(archive_of([](::archive* handle) {
                 add(handle, "jobs.jsonl", "x");
