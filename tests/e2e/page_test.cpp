@@ -1,4 +1,4 @@
-// The coordinator's page in a real browser: what it shows of a finished sweep, and of a name that is markup.
+// The coordinator's page in a real browser: what it shows of finished sweeps, and of a name that is markup.
 // Screenshots stay in <build>/Testing/page/.
 
 #include <gmock/gmock.h>
@@ -20,6 +20,7 @@ using testing_support::Finished;
 using testing_support::Process;
 
 const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
+const std::string kMarkup = "<script>document.title='broken'</script>";
 const fs::path kBrowser = "/usr/bin/chromium";
 const fs::path kPictures = fs::path(GAUNTLET_BINARY_DIR) / "Testing" / "page";
 
@@ -27,17 +28,19 @@ class PageTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!fs::exists(kBrowser)) GTEST_SKIP() << kBrowser << " is not installed";
-    const Finished ran = gauntlet({"run", GAUNTLET_SOURCE_DIR "/tests/e2e/smoke.yaml"});
+    const Finished ran =
+        testing_support::run(with_folder({"run", "tests/e2e/smoke.yaml"}), GAUNTLET_SOURCE_DIR);
     ASSERT_EQ(ran.exit_code, 0) << ran.err;
-    std::ofstream(folder_ / "markup.yaml")
-        << "gauntlet: 1\nname: '<script>document.title=\"broken\"</script>'\n"
-           "noop: {jobs: 250, ms: 0}\n";
+    std::ofstream(folder_ / "many.yaml") << "gauntlet: 1\nname: many\nnoop: {jobs: 250, ms: 0}\n";
     coordinator_.emplace(with_folder({"coordinator", "--http", "0"}), folder_.path());
     ASSERT_TRUE(testing_support::wait_until([&] { return gauntlet({"page"}).exit_code == 0; }));
     address_ = gauntlet({"page"}).out;
     address_.pop_back();
-    const Finished submitted = gauntlet({"submit", (folder_ / "markup.yaml").string()});
+    worker_.emplace(with_folder({"worker", "--name", kMarkup}), folder_.path());
+    const Finished submitted = gauntlet({"submit", (folder_ / "many.yaml").string()});
     ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
+    const Finished done = gauntlet({"wait", "many"});
+    ASSERT_EQ(done.exit_code, 0) << done.err;
   }
 
   [[nodiscard]] std::vector<std::string> with_folder(std::vector<std::string> words) const {
@@ -73,14 +76,14 @@ class PageTest : public ::testing::Test {
 
   testing_support::TempFolder folder_;
   std::optional<Process> coordinator_;
+  std::optional<Process> worker_;
   std::string address_;
 };
 
 TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
   const std::string sweeps = view("#/");
-  EXPECT_THAT(sweeps, HasSubstr("&lt;script&gt;document.title=\"broken\"&lt;/script&gt;"));
   EXPECT_THAT(sweeps, HasSubstr("<title>Gauntlet</title>"));
-  EXPECT_THAT(sweeps, HasSubstr("0 of 250"));
+  EXPECT_THAT(sweeps, HasSubstr("250 of 250"));
   EXPECT_THAT(sweeps, HasSubstr(">smoke<"));
 
   const std::string sweep = view("#/sweep/1");
@@ -89,7 +92,7 @@ TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
   EXPECT_THAT(sweep, HasSubstr("<polyline"));
   EXPECT_THAT(sweep, HasSubstr("100"));
 
-  const std::string jobs = view("#/jobs?sweep=2&state=queued");
+  const std::string jobs = view("#/jobs?sweep=2&state=done");
   EXPECT_THAT(jobs, HasSubstr("noop 0"));
   EXPECT_THAT(jobs, Not(HasSubstr("noop 200"))) << "a hundred at a time";
 
@@ -101,7 +104,9 @@ TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
   EXPECT_THAT(job, HasSubstr("train_model"));
   EXPECT_THAT(job, HasSubstr("attempt 1"));
   EXPECT_THAT(job, HasSubstr("<figcaption>"));
-  EXPECT_THAT(view("#/workers"), HasSubstr("No worker is connected"));
+  const std::string workers = view("#/workers");
+  EXPECT_THAT(workers, HasSubstr("&lt;script&gt;document.title='broken'&lt;/script&gt;"));
+  EXPECT_THAT(workers, HasSubstr("<title>Gauntlet</title>"));
 
   take_picture("#/sweep/1", "sweep", "1180,1000");
   take_picture("#/sweep/1", "sweep-phone", "390,1000");
