@@ -134,11 +134,12 @@ Status measure_queries(const std::filesystem::path& database, const PaperDatabas
   return {};
 }
 
-/// Serves leases at a given rate until told to stop; jobs per second that it reached.
-Result<double> serve_at(BenchAgent& agent, double jobs_per_s, const std::atomic<bool>& stop) {
+/// Serves leases at a given rate until told to stop or nothing is left; jobs per second that it reached.
+Result<double> serve_at(BenchAgent& agent, double jobs_per_s, std::int64_t n_left,
+                        const std::atomic<bool>& stop) {
   const auto start = SteadyClock::now();
   std::int64_t n_done = 0;
-  while (!stop) {
+  while (!stop && n_done < n_left) {
     GAUNTLET_TRY(const proto::LeaseBatch leases, agent.next_leases(kLeaseLimit));
     GAUNTLET_CHECK_OK(agent.report_done(leases));
     n_done += leases.leases_size();
@@ -151,15 +152,15 @@ Result<double> serve_at(BenchAgent& agent, double jobs_per_s, const std::atomic<
 
 Status measure_load(const Options& options, const std::filesystem::path& workdir, const PaperDatabase& made,
                     Json& figures) {
-  const std::int64_t n_noops = options.quick ? 40'000 : 400'000;
+  const std::int64_t n_noops = options.quick ? 40'000 : 600'000;  // enough for the load that follows
   GAUNTLET_TRY(Served served, Served::start(workdir));
   GAUNTLET_CHECK_OK(submit_noops(served, workdir, "noops", n_noops));
   double peak = 0;
   {
-    const auto credit = static_cast<std::uint32_t>(n_noops / kAgents / 16);
+    const auto credit = static_cast<std::uint32_t>(std::min<std::int64_t>(n_noops / kAgents / 16, 4096));
     GAUNTLET_TRY(BenchCrowd crowd, BenchCrowd::join(served.endpoint(), kAgents, credit));
-    GAUNTLET_TRY(const double seconds, crowd.drain(static_cast<std::uint64_t>(n_noops / 2)));
-    peak = static_cast<double>(n_noops / 2) / seconds;
+    GAUNTLET_TRY(const double seconds, crowd.drain(static_cast<std::uint64_t>(n_noops / 4)));
+    peak = static_cast<double>(n_noops / 4) / seconds;
   }
   figures["noop_jobs_per_s"] = peak;
   // Batches of about 20 ms of work, so that the load is steady.
@@ -167,7 +168,7 @@ Status measure_load(const Options& options, const std::filesystem::path& workdir
                                                   std::max(1U, static_cast<std::uint32_t>(peak / 100))));
   std::atomic<bool> stop{false};
   Result<double> reached = 0.0;
-  std::thread load([&] { reached = serve_at(agent, peak / 2, stop); });
+  std::thread load([&] { reached = serve_at(agent, peak / 2, n_noops / 2, stop); });
   Times times;
   Status asked;
   const auto end = SteadyClock::now() + std::chrono::seconds(options.quick ? 1 : 8);
