@@ -9,7 +9,7 @@
 
 #include "core/base/text.hpp"
 #include "results/export/report_curves.hpp"
-#include "results/query/text_table.hpp"
+#include "results/table/html_text.hpp"
 
 namespace gauntlet::results {
 namespace {
@@ -99,13 +99,13 @@ class SweepTable {
     for (const char* axis : {"dataset", "model", "bits", "attack", "protocol", "defense", "variant"})
       text += fmt::format("<th scope=\"col\">{}</th>", axis);
     for (const auto& [metric, direction] : columns_) {
-      text += fmt::format("<th scope=\"col\">{} {}{}</th>", html_escaped(metric), html_escaped(direction),
-                          unit_of(metric) == "ratio" ? " (%)" : html_escaped(" (" + unit_of(metric) + ")"));
+      text += fmt::format("<th scope=\"col\">{} {}{}</th>", html_lines(metric), html_lines(direction),
+                          unit_of(metric) == "ratio" ? " (%)" : html_lines(" (" + unit_of(metric) + ")"));
     }
     text += "</tr></thead><tbody>\n";
     for (const auto& [row, entries] : entries_) {
       text += "<tr>";
-      for (const std::string& label : row) text += fmt::format("<td>{}</td>", html_escaped(label));
+      for (const std::string& label : row) text += fmt::format("<td>{}</td>", html_lines(label));
       for (const Column& column : columns_) {
         const auto entry = entries.find(column);
         text += fmt::format("<td class=\"n\">{}</td>",
@@ -135,7 +135,7 @@ std::string tables_html(const Bundle& bundle, const Jobs& jobs) {
     SweepTable table;
     for (const BundleCell& cell : bundle.cells)
       if (cell.sweep == sweep.name) table.add(cell, jobs);
-    html += fmt::format("<h3>{}</h3>\n{}", html_escaped(sweep.name), table.html());
+    html += fmt::format("<h3>{}</h3>\n{}", html_lines(sweep.name), table.html());
   }
   return html + "</section>\n";
 }
@@ -188,7 +188,7 @@ std::string rerun_html(const Bundle& bundle) {
                             shell_quoted("rerun/gauntlet.db:" + sweep.name));
     html += fmt::format(
         "<h3>{}</h3>\n<pre>{}</pre>\n<details><summary>sweeps/{}.yaml</summary><pre>{}</pre></details>\n",
-        html_escaped(sweep.name), html_escaped(commands), at + 1, html_escaped(sweep.spec_text));
+        html_lines(sweep.name), html_lines(commands), at + 1, html_lines(sweep.spec_text));
   }
   return html + "</section>\n";
 }
@@ -201,14 +201,14 @@ std::string cells_html(const Bundle& bundle, const Jobs& jobs) {
     const spec::Cell& c = item.cell;
     html += fmt::format(
         "<details><summary>{}</summary><pre>{}</pre><ul>",
-        html_escaped(fmt::format("{}: {} {} {} bits {} {} {} {} {} seed {}", item.sweep, c.dataset, c.model,
-                                 c.bits, c.defense, c.attack, c.protocol, c.direction, c.variant, c.seed)),
-        html_escaped(fmt::format("gauntlet run sweeps/{}.yaml --workdir rerun\n"
-                                 "gauntlet query --workdir rerun --where {}",
-                                 numbers[item.sweep], shell_quoted(condition_of(item)))));
+        html_lines(fmt::format("{}: {} {} {} bits {} {} {} {} {} seed {}", item.sweep, c.dataset, c.model,
+                               c.bits, c.defense, c.attack, c.protocol, c.direction, c.variant, c.seed)),
+        html_lines(fmt::format("gauntlet run sweeps/{}.yaml --workdir rerun\n"
+                               "gauntlet query --workdir rerun --where {}",
+                               numbers[item.sweep], shell_quoted(condition_of(item)))));
     for (const auto& [role, key] : item.jobs) {
-      html += fmt::format("<li>{} <a href=\"#j{}\"><code>{}</code></a> {}</li>", html_escaped(role),
-                          key.hex(), key.brief(), html_escaped(jobs.at(key)->state));
+      html += fmt::format("<li>{} <a href=\"#j{}\"><code>{}</code></a> {}</li>", html_lines(role), key.hex(),
+                          key.brief(), html_lines(jobs.at(key)->state));
     }
     html += "</ul></details>\n";
   }
@@ -220,17 +220,16 @@ std::string jobs_html(const Bundle& bundle) {
   for (const BundleJob& job : bundle.jobs) {
     html += fmt::format(
         "<details id=\"j{}\"><summary><code>{}</code> {} <span class=\"soft\">{}</span></summary>",
-        job.key.hex(), job.key.brief(), html_escaped(job.title), html_escaped(job.state));
+        job.key.hex(), job.key.brief(), html_lines(job.title), html_lines(job.state));
     if (job.attempt) {
-      html +=
-          fmt::format("<p class=\"soft\">on {} ({}), code {}, {}; libraries {}; artifact manifest {}</p>",
-                      html_escaped(job.attempt->worker), html_escaped(environment_text(job, "device")),
-                      html_escaped(environment_text(job, "revision")), human_duration(job.attempt->wall_s),
-                      html_escaped(environment_text(job, "versions")),
-                      job.attempt->manifest.empty() ? "none" : html_escaped(job.attempt->manifest));
+      html += fmt::format("<p class=\"soft\">on {} ({}), code {}, {}; libraries {}; artifact manifest {}</p>",
+                          html_lines(job.attempt->worker), html_lines(environment_text(job, "device")),
+                          html_lines(environment_text(job, "revision")), human_duration(job.attempt->wall_s),
+                          html_lines(environment_text(job, "versions")),
+                          job.attempt->manifest.empty() ? "none" : html_lines(job.attempt->manifest));
     }
     html += fmt::format("<pre>{}</pre></details>\n",
-                        html_escaped(job.form.dump(1, ' ', false, Json::error_handler_t::replace)));
+                        html_lines(job.form.dump(1, ' ', false, Json::error_handler_t::replace)));
   }
   return html + "</section>\n";
 }
@@ -249,42 +248,12 @@ std::string summary_html(const Bundle& bundle, bool has_curves, std::string_view
       "<p><a href=\"#tables\">Numbers</a>{} · <a href=\"#rerun\">How to run it "
       "again</a> · <a href=\"#cells\">Cells</a> · <a href=\"#jobs\">Jobs</a></p>\n",
       count_of(bundle.sweeps.size(), "sweep"), count_of(bundle.cells.size(), "cell"),
-      count_of(bundle.jobs.size(), "job"), n_done,
-      html_escaped(fmt::format("{}", fmt::join(revisions, ", "))),
-      html_escaped(fmt::format("{}", fmt::join(devices, ", "))), html_escaped(program),
+      count_of(bundle.jobs.size(), "job"), n_done, html_lines(fmt::format("{}", fmt::join(revisions, ", "))),
+      html_lines(fmt::format("{}", fmt::join(devices, ", "))), html_lines(program),
       has_curves ? " · <a href=\"#curves\">Curves</a>" : "");
 }
 
 }  // namespace
-
-std::string html_escaped(std::string_view text) {
-  std::string escaped;
-  for (const char letter : text) {
-    switch (letter) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      case '\n':
-        escaped += letter;
-        break;
-      default:
-        escaped += printable(std::string_view(&letter, 1));
-    }
-  }
-  return escaped;
-}
 
 std::string report_of(const Bundle& bundle, std::string_view program) {
   Jobs jobs;

@@ -13,7 +13,4 @@ namespace gauntlet::results {
 /// bundle gives the same bytes. `program` is the version that writes it.
 [[nodiscard]] std::string report_of(const Bundle& bundle, std::string_view program);
 
-/// Text for HTML, attribute values in double quotes included; control characters as visible escapes.
-[[nodiscard]] std::string html_escaped(std::string_view text);
-
 }  // namespace gauntlet::results

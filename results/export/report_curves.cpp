@@ -8,6 +8,7 @@
 #include <set>
 
 #include "results/export/report.hpp"
+#include "results/table/html_text.hpp"
 
 namespace gauntlet::results {
 namespace {
@@ -64,7 +65,7 @@ std::string panel_of(const std::string& title, const std::vector<Line>& lines,
   for (const Line& line : lines) names.insert(line.name);
   std::string svg = fmt::format(
       "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">",
-      html_escaped(title), kLeft + kSide + kRight, kTop + kSide + kBelow, html_escaped(title));
+      html_lines(title), kLeft + kSide + kRight, kTop + kSide + kBelow, html_lines(title));
   svg += axes_svg();
   for (const Line& line : lines) {
     const Pen& pen = kPens[pens.at(line.name)];
@@ -78,7 +79,7 @@ std::string panel_of(const std::string& title, const std::vector<Line>& lines,
         "<li><svg viewBox=\"0 0 26 8\" class=\"key\"><line x1=\"0\" y1=\"4\" x2=\"26\" y2=\"4\" "
         "class=\"line\" "
         "stroke=\"{}\" stroke-dasharray=\"{}\"/></svg> {}</li>",
-        pen.colour, pen.dashes, html_escaped(name));
+        pen.colour, pen.dashes, html_lines(name));
   }
   return svg + "</ul></figure>\n";
 }

@@ -1,37 +1,11 @@
 // Tables for browsers: no script, nothing from elsewhere, readable in the dark.
 #include <fmt/format.h>
 
-#include "results/query/text_table.hpp"
+#include "results/table/html_text.hpp"
 #include "results/table/render_parts.hpp"
 
 namespace gauntlet::results {
 namespace {
-
-std::string html_text(std::string_view text) {
-  std::string escaped;
-  for (const char letter : printable(text)) {
-    switch (letter) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += letter;
-    }
-  }
-  return escaped;
-}
 
 std::string set_off(const std::string& text, Mark mark) {
   switch (mark) {

@@ -7,6 +7,7 @@
 #include "results/export/archive.hpp"
 #include "results/export/bundle.hpp"
 #include "results/export/report.hpp"
+#include "results/table/html_text.hpp"
 #include "tests/results/golden.hpp"
 #include "tests/results/synthetic_database.hpp"
 #include "tests/support/temp_folder.hpp"
@@ -138,7 +139,7 @@ TEST_F(ExportFiles, TheReportEscapesEverything) {
                           HasSubstr("&lt;b&gt;quick &amp; &quot;start&quot;&lt;/b&gt;")));
   EXPECT_THAT(html, Not(HasSubstr("http://"))) << "nothing comes from elsewhere";
   EXPECT_THAT(html, Not(HasSubstr("src=")));
-  EXPECT_EQ(html_escaped("a\x1b[31m\t"), "a\\x1b[31m\\t");
+  EXPECT_EQ(html_lines("a\x1b[31m\t"), "a\\x1b[31m\\t");
 }
 
 TEST_F(ExportFiles, ChangedFilesAreRefused) {
