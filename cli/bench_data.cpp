@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <thread>
 
-#include "cli/support/bench_machine.hpp"
 #include "cli/support/bench_rank.hpp"
+#include "cli/support/bench_report.hpp"
 #include "cli/support/bench_served.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
@@ -28,18 +28,7 @@ Result<int> run(const Options& options) {
                                         fmt::format("{}", n_threads)};
   if (options.quick) arguments.emplace_back("--quick");
   GAUNTLET_TRY(const Json figures, figures_of_rank(arguments));
-  if (options.json) {
-    GAUNTLET_CHECK_OK(print_json(Json{{"format", 1},
-                                      {"bench", "data"},
-                                      {"machine", bench_machine(options.folder.workdir)},
-                                      {"figures", figures}}));
-    return 0;
-  }
-  std::string text;
-  for (const auto& [name, value] : figures.items())
-    text += fmt::format("{:<40} {:>12.3f}\n", name, value.get<double>());
-  GAUNTLET_CHECK_OK(print(text));
-  return 0;
+  return report_figures("data", options.folder.workdir, figures, options.json);
 }
 
 Action declare(CLI::App& app) {

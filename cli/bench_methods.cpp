@@ -1,6 +1,6 @@
 // gauntlet bench methods: rows per second of every target model, attack and defense.
-#include "cli/support/bench_machine.hpp"
 #include "cli/support/bench_rank.hpp"
+#include "cli/support/bench_report.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -19,10 +19,7 @@ Result<int> run(const Options& options) {
   if (options.quick) arguments.emplace_back("--quick");
   GAUNTLET_TRY(const Json figures, figures_of_rank(arguments));
   if (options.json) {
-    GAUNTLET_CHECK_OK(print_json(Json{{"format", 1},
-                                      {"bench", "methods"},
-                                      {"machine", bench_machine(options.folder.workdir)},
-                                      {"figures", figures}}));
+    GAUNTLET_CHECK_OK(print_json(bench_document("methods", options.folder.workdir, figures)));
     return 0;
   }
   std::string text;

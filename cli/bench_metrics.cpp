@@ -5,7 +5,7 @@
 #include <numeric>
 #include <optional>
 
-#include "cli/support/bench_machine.hpp"
+#include "cli/support/bench_report.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/support/synthetic_codes.hpp"
@@ -210,19 +210,7 @@ Result<Json> measure(const Options& options) {
 
 Result<int> run(const Options& options) {
   GAUNTLET_TRY(const Json figures, measure(options));
-  const Json machine = bench_machine(options.folder.workdir);
-  if (options.json) {
-    GAUNTLET_CHECK_OK(
-        print_json(Json{{"format", 1}, {"bench", "metrics"}, {"machine", machine}, {"figures", figures}}));
-    return 0;
-  }
-  std::string text = fmt::format("{}, {}\n", machine["cpu"].get<std::string>(), machine["features"].dump());
-  for (const auto& [name, value] : figures.items()) {
-    text += value.is_string() ? fmt::format("{:<56} {:>12}\n", name, value.get<std::string>())
-                              : fmt::format("{:<56} {:>12.4f}\n", name, value.get<double>());
-  }
-  GAUNTLET_CHECK_OK(print(text));
-  return 0;
+  return report_figures("metrics", options.folder.workdir, figures, options.json);
 }
 
 Action declare(CLI::App& app) {

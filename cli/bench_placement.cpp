@@ -5,7 +5,7 @@
 #include <chrono>
 #include <queue>
 
-#include "cli/support/bench_machine.hpp"
+#include "cli/support/bench_report.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -200,18 +200,7 @@ Result<Json> measure(const Options& options) {
 
 Result<int> run(const Options& options) {
   GAUNTLET_TRY(const Json figures, measure(options));
-  if (options.json) {
-    GAUNTLET_CHECK_OK(print_json(Json{{"format", 1},
-                                      {"bench", "placement"},
-                                      {"machine", bench_machine(options.folder.workdir)},
-                                      {"figures", figures}}));
-    return 0;
-  }
-  std::string text;
-  for (const auto& [name, value] : figures.items())
-    text += fmt::format("{:<32} {:>14.2f}\n", name, value.get<double>());
-  GAUNTLET_CHECK_OK(print(text));
-  return 0;
+  return report_figures("placement", options.folder.workdir, figures, options.json);
 }
 
 Action declare(CLI::App& app) {

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "cli/support/bench_agents.hpp"
-#include "cli/support/bench_machine.hpp"
+#include "cli/support/bench_report.hpp"
 #include "cli/support/bench_served.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
@@ -220,17 +220,7 @@ Result<Json> measure(const Options& options) {
 Result<int> run(Options& options) {
   if (options.quick) options.jobs = std::min<std::int64_t>(options.jobs, 20'000);
   GAUNTLET_TRY(const Json figures, measure(options));
-  const Json machine = bench_machine(options.folder.workdir);
-  if (options.json) {
-    GAUNTLET_CHECK_OK(
-        print_json(Json{{"format", 1}, {"bench", "results"}, {"machine", machine}, {"figures", figures}}));
-    return 0;
-  }
-  std::string text;
-  for (const auto& [name, value] : figures.items())
-    text += fmt::format("{:<32} {:>14.1f}\n", name, value.get<double>());
-  GAUNTLET_CHECK_OK(print(text));
-  return 0;
+  return report_figures("results", options.folder.workdir, figures, options.json);
 }
 
 Action declare(CLI::App& app) {
