@@ -15,10 +15,11 @@ TEST_F(BenchCoordinator, EveryFigureIsMeasuredAndNothingStaysBehind) {
   EXPECT_EQ(document["bench"], "coordinator");
   EXPECT_EQ(document["figures"]["jobs"], 1000);
   for (const char* figure :
-       {"submit_s", "rss_mib", "cpu_us_per_job", "noop_jobs_per_s", "recover_s", "closed_loop_p50_us",
-        "closed_loop_p99_us", "noop_jobs_per_s_1000_agents", "noop_jobs_per_s_tls"}) {
+       {"submit_s", "rss_mib", "plan_s", "plan_peak_mib", "noop_jobs_per_s", "recover_s",
+        "closed_loop_p50_us", "closed_loop_p99_us", "noop_jobs_per_s_1000_agents", "noop_jobs_per_s_tls"}) {
     EXPECT_GT(document["figures"].value(figure, 0.0), 0) << figure;
   }
+  EXPECT_GE(document["figures"].value("cpu_us_per_job", -1.0), 0) << "counted in ticks of 10 ms";
   EXPECT_LE(document["figures"]["closed_loop_p50_us"], document["figures"]["closed_loop_p99_us"]);
   EXPECT_TRUE(std::filesystem::is_empty(workdir())) << "the scratch folder goes";
 }
