@@ -14,7 +14,7 @@
 namespace gauntlet::coordinator {
 namespace {
 
-constexpr std::size_t kWindow = 20'000;  ///< jobs looked at in one statement
+constexpr std::size_t kWindow = 20'000;  ///< jobs looked at in one statement, where some are looked for
 constexpr std::chrono::milliseconds kPatience{400};
 constexpr std::int64_t kMaxTableCells = 20'000;
 constexpr int kMaxCurves = 200;
@@ -27,9 +27,9 @@ constexpr std::string_view kJobColumns =
     "instr(lower(hex(j.key)), ?4) = 1) ORDER BY w.job_id LIMIT ?5";
 constexpr std::string_view kWindowOfSweep =
     "WITH slice AS (SELECT job_id FROM sweep_jobs WHERE sweep_id = ?1 AND job_id > ?2 ORDER BY job_id LIMIT "
-    "20000) ";
+    "?6) ";
 constexpr std::string_view kWindowOfAll =
-    "WITH slice AS (SELECT job_id FROM jobs WHERE ?1 = 0 AND job_id > ?2 ORDER BY job_id LIMIT 20000) ";
+    "WITH slice AS (SELECT job_id FROM jobs WHERE ?1 = 0 AND job_id > ?2 ORDER BY job_id LIMIT ?6) ";
 
 std::string lower(std::string text) {
   for (char& letter : text) {
@@ -44,14 +44,14 @@ struct WindowEnd {
   bool is_full = false;
 };
 
-Result<WindowEnd> end_of_window(db::Connection& connection, std::uint64_t sweep_id, std::uint64_t after) {
-  const std::string window(sweep_id == 0 ? kWindowOfAll : kWindowOfSweep);
+Result<WindowEnd> end_of_window(db::Connection& connection, const JobFilter& filter, std::uint64_t after,
+                                std::int64_t n_window) {
+  const std::string window(filter.sweep_id == 0 ? kWindowOfAll : kWindowOfSweep);
   GAUNTLET_TRY(db::Statement * ask,
                connection.cached(window + "SELECT coalesce(max(job_id), 0), count(*) FROM slice"));
-  GAUNTLET_CHECK_OK(ask->bind_all(sweep_id, after));
+  GAUNTLET_CHECK_OK(ask->bind_all(filter.sweep_id, after, nullptr, nullptr, nullptr, n_window));
   GAUNTLET_CHECK_OK(ask->step());
-  const WindowEnd end{static_cast<std::uint64_t>(ask->integer(0)),
-                      ask->integer(1) == static_cast<std::int64_t>(kWindow)};
+  const WindowEnd end{static_cast<std::uint64_t>(ask->integer(0)), ask->integer(1) == n_window};
   ask->reset();
   return end;
 }
@@ -108,12 +108,14 @@ Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& f
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   const std::string sql =
       std::string(filter.sweep_id == 0 ? kWindowOfAll : kWindowOfSweep) + std::string(kJobColumns);
+  const bool takes_all = filter.state.empty() && filter.text.empty();
+  const auto n_window = static_cast<std::int64_t>(takes_all ? filter.limit : kWindow);
   Json jobs = Json::array();
   std::uint64_t after = filter.after;
   while (true) {
     GAUNTLET_TRY(db::Statement * read, connection.cached(sql));
     GAUNTLET_CHECK_OK(read->bind_all(filter.sweep_id, after, filter.state, lower(filter.text),
-                                     static_cast<std::int64_t>(filter.limit - jobs.size())));
+                                     static_cast<std::int64_t>(filter.limit - jobs.size()), n_window));
     std::uint64_t last = 0;
     while (true) {
       GAUNTLET_TRY(const bool row, read->step());
@@ -122,7 +124,7 @@ Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& f
       jobs.push_back(job_json(*read));
     }
     if (jobs.size() >= filter.limit) return Json{{"jobs", std::move(jobs)}, {"next", last}};
-    GAUNTLET_TRY(const WindowEnd end, end_of_window(connection, filter.sweep_id, after));
+    GAUNTLET_TRY(const WindowEnd end, end_of_window(connection, filter, after, n_window));
     if (!end.is_full) return Json{{"jobs", std::move(jobs)}, {"next", nullptr}};
     after = end.last;
     if (std::chrono::steady_clock::now() > deadline) return Json{{"jobs", std::move(jobs)}, {"next", after}};
