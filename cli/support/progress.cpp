@@ -15,10 +15,37 @@ std::uint64_t count_in(const proto::SweepStatus& sweep, const char* state) {
   return found == sweep.jobs().end() ? 0 : found->second;
 }
 
-std::string bar(double fraction) {
-  constexpr std::size_t kWidth = 12;
-  const auto filled = static_cast<std::size_t>(std::clamp(fraction, 0.0, 1.0) * kWidth);
-  return "[" + std::string(filled, '=') + std::string(kWidth - filled, ' ') + "]";
+std::string bar(double fraction, std::size_t width = 12) {
+  const auto filled = static_cast<std::size_t>(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(width));
+  return "[" + std::string(filled, '=') + std::string(width - filled, ' ') + "]";
+}
+
+/// ", about 3m left", or "".
+std::string time_left(const proto::SweepStatus& sweep, const JobCounts& counts) {
+  if (counts.open == 0 || sweep.eta_s() < 0) return "";
+  return fmt::format(", about {} left", human_duration(sweep.eta_s()));
+}
+
+std::string counts_text(const proto::SweepStatus& sweep, const JobCounts& counts) {
+  std::string line =
+      fmt::format("{}: {} of {} done", sweep.name(), counts.done, count_of(counts.total, "job"));
+  if (counts.reused > 0) line += fmt::format(" ({} reused)", counts.reused);
+  if (counts.running > 0) line += fmt::format(", {} running", counts.running);
+  line += fmt::format(", {} failed", counts.failed);
+  if (counts.blocked > 0) line += fmt::format(", {} blocked by them", counts.blocked);
+  if (counts.cancelled > 0) line += fmt::format(", {} cancelled", counts.cancelled);
+  if (sweep.paused()) line += ", paused";
+  return line;
+}
+
+/// "[=====     ]  45 %, about 3m left" in a terminal of so many columns.
+std::string overall(const proto::SweepStatus& sweep, const JobCounts& counts, std::size_t columns) {
+  constexpr std::size_t kLeast = 10, kMost = 60;
+  const double fraction =
+      counts.total == 0 ? 1 : static_cast<double>(counts.done) / static_cast<double>(counts.total);
+  const std::string text = fmt::format(" {:3.0f} %{}", 100 * fraction, time_left(sweep, counts));
+  const std::size_t room = columns > text.size() + 3 ? columns - text.size() - 3 : 0;
+  return bar(fraction, std::clamp(room, kLeast, kMost)) + text;
 }
 
 std::string main_loss(const proto::AttemptProgress& progress) {
@@ -55,17 +82,7 @@ JobCounts counts_of(const proto::SweepStatus& sweep) {
 
 std::string summary_of(const proto::SweepStatus& sweep) {
   const JobCounts counts = counts_of(sweep);
-  std::string line =
-      fmt::format("{}: {} of {} done", sweep.name(), counts.done, count_of(counts.total, "job"));
-  if (counts.reused > 0) line += fmt::format(" ({} reused)", counts.reused);
-  if (counts.running > 0) line += fmt::format(", {} running", counts.running);
-  line += fmt::format(", {} failed", counts.failed);
-  if (counts.blocked > 0) line += fmt::format(", {} blocked by them", counts.blocked);
-  if (counts.cancelled > 0) line += fmt::format(", {} cancelled", counts.cancelled);
-  if (sweep.paused()) line += ", paused";
-  if (counts.open > 0 && sweep.eta_s() >= 0)
-    line += fmt::format(", about {} left", human_duration(sweep.eta_s()));
-  return line;
+  return counts_text(sweep, counts) + time_left(sweep, counts);
 }
 
 std::string line_of(const proto::RunningJob& job) {
@@ -120,7 +137,8 @@ void ProgressView::show(const proto::StatusReply& status, const proto::SweepStat
     last_line_ = line;
     return;
   }
-  std::vector<std::string> lines = {summary_of(sweep)};
+  const JobCounts counts = counts_of(sweep);
+  std::vector<std::string> lines = {counts_text(sweep, counts), overall(sweep, counts, terminal_width())};
   for (int at = 0; at < status.running_size() && at < kMaxRunningShown; ++at) {
     lines.push_back(
         fmt::format("  {} {}", bar(status.running(at).progress().fraction()), line_of(status.running(at))));
