@@ -51,9 +51,6 @@ asio::awaitable<Status> Hub::on_attempts(SessionPtr session, Ask ask) {
   co_return Status{};
 }
 
-// GCC 12 takes the frame's own operator new and delete, both asio's, for a mismatch (its bug 109224).
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 asio::awaitable<Result<proto::LogReply>> Hub::tell_log(proto::LogRequest request) {
   CommitQueue::Work<Result<JobAttempts>> work = attempts_work(request.key_prefix());
   const Result<JobAttempts> found = co_await queue_.asked(std::move(work));
@@ -96,8 +93,6 @@ asio::awaitable<Result<proto::LogReply>> Hub::tell_log(proto::LogRequest request
   reply.set_ended(row->ended_ms != 0);  // known before the log was read: what is at the end now stays so
   co_return reply;
 }
-
-#pragma GCC diagnostic pop
 
 asio::awaitable<Status> Hub::on_log(SessionPtr session, Ask ask) {
   Result<proto::LogReply> reply = co_await tell_log(std::move(*ask.mutable_log_request()));

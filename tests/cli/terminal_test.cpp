@@ -52,8 +52,9 @@ TEST_F(Terminal, ProgressFitsAndHasAnOverallBar) {
   const auto sweep = write("wide.yaml", "gauntlet: 1\nname: " + name + "\nnoop: {jobs: 30, ms: 40}\n");
   for (const unsigned short columns : {std::uint16_t{60}, std::uint16_t{200}}) {
     SCOPED_TRACE(columns);
-    const std::string raw = printed_at(columns, {GAUNTLET_BINARY_DIR "/bin/gauntlet", "run", sweep.string(), "--workdir",
-                                                 (workdir() / std::to_string(columns)).string()});
+    const std::string raw =
+        printed_at(columns, {GAUNTLET_BINARY_DIR "/bin/gauntlet", "run", sweep.string(), "--workdir",
+                             (workdir() / std::to_string(columns)).string()});
     const std::string plain = std::regex_replace(raw, std::regex("\x1b\\[[0-9;]*[A-Za-z]"), "");
     EXPECT_TRUE(std::regex_search(plain, std::regex("\\[=* *\\] +[0-9]+ %"))) << plain;
     EXPECT_TRUE(std::regex_search(plain, std::regex("[0-9]+ of 30 jobs")) || columns == 60) << plain;
