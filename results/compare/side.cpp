@@ -10,7 +10,6 @@
 #include "core/base/text.hpp"
 #include "core/db/migrate.hpp"
 #include "core/db/snapshot.hpp"
-#include "results/query/where.hpp"
 #include "results/store/selection.hpp"
 #include "results/table/paper.hpp"
 
@@ -79,18 +78,6 @@ Result<std::vector<std::string>> expected_metrics(db::Connection& connection) {
     GAUNTLET_TRY(const bool row, statement->step());
     if (!row) return names;
     names.emplace_back(statement->text(0));
-  }
-}
-
-Result<std::set<std::int64_t>> cells_where(db::Connection& connection, const std::string& text) {
-  GAUNTLET_TRY(const Where where, parse_where(text, cell_columns()));
-  GAUNTLET_TRY(db::Statement statement, connection.prepare("SELECT cell_id FROM cells WHERE " + where.sql));
-  GAUNTLET_CHECK_OK(bind_where(statement, where));
-  std::set<std::int64_t> cells;
-  while (true) {
-    GAUNTLET_TRY(const bool row, statement.step());
-    if (!row) return cells;
-    cells.insert(statement.integer(0));
   }
 }
 

@@ -6,7 +6,6 @@
 #include "core/base/text.hpp"
 #include "core/db/snapshot.hpp"
 #include "results/export/bundle.hpp"
-#include "results/query/where.hpp"
 #include "results/store/selection.hpp"
 
 namespace gauntlet::results {
@@ -197,21 +196,6 @@ class Collector {
   std::set<std::int64_t> wanted_;
 };
 
-/// Ids of the cells that a condition names; nothing without one.
-Result<std::optional<std::set<std::int64_t>>> cells_where(db::Connection& connection,
-                                                          const std::string& text) {
-  if (text.empty()) return std::optional<std::set<std::int64_t>>();
-  GAUNTLET_TRY(const Where where, parse_where(text, cell_columns()));
-  GAUNTLET_TRY(db::Statement statement, connection.prepare("SELECT cell_id FROM cells WHERE " + where.sql));
-  GAUNTLET_CHECK_OK(bind_where(statement, where));
-  std::set<std::int64_t> cells;
-  while (true) {
-    GAUNTLET_TRY(const bool row, statement.step());
-    if (!row) return std::optional(std::move(cells));
-    cells.insert(statement.integer(0));
-  }
-}
-
 }  // namespace
 
 Result<Bundle> collect(db::Connection& connection, const BundleSelection& selection) {
@@ -223,7 +207,10 @@ Result<Bundle> collect(db::Connection& connection, const BundleSelection& select
   }
   CellFilter filter;
   if (!selection.sweeps.empty()) filter["sweep"] = selection.sweeps;
-  GAUNTLET_TRY(const auto wanted, cells_where(connection, selection.where));
+  std::optional<std::set<std::int64_t>> wanted;  // nothing: all
+  if (!selection.where.empty()) {
+    GAUNTLET_TRY(wanted, cells_where(connection, selection.where));
+  }
   GAUNTLET_TRY(const CellSelection cells, select_cells(connection, filter, {}));
   Collector collector(connection);
   std::set<std::string> sweeps;

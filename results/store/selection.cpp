@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "core/base/text.hpp"
+#include "results/query/where.hpp"
 
 namespace gauntlet::results {
 namespace {
@@ -290,6 +291,18 @@ Result<std::vector<std::string>> sweep_names(db::Connection& connection) {
     GAUNTLET_TRY(const bool row, statement->step());
     if (!row) return names;
     names.emplace_back(statement->text(0));
+  }
+}
+
+Result<std::set<std::int64_t>> cells_where(db::Connection& connection, std::string_view condition) {
+  GAUNTLET_TRY(const Where where, parse_where(condition, cell_columns()));
+  GAUNTLET_TRY(db::Statement statement, connection.prepare("SELECT cell_id FROM cells WHERE " + where.sql));
+  GAUNTLET_CHECK_OK(bind_where(statement, where));
+  std::set<std::int64_t> cells;
+  while (true) {
+    GAUNTLET_TRY(const bool row, statement.step());
+    if (!row) return cells;
+    cells.insert(statement.integer(0));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -60,5 +61,9 @@ struct CellSelection {
 
 /// Names of all sweeps, sorted.
 [[nodiscard]] Result<std::vector<std::string>> sweep_names(db::Connection& connection);
+
+/// Ids of the cells that a condition on their axes names (see parse_where). Errors: kInvalid (the condition).
+[[nodiscard]] Result<std::set<std::int64_t>> cells_where(db::Connection& connection,
+                                                         std::string_view condition);
 
 }  // namespace gauntlet::results
