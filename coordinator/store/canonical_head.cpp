@@ -4,8 +4,13 @@
 
 #include <algorithm>
 #include <array>
+// Three times as fast as nlohmann's parser, which matters for a million jobs; here as source, so that no
+// library has to be linked.
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/src.hpp>
+#include <string>
+#include <utility>
 
-#include "core/base/json.hpp"
 #include "core/spec/job_spec.hpp"
 
 namespace gauntlet::store {
@@ -16,35 +21,50 @@ constexpr std::array<std::string_view, spec::kJobKindCount> kKinds = {
     "prepare", "features", "train_model", "train_attack", "craft", "train_defense",
     "encode",  "evaluate", "explain",     "command",      "noop"};
 
-/// Watches the events of a parse for the three members of the outermost object.
-class HeadReader : public nlohmann::json_sax<Json> {
+constexpr std::size_t kMaxDepth = 200;
+
+/// Watches the events of a parse for the three members of the outermost object. Texts come in pieces.
+class HeadReader {
  public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t value) override { return integer(value); }
-  bool number_unsigned(number_unsigned_t value) override { return integer(static_cast<std::int64_t>(value)); }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool string(string_t& value) override {
+  static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+  using Code = boost::json::error_code;
+  using Text = boost::json::string_view;
+
+  bool on_document_begin(Code&) { return true; }
+  bool on_document_end(Code&) { return true; }
+  bool on_object_begin(Code&) { return enter(); }
+  bool on_object_end(std::size_t, Code&) { return leave(); }
+  bool on_array_begin(Code&) { return enter(); }
+  bool on_array_end(std::size_t, Code&) { return leave(); }
+  bool on_key_part(Text piece, std::size_t, Code&) { return add(key_, piece); }
+  bool on_key(Text piece, std::size_t, Code&) {
+    add(key_, piece);
+    if (depth_ == 1) member_ = std::exchange(key_, {});
+    return true;
+  }
+  bool on_string_part(Text piece, std::size_t, Code&) { return add(text_, piece); }
+  bool on_string(Text piece, std::size_t, Code&) {
+    add(text_, piece);
     if (depth_ != 1) return true;
-    if (key_ == "kind") kind = value;
-    if (key_ == "entry") {
-      head.entry = value;
+    if (member_ == "kind") kind = text_;
+    if (member_ == "entry") {
+      head.entry = text_;
       has_entry = true;
     }
+    text_.clear();
     return true;
   }
-  bool start_object(std::size_t) override { return ++depth_ < 200; }
-  bool end_object() override { return --depth_ >= 0; }
-  bool start_array(std::size_t) override { return ++depth_ < 200; }
-  bool end_array() override { return --depth_ >= 0; }
-  bool key(string_t& name) override {
-    if (depth_ == 1) key_ = name;
-    return true;
-  }
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
-    return false;
-  }
+  bool on_number_part(Text, Code&) { return true; }
+  bool on_int64(std::int64_t value, Text, Code&) { return integer(value); }
+  bool on_uint64(std::uint64_t value, Text, Code&) { return integer(static_cast<std::int64_t>(value)); }
+  bool on_double(double, Text, Code&) { return true; }
+  bool on_bool(bool, Code&) { return true; }
+  bool on_null(Code&) { return true; }
+  bool on_comment_part(Text, Code&) { return true; }
+  bool on_comment(Text, Code&) { return true; }
 
   CanonicalHead head;
   std::string kind;
@@ -52,8 +72,20 @@ class HeadReader : public nlohmann::json_sax<Json> {
   bool has_version = false;
 
  private:
+  bool enter() {
+    ++depth_;
+    return true;
+  }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+  bool add(std::string& text, Text piece) const {
+    if (depth_ == 1) text.append(piece.data(), piece.size());
+    return true;
+  }
   bool integer(std::int64_t value) {
-    if (depth_ == 1 && key_ == "version") {
+    if (depth_ == 1 && member_ == "version") {
       head.version = value;
       has_version = true;
     }
@@ -61,16 +93,26 @@ class HeadReader : public nlohmann::json_sax<Json> {
   }
 
   int depth_ = 0;
-  std::string key_;
+  std::string key_;     ///< as far as it has come
+  std::string text_;    ///< likewise
+  std::string member_;  ///< of the outermost object, whose value is read
 };
+
+bool parse(std::string_view text, boost::json::basic_parser<HeadReader>& parser) {
+  boost::json::error_code error;
+  return parser.write_some(false, text.data(), text.size(), error) == text.size() && !error;
+}
 
 }  // namespace
 
 Result<CanonicalHead> read_canonical_head(std::string_view canonical) {
-  HeadReader reader;
-  if (!canonical.starts_with('{') || !Json::sax_parse(canonical, &reader)) {
+  boost::json::parse_options options;
+  options.max_depth = kMaxDepth;
+  boost::json::basic_parser<HeadReader> parser(options);
+  if (!canonical.starts_with('{') || !parse(canonical, parser)) {
     return fail(ErrorCode::kInvalid, "its canonical text is not a JSON object");
   }
+  HeadReader& reader = parser.handler();
   if (!reader.has_entry || !reader.has_version) {
     return fail(ErrorCode::kInvalid, "its canonical text has no text 'entry' or no integer 'version'");
   }
