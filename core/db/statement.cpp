@@ -47,12 +47,14 @@ Status Statement::bind_real(int index, double value) {
 Status Statement::bind_text(int index, std::string_view value) {
   // An empty view may hold a null pointer, which SQLite would read as NULL.
   const char* data = value.empty() ? "" : value.data();
-  return bound(sqlite3_bind_text64(statement_, index, data, value.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
+  return bound(sqlite3_bind_text64(statement_, index, data, value.size(),
+                                   copies_ ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8));
 }
 
 Status Statement::bind_blob(int index, std::span<const std::byte> value) {
   if (value.empty()) return bound(sqlite3_bind_zeroblob(statement_, index, 0));
-  return bound(sqlite3_bind_blob64(statement_, index, value.data(), value.size(), SQLITE_TRANSIENT));
+  return bound(sqlite3_bind_blob64(statement_, index, value.data(), value.size(),
+                                   copies_ ? SQLITE_TRANSIENT : SQLITE_STATIC));
 }
 
 Result<bool> Statement::step() {

@@ -58,11 +58,15 @@ class Statement {
 
   /// Runs to the end, dropping rows, and starts over.
   [[nodiscard]] Status run();
-  /// bind_all, then run.
+  /// bind_all, then run; nothing stays bound. Texts and blobs are not copied, since they outlive the call.
   template <class... Args>
   [[nodiscard]] Status run_with(const Args&... values) {
-    GAUNTLET_CHECK_OK(bind_all(values...));
-    return run();
+    copies_ = false;
+    Status status = bind_all(values...);
+    copies_ = true;
+    if (status) status = run();
+    reset();
+    return status;
   }
   /// True: a row is ready. False: no more rows, and the statement has started over.
   [[nodiscard]] Result<bool> step();
@@ -118,6 +122,7 @@ class Statement {
 
   sqlite3_stmt* statement_;
   std::string path_;
+  bool copies_ = true;  ///< texts and blobs, when they are bound
 };
 
 }  // namespace gauntlet::db
