@@ -37,6 +37,7 @@ void CommitQueue::abandon() {
   const std::lock_guard lock(mutex_);
   dropped_ = true;
   entries_.clear();
+  early_ = {};
 }
 
 void CommitQueue::commit(std::vector<engine::Transition> transitions, Committed then) {
@@ -73,10 +74,15 @@ void CommitQueue::run_writer() {
     std::deque<Entry> batch;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return ending_ || !entries_.empty(); });
-      if (entries_.empty()) return;
+      wake_.wait(lock, [this] { return ending_ || !entries_.empty() || early_.waits(); });
+      if (entries_.empty() && ending_) return;
       batch.swap(entries_);
     }
+    if (batch.empty()) {
+      static_cast<void>(write_next_part());
+      continue;
+    }
+    make_way_for(batch.front());
     std::vector<Commit> group;
     std::size_t n_transitions = 0;
     bool ok = true;
@@ -91,17 +97,108 @@ void CommitQueue::run_writer() {
       } else {
         ok = group.empty() || write(std::exchange(group, {}));
         n_transitions = 0;
-        if (ok)
-          asio::post(io_, [this, then = std::get<Task>(batch.front()).run(store_)] {
+        if (ok) {
+          const Task& task = std::get<Task>(batch.front());
+          asio::post(io_, [this, then = task.run(store_)] {
             answered(false);
             then();
           });
+          forget_early(task.ticket);
+        }
       }
       batch.pop_front();
     }
     if (ok && !group.empty()) ok = write(std::move(group));
     if (!ok) return;
   }
+}
+
+// ---------------------------------------------------------------- early submissions
+
+std::uint64_t CommitQueue::begin_early(std::shared_ptr<const store::SubmissionHead> head,
+                                       std::int64_t at_ms) {
+  const std::lock_guard lock(mutex_);
+  if (dropped_ || early_.ticket != 0) return 0;
+  early_ = Early{.ticket = ++last_ticket_, .head = std::move(head), .at_ms = at_ms, .parts = {}};
+  wake_.notify_one();
+  return early_.ticket;
+}
+
+void CommitQueue::add_early(std::uint64_t ticket, std::shared_ptr<const store::SubmissionPart> part) {
+  const std::lock_guard lock(mutex_);
+  if (ticket == 0 || early_.ticket != ticket || early_.given_up) return;
+  early_.parts.push_back(std::move(part));
+  wake_.notify_one();
+}
+
+void CommitQueue::drop_early(std::uint64_t ticket) {
+  if (ticket == 0) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (early_.ticket == ticket) early_.give_up();
+  }
+  Work<bool> drop = [](store::JobStore& store) {
+    if (store.has_open_submission()) store.drop_submission();
+    return true;
+  };
+  ask<bool>(
+      std::move(drop), [](bool) {}, ticket);
+}
+
+asio::awaitable<Result<engine::SubmitOutcome>> CommitQueue::submitted(
+    std::uint64_t ticket, Work<Result<engine::SubmitOutcome>> whole) {
+  Work<Result<engine::SubmitOutcome>> work = [whole = std::move(whole)](store::JobStore& store) {
+    return store.has_open_submission() ? store.finish_submission() : whole(store);
+  };
+  co_return co_await asked(std::move(work), ticket);
+}
+
+bool CommitQueue::early_is_written() {
+  const std::lock_guard lock(mutex_);
+  return !early_.waits() && !early_.is_writing;
+}
+
+bool CommitQueue::write_next_part() {
+  std::shared_ptr<const store::SubmissionHead> head;
+  std::shared_ptr<const store::SubmissionPart> part;
+  std::int64_t at_ms = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!early_.waits()) return false;
+    early_.is_writing = true;
+    at_ms = early_.at_ms;
+    head = std::exchange(early_.head, nullptr);
+    if (!head) {
+      part = std::move(early_.parts.front());
+      early_.parts.pop_front();
+    }
+  }
+  const Status written = head ? store_.begin_submission(std::move(head), at_ms)  //
+                              : store_.add_to_submission(*part);
+  const std::lock_guard lock(mutex_);
+  early_.is_writing = false;
+  if (written) return true;
+  early_.give_up();  // what is wrong with it is told when it is written as a whole
+  return false;
+}
+
+void CommitQueue::make_way_for(const Entry& entry) {
+  const auto* const task = std::get_if<Task>(&entry);
+  if (task != nullptr && task->ticket != 0 && store_.has_open_submission()) {
+    while (write_next_part()) {
+    }
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    early_.give_up();
+  }
+  if (store_.has_open_submission()) store_.drop_submission();
+}
+
+void CommitQueue::forget_early(std::uint64_t ticket) {
+  const std::lock_guard lock(mutex_);
+  if (ticket != 0 && early_.ticket == ticket) early_ = {};
 }
 
 bool CommitQueue::write(std::vector<Commit> group) {

@@ -56,27 +56,42 @@ class CommitQueue {
 
   /// Runs `work` on the store, after every commit queued before, and `then` with what it gave.
   template <class Answer>
-  void ask(Work<Answer> work, std::function<void(Answer)> then) {
+  void ask(Work<Answer> work, std::function<void(Answer)> then, std::uint64_t ticket = 0) {
     push(Task{
         [work = std::move(work), then = std::move(then)](store::JobStore& store) -> std::function<void()> {
           auto answer = std::make_shared<Answer>(work(store));
           return [answer, then] { then(std::move(*answer)); };
-        }});
+        },
+        ticket});
   }
 
   /// The same for coroutines.
   template <class Answer>
-  [[nodiscard]] boost::asio::awaitable<Answer> asked(Work<Answer> work) {
+  [[nodiscard]] boost::asio::awaitable<Answer> asked(Work<Answer> work, std::uint64_t ticket = 0) {
     return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Answer)>(
-        [this](auto handler, Work<Answer> deferred) {
+        [this](auto handler, Work<Answer> deferred, std::uint64_t of_submission) {
           auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-          ask<Answer>(std::move(deferred),
-                      [shared](Answer answer) { std::move (*shared)(std::move(answer)); });
+          ask<Answer>(
+              std::move(deferred), [shared](Answer answer) { std::move (*shared)(std::move(answer)); },
+              of_submission);
         },
-        boost::asio::use_awaitable, std::move(work));
+        boost::asio::use_awaitable, std::move(work), ticket);
   }
   /// Ends when the transitions are durable.
   [[nodiscard]] boost::asio::awaitable<void> committed(std::vector<engine::Transition> transitions);
+
+  /// Begins to write a submission that is still arriving, in one open transaction, for as long as nobody else
+  /// has anything for the store: then all of it is dropped again, and submitted() writes it as a whole. Gives
+  /// its ticket; 0, which the calls below take as "not begun", while another one is being written.
+  [[nodiscard]] std::uint64_t begin_early(std::shared_ptr<const store::SubmissionHead> head,
+                                          std::int64_t at_ms);
+  void add_early(std::uint64_t ticket, std::shared_ptr<const store::SubmissionPart> part);
+  void drop_early(std::uint64_t ticket);
+  /// Whether the writer has all parts that were added, and waits.
+  [[nodiscard]] bool early_is_written();
+  /// Durable, or refused, when it ends. `whole` writes all of it, where nothing has been written early.
+  [[nodiscard]] boost::asio::awaitable<Result<engine::SubmitOutcome>> submitted(
+      std::uint64_t ticket, Work<Result<engine::SubmitOutcome>> whole);
 
   [[nodiscard]] const CommitStats& stats() const { return stats_; }
   /// Of whatever waits for its callback now; 0 when nothing does.
@@ -92,11 +107,34 @@ class CommitQueue {
   };
   struct Task {
     std::function<std::function<void()>(store::JobStore&)> run;  ///< gives what to call on the io_context
+    std::uint64_t ticket = 0;  ///< of the early submission it ends; 0 = of none
   };
   using Entry = std::variant<Commit, Task>;
 
+  /// The submission that is written early.
+  struct Early {
+    std::uint64_t ticket = 0;  ///< 0 = there is none
+    std::shared_ptr<const store::SubmissionHead> head;
+    std::int64_t at_ms = 0;
+    std::deque<std::shared_ptr<const store::SubmissionPart>> parts;  ///< not written yet
+    bool is_writing = false;
+    bool given_up = false;  ///< its parts are of no use until its end is known
+
+    [[nodiscard]] bool waits() const { return head || !parts.empty(); }
+    void give_up() {
+      given_up = true;
+      head = nullptr;
+      parts.clear();
+    }
+  };
+
   void push(Entry entry);
   void run_writer();
+  /// Of the early submission; false: there is nothing to write now. Writer thread, like the next two.
+  [[nodiscard]] bool write_next_part();
+  /// Before `entry` is looked at: an early submission is written to its end, if this is it, or else dropped.
+  void make_way_for(const Entry& entry);
+  void forget_early(std::uint64_t ticket);
   /// Commits entries [begin, end) of the batch, all commits, in one transaction.
   [[nodiscard]] bool write(std::vector<Commit> group);
   void report_failure(const Error& error);
@@ -111,9 +149,11 @@ class CommitQueue {
   store::JobStore store_;          ///< writer thread only
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Entry> entries_;  ///< guarded by mutex_
-  bool ending_ = false;        ///< guarded by mutex_
-  bool dropped_ = false;       ///< guarded by mutex_: after a failure or abandon
+  std::deque<Entry> entries_;      ///< guarded by mutex_
+  Early early_;                    ///< guarded by mutex_
+  std::uint64_t last_ticket_ = 0;  ///< io_context's thread only
+  bool ending_ = false;            ///< guarded by mutex_
+  bool dropped_ = false;           ///< guarded by mutex_: after a failure or abandon
   std::thread writer_;
 };
 

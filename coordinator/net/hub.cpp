@@ -140,6 +140,7 @@ asio::awaitable<Result<proto::Welcome>> Hub::greet(SessionPtr session, proto::He
 
 void Hub::closed(Session& session) {
   sessions_.erase(&session);
+  drop_pending(session);
   if (!session.is_worker()) {
     --n_clients_;
     return;

@@ -89,6 +89,7 @@ class Hub final : public FrameHandler {
   [[nodiscard]] boost::asio::awaitable<std::vector<JobId>> jobs_of_keys(std::vector<std::string> keys);
 
   // What clients ask (hub_clients.cpp, hub_status.cpp).
+  void drop_pending(Session& session);
   void on_submit_begin(Session& session, std::uint64_t request, const proto::SubmitBegin& begin);
   void on_submit_chunk(Session& session, std::uint64_t request, proto::SubmitChunk& chunk);
   [[nodiscard]] boost::asio::awaitable<Status> on_submit_commit(SessionPtr session, Ask ask);

@@ -81,20 +81,26 @@ Status check_name(const std::string& name) {
 
 Status add_text(const proto::SubmitBegin& begin, PendingSubmission& pending) {
   GAUNTLET_CHECK_OK(add_bytes(begin.spec_text().size(), pending));
-  pending.submission.spec_text += begin.spec_text();
+  pending.head.spec_text += begin.spec_text();
   return {};
 }
 
 Status add_chunk(proto::SubmitChunk& chunk, PendingSubmission& pending) {
   GAUNTLET_CHECK_OK(add_bytes(chunk.ByteSizeLong(), pending));
+  auto part = std::make_shared<store::SubmissionPart>();
+  part->jobs.reserve(static_cast<std::size_t>(chunk.jobs_size()));
+  part->cells.reserve(static_cast<std::size_t>(chunk.cells_size()));
   for (proto::Job& message : *chunk.mutable_jobs()) {
     GAUNTLET_TRY(store::SubmittedJob job, job_from(message));
-    pending.submission.jobs.push_back(std::move(job));
+    part->jobs.push_back(std::move(job));
   }
   for (const proto::Cell& message : chunk.cells()) {
     GAUNTLET_TRY(store::SubmittedCell cell, cell_from(message));
-    pending.submission.cells.push_back(std::move(cell));
+    part->cells.push_back(std::move(cell));
   }
+  pending.n_jobs += part->jobs.size();
+  pending.n_cells += part->cells.size();
+  pending.parts.push_back(std::move(part));
   return {};
 }
 
@@ -106,8 +112,7 @@ void take_part(Session& session, std::uint64_t request, const Add& add) {
     const Status added = add(pending);
     if (!added) {
       pending.broken = added.error();
-      pending.submission.jobs.clear();
-      pending.submission.cells.clear();
+      pending.parts.clear();
     }
   }
   if (request == 0) return;
@@ -153,29 +158,45 @@ CommitQueue::Work<Result<std::vector<JobId>>> select_work(store::Selection selec
   return [selection = std::move(selection)](store::JobStore& store) { return select_jobs(store, selection); };
 }
 
+/// All of it, on the writer's thread, where its memory is freed too.
+CommitQueue::Work<Result<engine::SubmitOutcome>> submit_work(PendingSubmission pending, std::int64_t at_ms) {
+  return [shared = std::make_shared<PendingSubmission>(std::move(pending)),
+          at_ms](store::JobStore& store) -> Result<engine::SubmitOutcome> {
+    GAUNTLET_CHECK_OK(store.begin_submission(std::make_shared<store::SubmissionHead>(shared->head), at_ms));
+    for (const auto& part : shared->parts) GAUNTLET_CHECK_OK(store.add_to_submission(*part));
+    return store.finish_submission();
+  };
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------- submission
 
 void Hub::on_submit_begin(Session& session, std::uint64_t request, const proto::SubmitBegin& begin) {
   if (begin.name().empty() && session.pending) {  // its spec text did not fit one frame and goes on
+    queue_.drop_early(std::exchange(session.pending->ticket, 0));
     return take_part(session, request, [&](PendingSubmission& pending) { return add_text(begin, pending); });
   }
-  session.pending.reset();
+  drop_pending(session);
   if (begin.user().size() > kMaxPersonBytes || begin.host().size() > kMaxPersonBytes) {
     return session.fail(
         request, {ErrorCode::kInvalid, fmt::format("user and host have at most {} bytes", kMaxPersonBytes)});
   }
   PendingSubmission& pending = session.pending.emplace();
-  pending.submission.name = begin.name();
-  pending.submission.spec_text = begin.spec_text();
-  pending.submission.spec_path = begin.spec_path();
-  pending.submission.priority = begin.priority();
-  pending.submission.revision = begin.revision();
-  pending.submission.metrics = begin.metrics();
-  pending.submission.user = begin.user();
-  pending.submission.host = begin.host();
+  pending.head.name = begin.name();
+  pending.head.spec_text = begin.spec_text();
+  pending.head.spec_path = begin.spec_path();
+  pending.head.priority = begin.priority();
+  pending.head.revision = begin.revision();
+  pending.head.metrics = begin.metrics();
+  pending.head.user = begin.user();
+  pending.head.host = begin.host();
   take_part(session, request, [&](PendingSubmission&) { return check_name(begin.name()); });
+}
+
+void Hub::drop_pending(Session& session) {
+  if (session.pending) queue_.drop_early(session.pending->ticket);
+  session.pending.reset();
 }
 
 void Hub::on_submit_chunk(Session& session, std::uint64_t request, proto::SubmitChunk& chunk) {
@@ -183,29 +204,37 @@ void Hub::on_submit_chunk(Session& session, std::uint64_t request, proto::Submit
     if (request != 0) session.fail(request, {ErrorCode::kInvalid, "a submission starts with submit_begin"});
     return;
   }
-  take_part(session, request, [&](PendingSubmission& pending) { return add_chunk(chunk, pending); });
+  take_part(session, request, [&](PendingSubmission& pending) -> Status {
+    GAUNTLET_CHECK_OK(add_chunk(chunk, pending));
+    if (pending.parts.size() == 1) {
+      pending.ticket =
+          queue_.begin_early(std::make_shared<store::SubmissionHead>(pending.head), clock_.wall_ms());
+    }
+    queue_.add_early(pending.ticket, pending.parts.back());
+    return {};
+  });
 }
 
 asio::awaitable<Status> Hub::on_submit_commit(SessionPtr session, Ask ask) {
   if (!session->pending) co_return fail(ErrorCode::kInvalid, "a submission starts with submit_begin");
-  PendingSubmission pending = std::move(*session->pending);
-  session->pending.reset();
-  if (pending.broken) co_return fail(std::move(*pending.broken));
-  const std::size_t n_jobs = pending.submission.jobs.size();
-  const std::size_t n_cells = pending.submission.cells.size();
-  if (ask.submit_commit().n_jobs() != n_jobs || ask.submit_commit().n_cells() != n_cells) {
-    co_return fail(ErrorCode::kInvalid, "{} jobs and {} cells arrived, but {} and {} were announced", n_jobs,
-                   n_cells, ask.submit_commit().n_jobs(), ask.submit_commit().n_cells());
+  const std::size_t n_jobs = session->pending->n_jobs;
+  const std::size_t n_cells = session->pending->n_cells;
+  const std::uint64_t ticket = session->pending->ticket;
+  Status whole;
+  if (session->pending->broken) {
+    whole = fail(std::move(*session->pending->broken));
+  } else if (ask.submit_commit().n_jobs() != n_jobs || ask.submit_commit().n_cells() != n_cells) {
+    whole = fail(ErrorCode::kInvalid, "{} jobs and {} cells arrived, but {} and {} were announced", n_jobs,
+                 n_cells, ask.submit_commit().n_jobs(), ask.submit_commit().n_cells());
   }
-  auto shared = std::make_shared<store::Submission>(std::move(pending.submission));
-  const std::int64_t at_ms = clock_.wall_ms();
-  CommitQueue::Work<Result<engine::SubmitOutcome>> work = [shared = std::move(shared),
-                                                           at_ms](store::JobStore& store) mutable {
-    auto submitted = store.submit(*shared, at_ms);
-    shared.reset();  // freed here, not on the io_context's thread
-    return submitted;
-  };
-  Result<engine::SubmitOutcome> outcome = co_await queue_.asked(std::move(work));
+  if (!whole) {
+    drop_pending(*session);
+    co_return whole;
+  }
+  CommitQueue::Work<Result<engine::SubmitOutcome>> work =
+      submit_work(std::move(*session->pending), clock_.wall_ms());
+  session->pending.reset();
+  Result<engine::SubmitOutcome> outcome = co_await queue_.submitted(ticket, std::move(work));
   if (!outcome) {
     if (outcome.error().code != ErrorCode::kInvalid) log_->error("submission: {}", outcome.error().message);
     co_return fail(std::move(outcome.error()));

@@ -275,8 +275,8 @@ void Session::close(std::string_view reason) {
   wake_writer_.cancel();
   wake_reader_.cancel();
   watchdog_.cancel();
-  pending.reset();
   if (greeted_) handler_.closed(*this);
+  pending.reset();
 }
 
 }  // namespace gauntlet::coordinator

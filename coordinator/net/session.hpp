@@ -57,7 +57,11 @@ struct SessionLimits {
 
 /// A submission while its chunks arrive.
 struct PendingSubmission {
-  store::Submission submission;
+  store::SubmissionHead head;
+  std::vector<std::shared_ptr<const store::SubmissionPart>> parts;
+  std::size_t n_jobs = 0;
+  std::size_t n_cells = 0;
+  std::uint64_t ticket = 0;  ///< of what is written early
   std::size_t n_bytes = 0;
   std::optional<Error> broken;  ///< the first chunk that was refused
 };

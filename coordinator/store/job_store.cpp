@@ -4,6 +4,7 @@
 
 #include "coordinator/store/lookup.hpp"
 #include "coordinator/store/state.hpp"
+#include "core/base/check.hpp"
 #include "core/db/migrate.hpp"
 
 namespace gauntlet::store {
@@ -33,15 +34,24 @@ Result<engine::RestoredRows> JobStore::load() { return load_all(state_->connecti
 
 namespace {
 
+/// The keys of a million jobs come in no order: with less, pages of their index are written again and again.
+constexpr const char* kLargeCache = "PRAGMA cache_size=-262144;";
+constexpr const char* kUsualCache = "PRAGMA cache_size=-65536; PRAGMA shrink_memory;";
+
+Status timed_commit(StoreState& state, db::Transaction& transaction) {
+  const auto begun = std::chrono::steady_clock::now();
+  GAUNTLET_CHECK_OK(transaction.commit());
+  state.commit_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  return {};
+}
+
 // Runs `work` in one transaction; after an error nothing of it is in the database or in memory.
-template <class State, class Work>
-auto in_transaction(State& state, Work work) -> decltype(work()) {
+template <class Work>
+auto in_transaction(StoreState& state, Work work) -> decltype(work()) {
   auto attempt = [&]() -> decltype(work()) {
     GAUNTLET_TRY(db::Transaction transaction, db::Transaction::begin(state.connection));
     GAUNTLET_TRY(auto answer, work());
-    const auto begun = std::chrono::steady_clock::now();
-    GAUNTLET_CHECK_OK(transaction.commit());
-    state.commit_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    GAUNTLET_CHECK_OK(timed_commit(state, transaction));
     return answer;
   };
   auto answer = attempt();
@@ -54,6 +64,53 @@ auto in_transaction(State& state, Work work) -> decltype(work()) {
 Result<engine::SubmitOutcome> JobStore::submit(const Submission& submission, std::int64_t at_ms) {
   return in_transaction(*state_, [&] { return submit_all(*state_, submission, at_ms); });
 }
+
+Status JobStore::begin_submission(std::shared_ptr<const SubmissionHead> head, std::int64_t at_ms) {
+  GAUNTLET_CHECK(!has_open_submission());
+  auto opened = [&]() -> Result<OpenSubmission> {
+    GAUNTLET_CHECK_OK(state_->connection.execute(kLargeCache));
+    GAUNTLET_TRY(db::Transaction transaction, db::Transaction::begin(state_->connection));
+    GAUNTLET_TRY(auto writer, store::begin_submission(*state_, std::move(head), at_ms));
+    return OpenSubmission{std::move(transaction), std::move(writer)};
+  }();
+  if (!opened) {
+    drop_submission();
+    return fail(std::move(opened.error()));
+  }
+  state_->open_submission.emplace(std::move(*opened));
+  return {};
+}
+
+Status JobStore::add_to_submission(const SubmissionPart& part) {
+  GAUNTLET_CHECK(has_open_submission());
+  Status added = state_->open_submission->writer->add(part);
+  if (!added) drop_submission();
+  return added;
+}
+
+Result<engine::SubmitOutcome> JobStore::finish_submission() {
+  GAUNTLET_CHECK(has_open_submission());
+  auto finished = [&]() -> Result<engine::SubmitOutcome> {
+    GAUNTLET_TRY(auto outcome, state_->open_submission->writer->finish());
+    GAUNTLET_CHECK_OK(timed_commit(*state_, state_->open_submission->transaction));
+    return outcome;
+  }();
+  if (!finished) {
+    drop_submission();
+    return finished;
+  }
+  state_->open_submission.reset();
+  GAUNTLET_CHECK_OK(state_->connection.execute(kUsualCache));
+  return finished;
+}
+
+void JobStore::drop_submission() {
+  state_->open_submission.reset();
+  state_->forget();
+  static_cast<void>(state_->connection.execute(kUsualCache));  // an error would cost memory, no more
+}
+
+bool JobStore::has_open_submission() const { return state_->open_submission.has_value(); }
 
 Result<std::vector<engine::JobPayload>> JobStore::apply(std::span<const engine::Transition> transitions) {
   if (transitions.empty()) return std::vector<engine::JobPayload>();

@@ -51,8 +51,13 @@ struct SubmittedCell {
   std::vector<std::string> metrics;  ///< the numbers this cell must have
 };
 
-/// A whole sweep; every job after the jobs it needs.
-struct Submission {
+/// Some of a sweep's jobs and cells: every job after the jobs it needs, every cell after its jobs.
+struct SubmissionPart {
+  std::vector<SubmittedJob> jobs;
+  std::vector<SubmittedCell> cells;
+};
+
+struct SubmissionHead {
   std::string name;
   std::string spec_text;
   std::string spec_path;
@@ -61,9 +66,10 @@ struct Submission {
   std::string metrics;   ///< JSON, kept as it came
   std::string user;      ///< who handed it in and where, as the client says; "" = not said
   std::string host;
-  std::vector<SubmittedJob> jobs;
-  std::vector<SubmittedCell> cells;
 };
+
+/// A whole sweep.
+struct Submission : SubmissionHead, SubmissionPart {};
 
 /// Which jobs a question or a change is about; everything given must hold.
 struct Selection {
@@ -120,6 +126,15 @@ class JobStore {
   /// the jobs its newest revision names. Errors: kInvalid (a key that is not the hash of its text, a need or
   /// a cell's job that is not known, a cell twice with different jobs; named), and those of open.
   [[nodiscard]] Result<engine::SubmitOutcome> submit(const Submission& submission, std::int64_t at_ms);
+
+  /// The same for a sweep that is still arriving: begin, its parts as they come, finish, which commits. Until
+  /// then one transaction stays open, and nothing else may be asked of the store but to drop it.
+  [[nodiscard]] Status begin_submission(std::shared_ptr<const SubmissionHead> head, std::int64_t at_ms);
+  /// An error has dropped all of it.
+  [[nodiscard]] Status add_to_submission(const SubmissionPart& part);
+  [[nodiscard]] Result<engine::SubmitOutcome> finish_submission();
+  void drop_submission();
+  [[nodiscard]] bool has_open_submission() const;
 
   /// Commits one batch of decisions: all or nothing. Returns the payloads of its leases, in their order.
   /// Errors: kStaleLease (the end of an attempt that holds no open lease; nothing is written), those of open.

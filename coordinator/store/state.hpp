@@ -2,6 +2,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,21 @@
 #include "results/store/row_store.hpp"
 
 namespace gauntlet::store {
+
+/// Writes one submission within a transaction of the caller's, part by part.
+class SubmissionWriter {
+ public:
+  virtual ~SubmissionWriter() = default;
+  [[nodiscard]] virtual Status add(const SubmissionPart& part) = 0;
+  /// Once, after the last part.
+  [[nodiscard]] virtual Result<engine::SubmitOutcome> finish() = 0;
+};
+
+/// A submission whose transaction is open.
+struct OpenSubmission {
+  db::Transaction transaction;
+  std::unique_ptr<SubmissionWriter> writer;
+};
 
 struct StoreState {
   explicit StoreState(db::Connection opened) : connection(std::move(opened)), rows(connection) {}
@@ -30,11 +47,14 @@ struct StoreState {
   std::map<std::vector<std::string>, std::int64_t> metric_sets;
   std::map<std::string, std::int64_t> shapes;  ///< by all their columns, joined
   double commit_s = 0;                         ///< of the last transaction
+  std::optional<OpenSubmission> open_submission;
 };
 
 /// Parts of JobStore, one per file; each runs inside the caller's transaction.
 [[nodiscard]] Result<engine::SubmitOutcome> submit_all(StoreState& state, const Submission& submission,
                                                        std::int64_t at_ms);
+[[nodiscard]] Result<std::unique_ptr<SubmissionWriter>> begin_submission(
+    StoreState& state, std::shared_ptr<const SubmissionHead> head, std::int64_t at_ms);
 [[nodiscard]] Result<ImportAnswer> import_all(StoreState& state, const ImportedWork& work,
                                               std::int64_t at_ms);
 [[nodiscard]] Result<std::vector<engine::JobPayload>> apply_all(

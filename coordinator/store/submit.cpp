@@ -19,20 +19,24 @@ struct KnownJob {
   bool member = false;  ///< of the sweep, by this submission
 };
 
-class Submitter {
+class Submitter final : public SubmissionWriter {
  public:
-  Submitter(StoreState& state, const Submission& submission, std::int64_t at_ms)
+  Submitter(StoreState& state, std::shared_ptr<const SubmissionHead> head, std::int64_t at_ms)
       : state_(state),
         connection_(state.connection),
-        submission_(submission),
+        head_(std::move(head)),
         at_ms_(at_ms),
         shapes_(connection_) {}
 
-  Result<engine::SubmitOutcome> submit() {
-    GAUNTLET_CHECK_OK(add_sweep());
-    jobs_.reserve(submission_.jobs.size());
-    for (const SubmittedJob& job : submission_.jobs) GAUNTLET_CHECK_OK(add_job(job));
-    for (const SubmittedCell& cell : submission_.cells) GAUNTLET_CHECK_OK(add_cell(cell));
+  Status begin() { return add_sweep(); }
+
+  Status add(const SubmissionPart& part) override {
+    for (const SubmittedJob& job : part.jobs) GAUNTLET_CHECK_OK(add_job(job));
+    for (const SubmittedCell& cell : part.cells) GAUNTLET_CHECK_OK(add_cell(cell));
+    return {};
+  }
+
+  Result<engine::SubmitOutcome> finish() override {
     outcome_.sweep.reused = outcome_.done_jobs;
     GAUNTLET_TRY(db::Statement * update,
                  connection_.cached("UPDATE sweeps SET reused = ? WHERE sweep_id = ?"));
@@ -48,32 +52,32 @@ class Submitter {
 
  private:
   Status add_sweep() {
-    if (submission_.name.empty()) return fail(ErrorCode::kInvalid, "a sweep needs a name");
+    if (head_->name.empty()) return fail(ErrorCode::kInvalid, "a sweep needs a name");
     GAUNTLET_TRY(
         db::Statement * insert,
         connection_.cached("INSERT INTO sweeps (name, priority, submitted_ms) VALUES (?, ?, ?) ON CONFLICT "
                            "(name) DO UPDATE SET priority = excluded.priority, submitted_ms = "
                            "excluded.submitted_ms RETURNING sweep_id, paused"));
-    GAUNTLET_CHECK_OK(insert->bind_all(submission_.name, submission_.priority, at_ms_));
+    GAUNTLET_CHECK_OK(insert->bind_all(head_->name, head_->priority, at_ms_));
     GAUNTLET_CHECK_OK(insert->step());
     outcome_.sweep.id = SweepId{static_cast<std::uint64_t>(insert->integer(0))};
     outcome_.sweep.paused = insert->integer(1) != 0;
     GAUNTLET_CHECK_OK(insert->run());
-    outcome_.sweep.name = submission_.name;
-    outcome_.sweep.priority = submission_.priority;
+    outcome_.sweep.name = head_->name;
+    outcome_.sweep.priority = head_->priority;
     outcome_.sweep.submitted_ms = at_ms_;
     return add_revision();
   }
 
   /// ", by alice on node1"
   [[nodiscard]] std::string submitter() const {
-    if (submission_.user.empty() && submission_.host.empty()) return "";
-    return fmt::format(", by {} on {}", submission_.user.empty() ? "?" : submission_.user,
-                       submission_.host.empty() ? "?" : submission_.host);
+    if (head_->user.empty() && head_->host.empty()) return "";
+    return fmt::format(", by {} on {}", head_->user.empty() ? "?" : head_->user,
+                       head_->host.empty() ? "?" : head_->host);
   }
 
   Status add_revision() {
-    const JobKey hash{sha256(submission_.spec_text)};
+    const JobKey hash{sha256(head_->spec_text)};
     GAUNTLET_TRY(db::Statement * latest,
                  connection_.cached("SELECT revision, spec_hash = ? FROM spec_revisions WHERE "
                                     "sweep_id = ? ORDER BY revision DESC LIMIT 1"));
@@ -88,8 +92,8 @@ class Submitter {
         db::Statement * insert,
         connection_.cached("INSERT INTO spec_revisions (sweep_id, revision, spec_hash, spec_text, spec_path, "
                            "code_revision, metrics, submitted_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
-    return insert->run_with(outcome_.sweep.id, revision_, hash, submission_.spec_text, submission_.spec_path,
-                            submission_.revision, submission_.metrics, at_ms_);
+    return insert->run_with(outcome_.sweep.id, revision_, hash, head_->spec_text, head_->spec_path,
+                            head_->revision, head_->metrics, at_ms_);
   }
 
   // ---------------------------------------------------------------- jobs
@@ -115,11 +119,14 @@ class Submitter {
   }
 
   Status add_checked(const SubmittedJob& job) {
-    const auto seen = jobs_.find(job.key);
-    if (seen != jobs_.end() && seen->second.member) return {};
-    if (seen == jobs_.end()) {
-      GAUNTLET_TRY(KnownJob * inserted, insert_job(job));
-      if (inserted != nullptr) return add_member(*inserted);
+    const auto [seen, is_new] = jobs_.try_emplace(job.key);
+    KnownJob& here = seen->second;  // stays where it is while others are looked up
+    if (here.member) return {};
+    if (is_new) {
+      Result<bool> inserted = insert_job(job, here);
+      if (inserted && *inserted) return add_member(here);
+      jobs_.erase(job.key);
+      if (!inserted) return fail(std::move(inserted.error()));
     }
     GAUNTLET_TRY(KnownJob * known, find_job(job.key));
     GAUNTLET_CHECK_OK(reuse_job(job, *known));
@@ -137,13 +144,13 @@ class Submitter {
     return update->run_with(job.locations, known.id);
   }
 
-  /// Null: the database has it already.
-  Result<KnownJob*> insert_job(const SubmittedJob& job) {
+  /// Fills `inserted`; false: the database has the job already.
+  Result<bool> insert_job(const SubmittedJob& job, KnownJob& inserted) {
     std::vector<JobId> needs;
     bool ready = true;
     for (const JobKey& key : job.needs) {
       GAUNTLET_TRY(const KnownJob* need, find_job(key));
-      if (need == nullptr) {
+      if (need == nullptr || !need->id) {  // not there, or this job itself
         return fail(ErrorCode::kInvalid,
                     "job {} ({}) needs job {}, which is neither known nor handed in before it",
                     job.key.brief(), job.title, key.brief());
@@ -157,7 +164,7 @@ class Submitter {
                  connection_.cached("INSERT INTO jobs (key, shape_id, state, created_ms, "
                                     "changed_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"));
     GAUNTLET_CHECK_OK(insert->run_with(job.key, shape, static_cast<int>(state), at_ms_, at_ms_));
-    if (connection_.changes() == 0) return nullptr;
+    if (connection_.changes() == 0) return false;
     const JobId id{static_cast<std::uint64_t>(connection_.last_insert_id())};
     GAUNTLET_TRY(db::Statement * texts,
                  connection_.cached("INSERT INTO job_specs (job_id, title, canonical, locations) "
@@ -169,14 +176,14 @@ class Submitter {
       GAUNTLET_CHECK_OK(need_row->run_with(id, need));
       outcome_.rows.needs.push_back({id, need});
     }
-    KnownJob& inserted = jobs_.emplace(job.key, KnownJob{.id = id, .state = state}).first->second;
+    inserted = KnownJob{.id = id, .state = state};
     engine::JobRow row;
     row.id = id;
     row.state = state;
     GAUNTLET_TRY(row.shape, shapes_.index_of(shape, outcome_.rows.shapes));
     outcome_.rows.jobs.push_back(row);
     ++outcome_.new_jobs;
-    return &inserted;
+    return true;
   }
 
   /// Variants and labels as the column `more` holds them.
@@ -381,7 +388,7 @@ class Submitter {
 
   StoreState& state_;
   db::Connection& connection_;
-  const Submission& submission_;
+  std::shared_ptr<const SubmissionHead> head_;
   std::int64_t at_ms_;
   ShapeReader shapes_;
   std::int64_t revision_ = 0;
@@ -409,9 +416,20 @@ Status check_job(SubmittedJob& job) {
   return {};
 }
 
+Result<std::unique_ptr<SubmissionWriter>> begin_submission(StoreState& state,
+                                                           std::shared_ptr<const SubmissionHead> head,
+                                                           std::int64_t at_ms) {
+  auto submitter = std::make_unique<Submitter>(state, std::move(head), at_ms);
+  GAUNTLET_CHECK_OK(submitter->begin());
+  return submitter;
+}
+
 Result<engine::SubmitOutcome> submit_all(StoreState& state, const Submission& submission,
                                          std::int64_t at_ms) {
-  return Submitter(state, submission, at_ms).submit();
+  Submitter submitter(state, std::make_shared<SubmissionHead>(submission), at_ms);
+  GAUNTLET_CHECK_OK(submitter.begin());
+  GAUNTLET_CHECK_OK(submitter.add(submission));
+  return submitter.finish();
 }
 
 }  // namespace gauntlet::store
