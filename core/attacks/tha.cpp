@@ -110,6 +110,7 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
   GAUNTLET_TRY(const ThaConfig read, read_config<ThaConfig>(config, kName));
   PrototypeNet net(surface.train_labels.size(1), read.hidden, read.middle, surface.code_bits);
   GAUNTLET_CHECK_OK(models::restore(*net, surface.weights, kName));
+  net->to(surface.train_labels.device());
   return std::make_unique<Tha>(read, std::move(surface), std::move(net));
 }
 
@@ -124,10 +125,11 @@ Result<TrainedAttack> train(const Json& json, AttackTraining setup) {
                 "tha: none of the {} training items has a label; allowed: at least one with labels",
                 surface.train_labels.size(0));
   }
-  PrototypeLearner learner(
-      PrototypeNet(surface.train_labels.size(1), config.hidden, config.middle, surface.code_bits),
-      {.above_diagonal = config.pairs == "above_diagonal", .softplus = config.softplus}, config.lr,
-      config.beta1);
+  PrototypeNet net(surface.train_labels.size(1), config.hidden, config.middle, surface.code_bits);
+  net->to(surface.train_labels.device(), surface.train_labels.scalar_type());
+  PrototypeLearner learner(net,
+                           {.above_diagonal = config.pairs == "above_diagonal", .softplus = config.softplus},
+                           config.lr, config.beta1);
   models::TrainingWatch watch({.name = "tha, prototype network",
                                .weights = [&] { return models::state_of(*learner.net()); },
                                .keep = setup.keep_weights,

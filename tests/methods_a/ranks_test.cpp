@@ -196,59 +196,6 @@ TEST(Ranks, AverageGradientsAndSkipParametersNoRankUsed) {
   }
 }
 
-/// Losses of 20 steps with global batches of 7 pairs, in double, and the codes after them.
-NamedTensors trained(const models::ModelEntry& entry, Communicator& communicator) {
-  const models::TrainingBatch pairs = in_double(toy_pairs(21, 4));
-  const auto model = toy_model(entry, 100 + static_cast<std::uint64_t>(communicator.rank()), &communicator);
-  model->to(torch::kFloat64);
-  const auto training = toy_training(entry, model, pairs, 20, &communicator);
-  NamedTensors results;
-  for (std::int64_t step = 0; step < 20; ++step) {
-    const std::int64_t first = 7 * (step % 3);
-    const train::Slice slice = train::slice_of(7, communicator.rank(), communicator.world_size());
-    for (const auto& [name, value] : training->step(rows_of(pairs, first + slice.begin, first + slice.end))) {
-      results[fmt::format("{:02}.{}", step, name)] = torch::full({1}, value, torch::kFloat64);
-    }
-    if (step % 3 == 2) training->end_epoch();
-  }
-  model->eval();
-  const torch::NoGradGuard no_grad;
-  results["codes.text"] = model->encode_text(pairs.text);
-  return results;
-}
-
-class RanksOfModel : public ::testing::TestWithParam<const models::ModelEntry*> {};
-
-TEST_P(RanksOfModel, TrainToTheSameLosses) {
-  const Body body = [](Communicator& communicator) { return trained(*GetParam(), communicator); };
-  const NamedTensors alone = on_ranks(1, body).front();
-  EXPECT_LT(alone.at("19.total").item<double>(), alone.at("00.total").item<double>());
-  // A weight whose gradient is zero but for rounding (biases before a normalisation, words that a whole batch
-  // has) makes steps of that rounding with Adam. It shows when the next pass comes to other batches, and in
-  // running means; so the first pass agrees to rounding, later ones less closely, eval codes least.
-  const auto is_of = [](const std::string& name, bool first_pass) {
-    return name != "codes.text" && (name < "03.") == first_pass;
-  };
-  for (const NamedTensors& rank : on_ranks(2, body)) {
-    for (const bool first_pass : {true, false}) {
-      NamedTensors mine, expected;
-      for (const auto& [name, tensor] : alone) {
-        if (is_of(name, first_pass)) expected[name] = tensor;
-      }
-      for (const auto& [name, tensor] : rank) {
-        if (is_of(name, first_pass)) mine[name] = tensor;
-      }
-      expect_close(mine, expected, first_pass ? 5e-8 : 1e-5);
-    }
-    EXPECT_LE((rank.at("codes.text") - alone.at("codes.text")).abs().max().item<double>(), 1e-2);
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Registry, RanksOfModel,
-                         ::testing::ValuesIn(models::model_registry().entries().begin(),
-                                             models::model_registry().entries().end()),
-                         [](const auto& tested) { return std::string(tested.param->about.name); });
-
 NamedTensors attacked(Communicator& communicator) {
   const auto model = toy_model(*models::model_registry().find("cpah").value(), 1, &communicator);
   model->to(torch::kFloat64);
