@@ -8,6 +8,7 @@
 
 #include "cli/support/child_process.hpp"
 #include "core/base/files.hpp"
+#include "core/base/program.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -45,9 +46,7 @@ Result<Json> measure_plan(const std::filesystem::path& folder, std::int64_t n_ce
   const std::int64_t n_seeds = std::max<std::int64_t>(1, n_cells / kCellsPerSeed);
   const std::filesystem::path sweep = folder / "plan.yaml";
   GAUNTLET_CHECK_OK(write_file_atomic(sweep, sweep_of(n_seeds)));
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::vector<std::string> command = {self.string(), "plan", sweep.string(), "--workdir",
+  const std::vector<std::string> command = {program_path().string(), "plan", sweep.string(), "--workdir",
                                             (folder / "empty").string()};
   const auto start = SteadyClock::now();
   GAUNTLET_TRY(ChildProcess child, ChildProcess::start({command, folder / "plan.out", true}));

@@ -5,6 +5,7 @@
 
 #include "cli/support/child_process.hpp"
 #include "core/base/files.hpp"
+#include "core/base/program.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -15,8 +16,8 @@ constexpr Milliseconds kPatience{1'800'000};
 
 Result<Json> figures_of_rank(const std::vector<std::string>& arguments) {
   std::error_code error;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / "gauntlet-rank";
-  if (error || access(program.c_str(), X_OK) != 0) {
+  const auto program = program_path().parent_path() / "gauntlet-rank";
+  if (access(program.c_str(), X_OK) != 0) {
     return fail(ErrorCode::kNotFound, "{} is missing, and it does the measuring; ./dev build makes it",
                 program.string());
   }

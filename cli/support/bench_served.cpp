@@ -8,6 +8,7 @@
 
 #include "cli/support/submission.hpp"
 #include "core/base/files.hpp"
+#include "core/base/program.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -32,10 +33,8 @@ ScratchFolder::~ScratchFolder() {
 }
 
 Result<Served> Served::start(const std::filesystem::path& workdir, const std::vector<std::string>& options) {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  std::vector<std::string> command = {self.string(),    "coordinator", "--workdir",
-                                      workdir.string(), "--log-level", "warn"};
+  std::vector<std::string> command = {program_path().string(), "coordinator", "--workdir",
+                                      workdir.string(),        "--log-level", "warn"};
   command.insert(command.end(), options.begin(), options.end());
   GAUNTLET_TRY(ChildProcess child, ChildProcess::start({command, workdir / "coordinator.out", true}));
   const SteadyTime deadline = SteadyClock::now() + kStartLimit;

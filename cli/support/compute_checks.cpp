@@ -9,6 +9,7 @@
 #include "cli/support/child_process.hpp"
 #include "cli/support/machine_checks.hpp"
 #include "core/base/files.hpp"
+#include "core/base/program.hpp"
 #include "core/base/text.hpp"
 #include "core/base/version.hpp"
 
@@ -101,9 +102,12 @@ Gpus check_gpus() {
 /// The libraries a program would load: name → path, "" for those that are not found.
 std::map<std::string, std::string> libraries_of(const fs::path& program) {
   std::map<std::string, std::string> libraries;
-  for (const char* loader : {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"}) {
-    if (access(loader, X_OK) != 0) continue;
-    std::istringstream lines(ask({loader, "--list", program.string()}).text);
+  std::vector<std::vector<std::string>> loaders = {loader_command()};
+  if (loaders.front().empty()) loaders = {{"/lib64/ld-linux-x86-64.so.2"}, {"/lib/ld-linux-aarch64.so.1"}};
+  for (std::vector<std::string> command : loaders) {
+    if (access(command.front().c_str(), X_OK) != 0) continue;
+    command.insert(command.end(), {"--list", program.string()});
+    std::istringstream lines(ask(command).text);
     for (std::string line; std::getline(lines, line);) {  // "\tlibc10.so => /path/libc10.so (0x…)"
       const std::size_t arrow = line.find(" => ");
       if (arrow == std::string::npos) continue;
@@ -190,12 +194,11 @@ MachineCheck check_nccl(const std::map<std::string, std::string>& libraries, std
 }  // namespace
 
 std::vector<MachineCheck> check_compute() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path() / "gauntlet-rank";
+  const fs::path program = program_path().parent_path() / "gauntlet-rank";
   const Gpus gpus = check_gpus();
   std::vector<MachineCheck> checks = {gpus.check, check_rank_program(program)};
   if (access(program.c_str(), X_OK) != 0) return checks;
-  const std::map<std::string, std::string> libraries = libraries_of(program);
+  const std::map<std::string, std::string> libraries = libraries_of(executable_of(program));
   checks.push_back(check_libtorch(libraries, gpus.n));
   checks.push_back(check_nccl(libraries, gpus.n));
   return checks;

@@ -4,6 +4,7 @@
 
 #include "cli/support/interrupt.hpp"
 #include "coordinator/net/workdir.hpp"
+#include "core/base/program.hpp"
 #include "core/base/text.hpp"
 
 namespace gauntlet::cli {
@@ -32,10 +33,7 @@ ErrorCode code_of_exit(int exit_code) {
 
 Status LocalCluster::start(Child& child, std::string_view verb) {
   ChildProcess::Options options;
-  options.command = {"/proc/self/exe", std::string(verb), "--workdir", options_.workdir.string()};
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) options.command.front() = self.string();
+  options.command = {program_path().string(), std::string(verb), "--workdir", options_.workdir.string()};
   if (verb == "coordinator") {
     for (const char* word : {"--port", "0", "--exit-when-unused"}) options.command.emplace_back(word);
     if (!options_.database.empty()) {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/base/hash.hpp"
+#include "core/base/program.hpp"
 #include "core/data/dataset.hpp"
 #include "core/data/detail/emoji_drawings.hpp"
 #include "core/data/detail/emoji_sprites.hpp"
@@ -56,14 +57,15 @@ struct Material {
 
 Result<std::string> identity_of(const XlConfig& options, const detail::SourceHashes& hashes) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(options.drawings, ignored)) {
+  const std::filesystem::path drawings = installed_path(options.drawings);
+  if (!std::filesystem::is_directory(drawings, ignored)) {
     return fail(
         ErrorCode::kNotFound,
         "{} is missing; it comes with the Debian package ruby-gemojione: apt-get install ruby-gemojione",
         options.drawings);
   }
   detail::SourceIdentity identity;
-  GAUNTLET_CHECK_OK(identity.add_small_files(options.drawings, "drawings"));
+  GAUNTLET_CHECK_OK(identity.add_small_files(drawings, "drawings"));
   return to_hex(sha256(hashes.content_id() + identity.content_id()));
 }
 
@@ -127,7 +129,7 @@ Status prepare(const Json& config, const std::filesystem::path& folder, int n_th
   GAUNTLET_TRY(const std::string identity, identity_of(options, hashes));
   if (progress) progress(0.0, "reading emoji");
   GAUNTLET_TRY(detail::ConceptSet concepts, detail::read_concepts(sources));
-  GAUNTLET_TRY(auto drawings, detail::find_drawings(options.drawings, concepts.concepts));
+  GAUNTLET_TRY(auto drawings, detail::find_drawings(installed_path(options.drawings), concepts.concepts));
   GAUNTLET_TRY(detail::SpriteSheet sprites, detail::read_sprites(sources.font, concepts.concepts));
   Material material{std::move(concepts), std::move(drawings), {}, std::move(sprites)};
   GAUNTLET_TRY(material.rows, rows_of(material, options));

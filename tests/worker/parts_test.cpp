@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "core/base/program.hpp"
 #include "core/proto/convert.hpp"
 #include "core/proto/frame.hpp"
 #include "tests/support/temp_folder.hpp"
@@ -247,7 +248,7 @@ TEST(Machine, HasSomethingToOffer) {
   EXPECT_GE(usable_cpus(), 1);
   EXPECT_GT(physical_memory_mb(), 0);
   EXPECT_FALSE(host_name().empty());
-  EXPECT_TRUE(std::filesystem::exists(program_folder() / "worker_tests"));
+  EXPECT_TRUE(std::filesystem::exists(program_path()));
 }
 
 }  // namespace

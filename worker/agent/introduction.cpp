@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/program.hpp"
 #include "core/spec/catalog.hpp"
 #include "worker/agent/machine.hpp"
 
@@ -22,8 +23,8 @@ Result<AgentOptions> complete(AgentOptions options) {
   if (options.cpus == 0) options.cpus = usable_cpus();
   if (options.memory_mb == 0) options.memory_mb = physical_memory_mb();
   if (options.name.empty()) options.name = host_name();
-  if (options.gauntlet_program.empty()) options.gauntlet_program = program_folder() / "gauntlet";
-  if (options.rank_program.empty()) options.rank_program = program_folder() / "gauntlet-rank";
+  if (options.gauntlet_program.empty()) options.gauntlet_program = program_path().parent_path() / "gauntlet";
+  if (options.rank_program.empty()) options.rank_program = program_path().parent_path() / "gauntlet-rank";
   return options;
 }
 

@@ -122,10 +122,4 @@ Result<std::vector<AgentGpu>> list_gpus() {
   return gpus_from(said);
 }
 
-std::filesystem::path program_folder() {
-  std::error_code unknown;
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", unknown);
-  return unknown ? std::filesystem::path() : program.parent_path();
-}
-
 }  // namespace gauntlet::worker

@@ -39,7 +39,5 @@ struct NumaNode {
 /// Reads the lines of `nvidia-smi --query-gpu=index,name,memory.total --format=csv,noheader,nounits`. Errors
 /// (kCorrupt) show the line.
 [[nodiscard]] Result<std::vector<AgentGpu>> gpus_from(std::string_view lines);
-/// The folder of the running program; empty when it is not known.
-[[nodiscard]] std::filesystem::path program_folder();
 
 }  // namespace gauntlet::worker

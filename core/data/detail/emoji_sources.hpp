@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/json.hpp"
+#include "core/base/program.hpp"
 #include "core/base/result.hpp"
 #include "core/data/detail/emoji_concepts.hpp"
 
@@ -40,7 +41,9 @@ struct EmojiSourceConfig {
            .location = true});
   }
 
-  [[nodiscard]] EmojiSources sources() const { return {font, emoji_test, cldr_dir}; }
+  [[nodiscard]] EmojiSources sources() const {
+    return {installed_path(font), installed_path(emoji_test), installed_path(cldr_dir)};
+  }
 };
 
 /// Hexadecimal SHA-256 of the four files, in the order of source_files().

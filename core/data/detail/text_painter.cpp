@@ -1,5 +1,7 @@
 #include "core/data/detail/text_painter.hpp"
 
+#include "core/base/program.hpp"
+
 namespace gauntlet::data::detail {
 namespace {
 
@@ -42,7 +44,7 @@ std::string one_byte_per_letter(std::string_view text) {
 
 std::optional<TextPainter> TextPainter::open(int height_px) {
   for (const char* font : kFonts) {
-    Result<OpenFace> face = open_face(font);
+    Result<OpenFace> face = open_face(installed_path(font));
     if (!face || FT_Set_Pixel_Sizes(face->face.get(), 0, static_cast<FT_UInt>(height_px)) != 0) continue;
     return TextPainter(std::move(*face));
   }
