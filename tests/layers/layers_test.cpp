@@ -40,10 +40,12 @@ const std::map<std::string, Names> kMayInclude = {
       "core/collective", "core/models", "core/attacks", "core/defenses", "core/train", "worker/executor"}},
     {"results", {"core/base", "core/spec", "core/db"}},
     {"coordinator/engine", {"core/base", "core/spec"}},
-    {"coordinator/store", {"core/base", "core/spec", "core/db", "results", "coordinator/engine"}},
+    {"coordinator/alloc", {"core/base", "core/spec"}},
+    {"coordinator/store",
+     {"core/base", "core/spec", "core/db", "results", "coordinator/engine", "coordinator/alloc"}},
     {"coordinator/net",
      {"core/base", "core/spec", "core/proto", "core/db", "core/tls", "results", "coordinator/engine",
-      "coordinator/store"}},
+      "coordinator/alloc", "coordinator/store"}},
     {"coordinator/client", {"core/base", "core/proto", "core/tls"}},
     {"worker/launch", {"core/base", "core/proto", "core/tls"}},
     {"worker/executor",
@@ -57,7 +59,7 @@ const std::map<std::string, Names> kMayInclude = {
       "core/defenses", "core/run", "worker/executor"}},
     {"cli",
      {"core/base", "core/registry", "core/spec", "core/proto", "core/tls", "core/db", "core/io",
-      "core/artifacts", "core/data", "core/metrics", "results", "coordinator/engine", "coordinator/store",
+      "core/artifacts", "core/data", "core/metrics", "results", "coordinator/engine", "coordinator/alloc", "coordinator/store",
       "coordinator/net", "coordinator/client", "worker/launch", "worker/executor", "worker/agent"}},
 };
 
