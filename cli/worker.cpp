@@ -95,6 +95,11 @@ Action declare(CLI::App& app) {
   app.add_option("--log-limit-mb", options->agent.log_limit_mb,
                  "What the log of one attempt may occupy; of a longer one the middle goes (default 64)")
       ->check(number_between(1, 1e6));
+  app.add_option(
+         "--artifact-cache-mb", options->agent.artifact_cache_mb,
+         "MiB that artifacts may occupy here where the coordinator's work folder is another one; those "
+         "used longest ago go first, and are fetched again (default 0: any number)")
+      ->check(number_between(0, 1e9));
   app.add_option("--drain-grace", options->agent.drain_grace_s,
                  "Seconds that attempts get to end by themselves after SIGTERM or Ctrl-C (default 30)")
       ->check(number_between(0, 86400));

@@ -94,6 +94,7 @@ Hub::Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::Sta
       log_(std::move(log)),
       on_fatal_(std::move(on_fatal)),
       on_shutdown_(std::move(on_shutdown)),
+      exchange_(options_.workdir),
       started_ms_(clock.wall_ms()) {}
 
 // ---------------------------------------------------------------- connections
@@ -233,6 +234,7 @@ void Hub::answer(Session& session, std::uint64_t request, const engine::Outgoing
                  [&](const engine::WelcomeWorker& welcome) {
                    frame.set_id(request);
                    frame.mutable_worker_welcome()->set_worker_id(welcome.worker.value);
+                   frame.mutable_worker_welcome()->set_work_folder(options_.work_folder);
                    frame.mutable_worker_welcome()->set_heartbeat_ms(
                        static_cast<std::uint32_t>(state_.config().heartbeat.count()));
                    for (const auto& ref : welcome.stale)
@@ -260,6 +262,11 @@ void Hub::answer(Session& session, std::uint64_t request, const engine::Outgoing
 
 asio::awaitable<void> Hub::handle(SessionPtr session, Frame frame) {
   const std::uint64_t request = frame.id();
+  // Of a connection of its own, which never joins.
+  if (session->is_worker() && transfer::Exchange::is_request(frame)) {
+    co_await on_artifact(std::move(session), std::move(frame));
+    co_return;
+  }
   const bool from_worker = frame.has_worker_join() || frame.has_heartbeat() || frame.has_report_batch() ||
                            frame.has_drain() || frame.has_log_reply();
   if (from_worker != session->is_worker() || (from_worker && !frame.has_worker_join() && !session->worker)) {

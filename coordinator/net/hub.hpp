@@ -21,14 +21,16 @@
 #include "coordinator/net/session.hpp"
 #include "coordinator/net/token_guard.hpp"
 #include "core/base/clock.hpp"
+#include "core/transfer/exchange.hpp"
 
 namespace gauntlet::coordinator {
 
 struct HubOptions {
   std::string token;
   std::string database;           ///< path told to clients
-  std::filesystem::path workdir;  ///< where logs are
+  std::filesystem::path workdir;  ///< where logs and artifacts are
   TokenLimits tokens = {};
+  std::string work_folder = {};  ///< file in it by which workers know whether they share it
 };
 
 class PayloadFinder;
@@ -86,6 +88,7 @@ class Hub final : public FrameHandler {
   void on_join(const SessionPtr& session, std::uint64_t request, const proto::WorkerJoin& join);
   void on_heartbeat(const SessionPtr& session, std::uint64_t request, proto::Heartbeat& beat);
   [[nodiscard]] boost::asio::awaitable<void> on_reports(SessionPtr session, Ask ask);
+  [[nodiscard]] boost::asio::awaitable<void> on_artifact(SessionPtr session, Ask ask);  // hub_artifacts.cpp
   [[nodiscard]] boost::asio::awaitable<std::vector<JobId>> jobs_of_keys(std::vector<std::string> keys);
 
   // What clients ask (hub_clients.cpp, hub_status.cpp).
@@ -134,7 +137,9 @@ class Hub final : public FrameHandler {
   };
   std::map<std::uint64_t, std::shared_ptr<LogQuestion>> log_questions_;
   std::uint64_t last_log_question_ = 0;
-  boost::asio::thread_pool log_reader_{1};  ///< a slow file system must not hold up commits
+  boost::asio::thread_pool log_reader_{1};        ///< a slow file system must not hold up commits
+  transfer::Exchange exchange_;                   ///< used by artifact_threads_
+  boost::asio::thread_pool artifact_threads_{4};  ///< neither frames nor commits wait for artifacts
   std::size_t n_clients_ = 0;
   bool had_clients_ = false;
   std::int64_t started_ms_;

@@ -131,9 +131,11 @@ class ServerImpl final : public Server {
     queue_ = std::make_unique<CommitQueue>(io_, std::move(*store_),
                                            [this](const Error& error) { end_with(error); });
     store_.reset();
+    GAUNTLET_TRY(std::string work_folder, mark_folder(options_.workdir));
     hub_ = std::make_unique<Hub>(
-        HubOptions{token_, options_.database.string(), options_.workdir, options_.tokens}, clock_, *queue_,
-        std::move(restored.state), log_, [this](const Error& error) { end_with(error); },
+        HubOptions{token_, options_.database.string(), options_.workdir, options_.tokens,
+                   std::move(work_folder)},
+        clock_, *queue_, std::move(restored.state), log_, [this](const Error& error) { end_with(error); },
         [this] { begin_stop("asked by a client"); });
     hub_->settle({std::move(restored.transitions), {}, 0});
     GAUNTLET_CHECK_OK(serve_http());

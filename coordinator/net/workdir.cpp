@@ -130,6 +130,21 @@ Result<std::string> own_token(const std::filesystem::path& workdir) {
   return token;
 }
 
+Result<std::string> mark_folder(const std::filesystem::path& workdir) {
+  const std::string prefix = "work-folder-";
+  GAUNTLET_CHECK_OK(make_directories(workdir / "tmp"));
+  std::error_code error;
+  for (auto it = std::filesystem::directory_iterator(workdir / "tmp", error);
+       !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    if (it->path().filename().string().starts_with(prefix)) std::filesystem::remove(it->path(), ignored);
+  }
+  GAUNTLET_TRY(const std::string random, random_token());
+  const std::string name = "tmp/" + prefix + random.substr(0, 32);
+  GAUNTLET_CHECK_OK(write_file_atomic(workdir / name, ""));
+  return name;
+}
+
 Status write_address(const std::filesystem::path& workdir, const std::string& host, std::uint16_t port,
                      const std::string& http, const std::string& tls_fingerprint) {
   Json address = {{"host", host}, {"port", port}, {"pid", ::getpid()}};

@@ -39,6 +39,11 @@ class WorkdirLock {
 /// Errors: kRefused when others may read it, kIo.
 [[nodiscard]] Result<std::string> own_token(const std::filesystem::path& workdir);
 
+/// Leaves a file of a name never used before in <workdir>/tmp, and removes those of earlier coordinators. Who
+/// sees it shares the folder; a copy of the folder, or another one of the same path, has none. Returns its
+/// path within the work folder. Errors: kIo, kNoSpace.
+[[nodiscard]] Result<std::string> mark_folder(const std::filesystem::path& workdir);
+
 /// Says in coordinator.json where this process listens, and where it serves HTTP ("127.0.0.1:9100"; "" =
 /// nowhere), and the fingerprint of its certificate ("" = it does not speak TLS).
 [[nodiscard]] Status write_address(const std::filesystem::path& workdir, const std::string& host,

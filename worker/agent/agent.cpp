@@ -18,6 +18,7 @@
 #include "worker/agent/connection.hpp"
 #include "worker/agent/introduction.hpp"
 #include "worker/agent/reports.hpp"
+#include "worker/agent/staging.hpp"
 #include "worker/executor/outcome.hpp"
 
 namespace gauntlet::worker {
@@ -39,6 +40,13 @@ std::string random_id() {
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", device(), device(), device(), device());
 }
 
+/// For the connections on which artifacts move; any thread.
+Result<client::Endpoint> endpoint_of(const std::filesystem::path& workdir, const Address& given) {
+  GAUNTLET_TRY(Address address, find_coordinator(workdir, given));
+  return client::Endpoint{std::move(address.host), address.port, std::move(address.token),
+                          std::move(address.trust)};
+}
+
 class Agent {
  public:
   explicit Agent(AgentOptions options)
@@ -57,9 +65,14 @@ class Agent {
                   {options_.workdir, options_.cpus, has_torch_, options_.log_limit_mb, options_.system_root,
                    options_.checkpoint_minutes},
                   {{options_.gauntlet_program, {"executor"}, {}}, {options_.rank_program, {}, {}}},
-                  [this](proto::Report report) { report_later(std::move(report)); }),
-        connection_(context_, options_.workdir,
-                    {options_.host, options_.port, options_.token, options_.trust},
+                  [this](proto::Report report) { staging_.finish(std::move(report)); }),
+        staging_(
+            context_,
+            {options_.workdir, options_.artifact_cache_mb,
+             [workdir = options_.workdir, given = given_address()] { return endpoint_of(workdir, given); }},
+            [this](const proto::Lease& lease) { start(lease); },
+            [this](proto::Report report) { report_later(std::move(report)); }),
+        connection_(context_, options_.workdir, given_address(),
                     {[this] { return join_message(); }, [this](const auto& welcome) { joined(welcome); },
                      [this](const auto& frame) { take(frame); }, [this](const auto& error) { lost(error); },
                      [this](const auto& error) { give_up(error); }}) {}
@@ -81,6 +94,10 @@ class Agent {
   }
 
  private:
+  [[nodiscard]] Address given_address() const {
+    return {options_.host, options_.port, options_.token, options_.trust};
+  }
+
   // ---- joining
 
   [[nodiscard]] proto::WorkerJoin join_message() const {
@@ -91,6 +108,7 @@ class Agent {
     proto::WorkerJoin join = introduction(options_, has_torch_, left);
     join.set_agent_id(id_);
     for (const proto::HeldLease& lease : attempts_.held()) *join.add_held() = lease;
+    for (const proto::HeldLease& lease : staging_.held()) *join.add_held() = lease;
     for (const proto::HeldLease& lease : reports_.held()) *join.add_held() = lease;
     return join;
   }
@@ -101,6 +119,7 @@ class Agent {
     spdlog::info("joined as worker {} with {} and {}", welcome.worker_id(),
                  count_of(static_cast<std::size_t>(options_.cpus), "cpu"),
                  count_of(attempts_.size(), "held lease"));
+    staging_.joined(welcome.work_folder());
     heartbeat_ms_ = welcome.heartbeat_ms() > 0 ? welcome.heartbeat_ms() : kDefaultHeartbeatMs;
     drop_stale(welcome.stale());
     if (leaving_) send_drain();
@@ -142,6 +161,7 @@ class Agent {
     logs_.async_wait([this](const boost::system::error_code& error) {
       if (error) return;
       attempts_.limit_logs();
+      staging_.push_checkpoints();
       watch_logs();
     });
   }
@@ -176,7 +196,9 @@ class Agent {
     } else if (frame.has_stop_attempts()) {
       const std::string& reason = frame.stop_attempts().reason();
       for (const proto::HeldLease& lease : frame.stop_attempts().attempts()) {
-        attempts_.stop(lease.lease_id(), {ErrorCode::kInterrupted, reason.empty() ? "stopped" : reason});
+        const Error why{ErrorCode::kInterrupted, reason.empty() ? "stopped" : reason};
+        attempts_.stop(lease.lease_id(), why);
+        staging_.stop(lease.lease_id(), why);
       }
     } else if (frame.has_log_request()) {
       answer_log_request(frame.id(), frame.log_request());
@@ -222,7 +244,18 @@ class Agent {
   }
 
   void take_lease(const proto::Lease& lease) {
+    if (!leaving_) return staging_.start(lease);
+    refuse(lease);
+  }
+
+  /// Its inputs are here.
+  void start(const proto::Lease& lease) {
     if (!leaving_) return attempts_.start(with_own_numbers(lease));
+    staging_.abandon(lease.lease_id());
+    refuse(lease);
+  }
+
+  void refuse(const proto::Lease& lease) {
     proto::Report report;
     report.set_job_id(lease.job_id());
     report.set_lease_id(lease.lease_id());
@@ -237,6 +270,7 @@ class Agent {
     for (const proto::HeldLease& lease : leases) {
       spdlog::info("lease {} is no longer current; its attempt is stopped", lease.lease_id());
       attempts_.abandon(lease.lease_id());
+      staging_.abandon(lease.lease_id());
       reports_.settle(lease.lease_id());
     }
     leave_if_done();
@@ -276,6 +310,7 @@ class Agent {
       proto::Heartbeat& beat = *frame.mutable_heartbeat();
       for (proto::AttemptProgress& progress : attempts_.progress())
         *beat.add_progress() = std::move(progress);
+      for (proto::AttemptProgress& progress : staging_.progress()) *beat.add_progress() = std::move(progress);
       connection_.send(frame);
       beat_later();
     });
@@ -304,6 +339,7 @@ class Agent {
     leaving_ = true;
     send_drain();
     attempts_.note_leaving();
+    staging_.stop_fetching({ErrorCode::kInterrupted, "the worker is leaving"});
     leave_if_done();
     if (options_.drain_grace_s <= 0) return stop_attempts();
     await_half_the_grace([this] {
@@ -341,7 +377,7 @@ class Agent {
   /// A worker asked to leave goes when nothing runs and every report is settled; without a coordinator there
   /// is nobody to settle it, unless the coordinator asked.
   void leave_if_done() {
-    if (!leaving_ || !attempts_.empty()) return;
+    if (!leaving_ || !attempts_.empty() || !staging_.empty()) return;
     const bool nobody_listens = asked_by_signal_ && !connection_.is_joined();
     if (reports_.empty() || nobody_listens) finish();
   }
@@ -364,6 +400,7 @@ class Agent {
   boost::asio::steady_timer lifetime_;
   boost::asio::steady_timer logs_;
   Attempts attempts_;
+  Staging staging_;
   Reports reports_;
   Connection connection_;
   std::uint32_t heartbeat_ms_ = kDefaultHeartbeatMs;

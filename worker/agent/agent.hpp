@@ -40,6 +40,8 @@ struct AgentOptions {
       rank_program;  ///< started as `<program> --fd N`; "" = gauntlet-rank beside this program
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
   double checkpoint_minutes = 5;            ///< between two checkpoints of a training; 0 = after every epoch
+  /// MiB of artifacts kept here where the coordinator's work folder is another one; 0 = any number.
+  std::int64_t artifact_cache_mb = 0;
   /// Leave when no coordinator has been reached for that many seconds; empty = try for ever.
   std::optional<double> exit_with_coordinator_s;
 };

@@ -1,0 +1,87 @@
+// An artifact that arrives in chunks, in any order, on several threads, and survives the end of its process:
+//
+//   <workdir>/tmp/incoming/<SHA-256 of the manifest>[.checkpoint]/files/…   chunks at their places
+//                                                                 chunks    which of them, with their hashes
+//
+// A chunk is written, then noted. What a power cut takes of a noted chunk shows when the whole file is hashed
+// at the end, and costs all of it. Thread safety: take may be called from several threads at once; everything
+// else from one, and not beside it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/artifacts/manifest.hpp"
+#include "core/base/hash.hpp"
+#include "core/base/result.hpp"
+#include "schemas/protocol.pb.h"
+
+namespace gauntlet::transfer {
+
+class Incoming {
+ public:
+  /// Begins, or goes on with what is there. Errors: those of read_offer; kNoSpace when the disk has less free
+  /// than is missing, kIo.
+  [[nodiscard]] static Result<std::unique_ptr<Incoming>> open(const std::filesystem::path& workdir,
+                                                              const proto::ArtifactOffer& offer);
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+  [[nodiscard]] const artifacts::Manifest& manifest() const { return manifest_; }
+  [[nodiscard]] bool is_checkpoint() const { return is_checkpoint_; }
+  /// The 32 bytes of a held chunk's hash; "" when it is not held. The chunk must be one of the manifest.
+  [[nodiscard]] std::string held(std::uint32_t file, std::uint64_t index) const;
+  /// Held chunks as a sender is told.
+  [[nodiscard]] proto::ArtifactWanted wanted() const;
+
+  /// Writes one chunk. Errors: those of unpack_chunk; kNoSpace, kIo.
+  [[nodiscard]] Status take(proto::ArtifactChunk chunk);
+  /// Checks every file against the manifest, flushes, and puts the artifact (the checkpoint) in its place.
+  /// Returns the SHA-256 of the manifest that is there now, hexadecimal. Errors: kInvalid (chunks are
+  /// missing); kCorrupt (a file does not match its hash), kNoSpace: everything that came is removed; kIo.
+  [[nodiscard]] Result<std::string> finish();
+  /// Removes everything that came.
+  void discard();
+
+ private:
+  struct File {
+    std::vector<std::string> chunks;  ///< hashes of held chunks, 32 bytes each; "" = not held
+    Sha256 prefix;                    ///< of the first n_hashed chunks
+    std::uint64_t n_hashed = 0;
+    bool hashing = false;  ///< a thread has the prefix
+  };
+
+  Incoming(std::filesystem::path workdir, std::string text, bool is_checkpoint, artifacts::Manifest manifest);
+  [[nodiscard]] Status prepare();
+  [[nodiscard]] Status read_notes();
+  [[nodiscard]] Status check_space(std::uint64_t n_missing) const;
+  [[nodiscard]] Status write(std::uint32_t file, std::uint64_t index, std::string_view bytes) const;
+  [[nodiscard]] Status note(const proto::ChunkHash& chunk);
+  /// Goes on with the hash of a file, as far as its chunks are held.
+  [[nodiscard]] Status advance(std::uint32_t file);
+  [[nodiscard]] Status check_files();
+  [[nodiscard]] Result<std::string> place();
+  [[nodiscard]] std::filesystem::path path_of(std::uint32_t file) const;
+
+  std::filesystem::path workdir_;
+  std::filesystem::path folder_;
+  std::string text_;  ///< of manifest.json
+  bool is_checkpoint_;
+  artifacts::Manifest manifest_;
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<File>> files_;  ///< their members but `prefix`: guarded by mutex_
+};
+
+/// Name of the file a training saves within it.
+inline constexpr std::string_view kCheckpointFile = "checkpoint.safetensors";
+/// Where the newest checkpoint of a job lies.
+[[nodiscard]] std::filesystem::path checkpoint_folder(const std::filesystem::path& workdir,
+                                                      const JobKey& key);
+/// Removes what nobody has gone on with for seven days.
+void remove_stale_incoming(const std::filesystem::path& workdir);
+
+}  // namespace gauntlet::transfer
