@@ -156,6 +156,18 @@ Result<const CatalogEntry*> Catalog::find(EntryKind kind, std::string_view name)
   return fail(ErrorCode::kNotFound, "{}", unknown_name_message(name_of(kind), name, names(kind)));
 }
 
+Status Catalog::add(EntryKind kind, CatalogEntry entry) {
+  std::vector<CatalogEntry>& all = entries_[kind];
+  if (std::ranges::find(all, entry.name, &CatalogEntry::name) != all.end()) {
+    return fail(ErrorCode::kInvalid, "{} '{}' is in the catalog already; give the entry another name",
+                name_of(kind), entry.name);
+  }
+  if (const Status names = check_field_names(kind, entry); !names)
+    return fail(ErrorCode::kInvalid, "{}", names.error().message);
+  all.push_back(std::move(entry));
+  return {};
+}
+
 std::vector<std::string> Catalog::names(EntryKind kind) const {
   std::vector<std::string> all;
   for (const CatalogEntry& entry : entries(kind)) all.push_back(entry.name);

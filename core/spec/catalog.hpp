@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,8 @@ namespace gauntlet::spec {
 
 enum class EntryKind : std::uint8_t { kDataset, kModel, kAttack, kDefense, kMetric };
 [[nodiscard]] std::string_view name_of(EntryKind kind);  // "dataset", "model", …
+
+struct ExternalEntry;  // external.hpp
 
 /// An entry as the catalog tells it. See core/registry/entry.hpp for what the capabilities mean.
 struct CatalogEntry {
@@ -35,6 +38,7 @@ struct CatalogEntry {
   std::string crafts_with;
   std::vector<FieldInfo> fields;
   Json dataset_defaults = Json::object();
+  std::shared_ptr<const ExternalEntry> external = nullptr;  ///< null for built-in entries
 };
 
 class Catalog {
@@ -48,6 +52,9 @@ class Catalog {
   /// Errors (kNotFound): names the known ones and the nearest.
   [[nodiscard]] Result<const CatalogEntry*> find(EntryKind kind, std::string_view name) const;
   [[nodiscard]] std::vector<std::string> names(EntryKind kind) const;
+  /// Errors (kInvalid): an entry of that kind and name is there; a field's name means something else in a
+  /// sweep file.
+  [[nodiscard]] Status add(EntryKind kind, CatalogEntry entry);
 
  private:
   std::map<EntryKind, std::vector<CatalogEntry>> entries_;

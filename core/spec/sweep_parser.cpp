@@ -38,14 +38,20 @@ void SweepParser::read_top(const YamlNode& root) {
   read_head(root);
   if (const YamlNode* node = root.find("resources")) read_resources(*node, spec_.resources, report_);
   const YamlNode* noop = root.find("noop");
-  if (noop == nullptr) {
+  const YamlNode* command = root.find("command");
+  if (noop == nullptr && command == nullptr) {
+    if (const YamlNode* external = root.find("external"))
+      static_cast<void>(texts_of(*external, "external", report_));  // with_external has read them
     read_cells(root);
     return;
   }
-  spec_.noop = read_noop(*noop, report_);
+  if (noop != nullptr && command != nullptr)
+    report_.add(command->place, "'command' does not go with 'noop'; a sweep has one of them");
+  spec_.noop = noop != nullptr ? read_noop(*noop, report_) : read_command(*command, report_);
   for (const YamlNode::Member& member : root.members) {
     if (std::ranges::find(kCellKeys, member.key->text) == kCellKeys.end()) continue;
-    report_.add(member.key->place, "'{}' does not go with 'noop', which has no cells", member.key->text);
+    report_.add(member.key->place, "'{}' does not go with '{}', which has no cells", member.key->text,
+                noop != nullptr ? "noop" : "command");
   }
 }
 

@@ -111,9 +111,13 @@ struct Ablation {
   Place place;
 };
 
+/// Jobs without cells: noops, or plain commands where `run` names a program.
 struct NoopPlan {
   std::uint64_t jobs = 0;
-  std::int64_t ms = 0;  ///< what each job sleeps
+  std::int64_t ms = 0;                ///< what each noop sleeps
+  std::vector<std::string> run = {};  ///< program and arguments of each command job
+
+  [[nodiscard]] JobKind kind() const { return run.empty() ? JobKind::kNoop : JobKind::kCommand; }
 };
 
 struct SweepSpec {

@@ -41,6 +41,7 @@ TEST(SweepSchema, HasThePropertiesTheReaderKnows) {
   EXPECT_THAT(properties("/properties/settings/items"), UnorderedElementsAreArray(detail::kSettingKeys));
   EXPECT_THAT(properties("/properties/ablations/items"), UnorderedElementsAreArray(detail::kAblationKeys));
   EXPECT_THAT(properties("/properties/noop"), UnorderedElementsAreArray(detail::kNoopKeys));
+  EXPECT_THAT(properties("/properties/command"), UnorderedElementsAreArray(detail::kCommandKeys));
   EXPECT_THAT(properties("/$defs/resources"), UnorderedElementsAreArray(detail::kResourceKeys));
 }
 
@@ -54,9 +55,9 @@ TEST(SweepSchema, HasTheNamesTheReaderKnows) {
 }
 
 TEST(SweepSchema, IsClosedWhereTheReaderIs) {
-  for (const char* pointer :
-       {"", "/properties/axes", "/properties/settings/items", "/properties/ablations/items",
-        "/properties/noop", "/properties/resources", "/$defs/resources", "/$defs/point", "/$defs/cells"}) {
+  for (const char* pointer : {"", "/properties/axes", "/properties/settings/items",
+                              "/properties/ablations/items", "/properties/noop", "/properties/command",
+                              "/properties/resources", "/$defs/resources", "/$defs/point", "/$defs/cells"}) {
     EXPECT_EQ(schema().at(Json::json_pointer(pointer)).value("additionalProperties", true), false) << pointer;
   }
 }

@@ -8,6 +8,26 @@
 namespace gauntlet::spec::detail {
 namespace {
 
+/// First number of the composed configs' keys.
+enum class Composed : std::uint32_t {
+  kModel,
+  kEncode,
+  kTrainAttack,
+  kCraft,
+  kDefense,
+  kTrainDefense,
+  kEvaluate,
+  kFeatures,
+  kFeatureLocations
+};
+
+template <class... Numbers>
+std::array<std::uint32_t, 8> made_from(Composed kind, Numbers... numbers) {
+  return {static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(numbers)...};
+}
+
+}  // namespace
+
 std::string_view name_of(Side side) {
   switch (side) {
     case Side::kImage:
@@ -32,26 +52,6 @@ std::string_view name_of(Part part) {
   return "unknown";
 }
 
-/// First number of the composed configs' keys.
-enum class Composed : std::uint32_t {
-  kModel,
-  kEncode,
-  kTrainAttack,
-  kCraft,
-  kDefense,
-  kTrainDefense,
-  kEvaluate,
-  kFeatures,
-  kFeatureLocations
-};
-
-template <class... Numbers>
-std::array<std::uint32_t, 8> made_from(Composed kind, Numbers... numbers) {
-  return {static_cast<std::uint32_t>(kind), static_cast<std::uint32_t>(numbers)...};
-}
-
-}  // namespace
-
 /// The table of kinds and inputs: prepare → (features) → train_model → (crafted training set → train_defense)
 /// → (crafted queries) → query codes, retrieval codes → evaluate.
 std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
@@ -61,12 +61,16 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   Common common = from->common;
   MaybeJob crafted;
   if (cell.is_attacked()) crafted = craft_query(cell, common, from->defense);
+  const bool is_purified = cell.defense->entry->external != nullptr;
+  const MaybeJob purified = is_purified ? purify(cell, common, crafted, from->defense) : MaybeJob();
   const JobIndex query =
-      encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense});
+      is_purified
+          ? encode(cell, common, {&bare(cell), cell.query_side(), Part::kQuery, purified})
+          : encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense});
   play(query, "encode_query");
   const JobIndex retrieval = encode_retrieval(cell, common, from->defense);
   play(retrieval, "encode_retrieval");
-  play(evaluate(cell, common, query, retrieval, crafted), "evaluate");
+  evaluate(cell, common, query, retrieval, crafted);
   return roles_;
 }
 
@@ -129,6 +133,7 @@ CellGraph::MaybeJob CellGraph::features(const CellPlan& cell, JobIndex data) {
 }
 
 JobIndex CellGraph::train_model(const CellPlan& cell, JobIndex data, MaybeJob features) {
+  if (cell.model->entry->external) return train_external_model(cell, data);
   const ConfigId config = configs_.composed(made_from(Composed::kModel, cell.model->config, cell.bits), [&] {
     return Json{{"model", configs_.value(cell.model->config)}, {"bits", cell.bits}};
   });
@@ -141,6 +146,7 @@ JobIndex CellGraph::train_model(const CellPlan& cell, JobIndex data, MaybeJob fe
 }
 
 JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Encoding& what) {
+  if (cell.model->entry->external) return encode_externally(cell, common, what);
   const auto from =
       made_from(Composed::kEncode, what.defense->config, what.side, what.part, what.crafted.has_value());
   const std::string_view source = what.crafted ? "crafted" : "clean";
@@ -176,6 +182,7 @@ JobIndex CellGraph::train_attack(const CellPlan& cell, const Common& common, con
 }
 
 JobIndex CellGraph::craft(const CellPlan& cell, Common& common, const Crafting& what) {
+  if (what.attack->entry->external) return craft_externally(cell, common, what);
   need_codes(cell, common);
   JobDraft draft{JobKind::kCraft, what.attack->entry, craft_config(what)};
   draft.seed = cell.seed;
@@ -220,6 +227,7 @@ CellGraph::MaybeJob CellGraph::train_defense(const CellPlan& cell, Common& commo
                                              const Roles& roles) {
   const CatalogEntry& defense = *cell.defense->entry;
   if (!defense.trains) return std::nullopt;
+  if (defense.external) return train_externally(cell, common, side, roles.train);
   need_codes(cell, common);
   const ConfigId config =
       configs_.composed(made_from(Composed::kTrainDefense, cell.defense->config, side), [&] {
@@ -266,14 +274,30 @@ JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, Maybe
   return encode(cell, common, {cell.defense, cell.retrieval_side(), Part::kRetrieval, std::nullopt, trained});
 }
 
-JobIndex CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
-                             MaybeJob crafted) {
-  JobDraft draft{JobKind::kEvaluate, nullptr, evaluate_config(cell)};
+/// One job for all built-in metrics, one for each external one.
+void CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
+                         MaybeJob crafted) {
+  std::vector<std::string> built_in;
+  std::vector<const CatalogEntry*> external;
+  for (const std::string& metric : *cell.metrics) {
+    const auto entry = catalog_.find(EntryKind::kMetric, metric.substr(0, metric.find_first_of("@:/")));
+    GAUNTLET_CHECK(entry.has_value());
+    if ((*entry)->external) {
+      external.push_back(*entry);
+    } else {
+      built_in.push_back(metric);
+    }
+  }
+  JobDraft draft{JobKind::kEvaluate, nullptr, 0};
   draft.inputs.set(InputRole::kData, common.data);
   draft.inputs.set(InputRole::kQueryCodes, query);
   draft.inputs.set(InputRole::kRetrievalCodes, retrieval);
   if (crafted && cell.attack->entry->targeted) draft.inputs.set(InputRole::kCrafted, *crafted);
-  return graph_.add_job(draft);
+  if (!built_in.empty()) {
+    draft.config = evaluate_config(cell, built_in);
+    play(graph_.add_job(draft), "evaluate");
+  }
+  for (const CatalogEntry* metric : external) measure(cell, draft, *metric);
 }
 
 /// Clean retrieval codes of the bare model, both modalities: what attacks and defenses aim at.
@@ -356,11 +380,11 @@ ConfigId CellGraph::train_attack_config(const Crafting& what) {
   });
 }
 
-ConfigId CellGraph::evaluate_config(const CellPlan& cell) {
+ConfigId CellGraph::evaluate_config(const CellPlan& cell, const std::vector<std::string>& metrics) {
   return configs_.composed(made_from(Composed::kEvaluate, cell.metric_set, cell.image_queries), [&] {
-    return Json{{"metrics", *cell.metrics},
+    return Json{{"metrics", metrics},
                 {"direction", cell.image_queries ? "i2t" : "t2i"},
-                {"versions", metric_versions(*cell.metrics)}};
+                {"versions", metric_versions(metrics)}};
   });
 }
 

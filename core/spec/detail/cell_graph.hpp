@@ -13,11 +13,14 @@
 #include "core/spec/detail/effective_config.hpp"
 #include "core/spec/detail/interning.hpp"
 #include "core/spec/detail/packed_graph.hpp"
+#include "core/spec/external.hpp"
 
 namespace gauntlet::spec::detail {
 
 enum class Side : std::uint8_t { kImage, kText, kBoth };  ///< kBoth: a defense whose branches train together
 enum class Part : std::uint8_t { kQuery, kTrain, kRetrieval };
+[[nodiscard]] std::string_view name_of(Side side);
+[[nodiscard]] std::string_view name_of(Part part);
 
 /// A cell as its jobs see it. What it points to outlives the call.
 struct CellPlan {
@@ -111,8 +114,8 @@ class CellGraph {
   MaybeJob craft_train(const CellPlan& cell, Common& common, Side side);
   MaybeJob train_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);
   JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained);
-  JobIndex evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
-                    MaybeJob crafted);
+  void evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
+                MaybeJob crafted);
 
   void need_codes(const CellPlan& cell, Common& common);
   const Chosen& bare(const CellPlan& cell);
@@ -120,7 +123,25 @@ class CellGraph {
   ConfigId describe_defense(const Chosen& defense);
   ConfigId craft_config(const Crafting& what);
   ConfigId train_attack_config(const Crafting& what);
-  ConfigId evaluate_config(const CellPlan& cell);
+  ConfigId evaluate_config(const CellPlan& cell, const std::vector<std::string>& metrics);
+
+  // The same steps as `command` jobs; external_jobs.cpp.
+  struct Command {
+    const Chosen* chosen;
+    ExternalTask task;
+    Json config;  ///< what else its config says
+  };
+  JobDraft command(const CellPlan& cell, const Common& common, Command what);
+  /// Adds the inputs that the entry's groups of files are made of.
+  void add_groups(const CellPlan& cell, Common& common, const std::vector<std::string>& groups,
+                  JobDraft& draft);
+  JobIndex train_external_model(const CellPlan& cell, JobIndex data);
+  JobIndex encode_externally(const CellPlan& cell, const Common& common, const Encoding& what);
+  JobIndex craft_externally(const CellPlan& cell, Common& common, const Crafting& what);
+  JobIndex train_externally(const CellPlan& cell, Common& common, Side side, std::string_view role);
+  /// Queries as an external defense leaves them.
+  JobIndex purify(const CellPlan& cell, Common& common, MaybeJob crafted, MaybeJob trained);
+  void measure(const CellPlan& cell, const JobDraft& evaluate, const CatalogEntry& metric);
   Json metric_versions(const std::vector<std::string>& metrics) const;
 
   void play(JobIndex job, std::string_view role);

@@ -29,7 +29,22 @@ bool Compatibility::check(const CellPlan& cell) {
   const bool attack_fits = check_modality(cell, Axis::kAttack, *cell.attack->entry);
   const bool defense_fits = check_modality(cell, Axis::kDefense, *cell.defense->entry);
   const bool protocol_fits = !cell.is_attacked() || check_protocol(cell);
-  return attack_fits && defense_fits && protocol_fits;
+  const bool model_fits = cell.model->entry->external == nullptr || check_external_model(cell);
+  return attack_fits && defense_fits && protocol_fits && model_fits;
+}
+
+/// An external target model answers with codes and nothing else: built-in attacks and defenses need the
+/// network itself.
+bool Compatibility::check_external_model(const CellPlan& cell) {
+  bool fits = true;
+  for (const auto& [axis, entry] :
+       {std::pair(Axis::kAttack, cell.attack->entry), std::pair(Axis::kDefense, cell.defense->entry)}) {
+    if (entry->external != nullptr || entry->name == "none") continue;
+    fits = refuse(cell, axis, Axis::kModel,
+                  "needs the target model's own network, and an external one gives codes alone") &&
+           fits;
+  }
+  return fits;
 }
 
 bool Compatibility::check_modality(const CellPlan& cell, Axis axis, const CatalogEntry& entry) {
@@ -50,6 +65,10 @@ bool Compatibility::check_protocol(const CellPlan& cell) {
     }
     if (defense.name == "none")
       return refuse(cell, Axis::kAttack, Axis::kDefense, "is adaptive, and there is no defense to adapt to");
+    if (defense.external) {
+      return refuse(cell, Axis::kAttack, Axis::kDefense,
+                    "follows gradients through the defense, and an external one has none to follow");
+    }
   }
   if (cell.attack->protocol == "retrained") {
     if (!attack.trains)

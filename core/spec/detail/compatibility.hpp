@@ -21,6 +21,7 @@ class Compatibility {
 
  private:
   bool check_modality(const CellPlan& cell, Axis axis, const CatalogEntry& entry);
+  bool check_external_model(const CellPlan& cell);
   bool check_protocol(const CellPlan& cell);
   bool refuse(const CellPlan& cell, Axis one, Axis other, std::string_view reason);
 

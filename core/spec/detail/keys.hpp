@@ -9,11 +9,12 @@ namespace gauntlet::spec::detail {
 
 using Names = std::vector<std::string>;
 
-inline const Names kSweepKeys = {"gauntlet", "name",      "axes",    "zip",       "exclude", "include",
-                                 "settings", "ablations", "metrics", "resources", "tables",  "noop"};
-/// Keys that make no sense in a sweep of noop jobs.
-inline const Names kCellKeys = {"axes",     "zip",       "exclude", "include",
-                                "settings", "ablations", "metrics", "tables"};
+inline const Names kSweepKeys = {"gauntlet", "name",     "axes",      "zip",     "exclude",
+                                 "include",  "settings", "ablations", "metrics", "resources",
+                                 "tables",   "noop",     "command",   "external"};
+/// Keys that make no sense in a sweep of noop or plain command jobs.
+inline const Names kCellKeys = {"axes",      "zip",     "exclude", "include", "settings",
+                                "ablations", "metrics", "tables",  "external"};
 inline const Names kAxisKeys = {"dataset", "model", "bits", "defense", "attack", "direction", "seed"};
 inline const Names kEntryValueKeys = {"name", "label", "when"};  ///< besides the entry's own fields
 inline const Names kAttackValueKeys = {"name", "label", "when", "protocol"};
@@ -21,6 +22,7 @@ inline const Names kPlainValueKeys = {"name", "when"};  ///< of bits, direction,
 inline const Names kSettingKeys = {"match", "set"};
 inline const Names kAblationKeys = {"name", "base", "variants"};
 inline const Names kNoopKeys = {"jobs", "ms"};
+inline const Names kCommandKeys = {"jobs", "run"};
 inline const Names kResourceKeys = {"cpus", "gpus", "ranks", "memory", "time", "labels"};
 inline const Names kVariantKeys = {"cpus", "gpus", "ranks", "memory"};  // of the second and later ones
 inline const Names kDirections = {"i2t", "t2i"};

@@ -156,6 +156,7 @@ class PackedGraph {
   void grow_index();
   void key_jobs(int level, std::size_t first, std::size_t last);
   [[nodiscard]] const std::string& write_canonical(std::size_t job, CanonicalWriter& writer) const;
+  [[nodiscard]] std::string noop_config(std::size_t index) const;
   [[nodiscard]] JobSpec noop(std::size_t index) const;
   [[nodiscard]] std::string title_of(const Job& job) const;
   [[nodiscard]] Cell axes_of(const PackedCell& cell) const;

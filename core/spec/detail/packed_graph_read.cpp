@@ -26,10 +26,7 @@ void PackedGraph::for_each_input(const Job& job, Visit visit) const {
 }
 
 const std::string& PackedGraph::write_canonical(std::size_t index, CanonicalWriter& writer) const {
-  if (noops_) {
-    return writer.start(fmt::format(R"({{"index":{},"ms":{}}})", index, noops_->ms), "")
-        .finish(JobKind::kNoop, kNoopPrecision, 0, 1);
-  }
+  if (noops_) return writer.start(noop_config(index), "").finish(noops_->kind(), kNoopPrecision, 0, 1);
   const Job& job = jobs_[index];
   const Group& group = groups_[job.group];
   writer.start(configs_.text(job.config), group.entry);
@@ -42,13 +39,26 @@ std::string PackedGraph::canonical(std::size_t job) const {
   return write_canonical(job, writer);
 }
 
+/// Canonical text.
+std::string PackedGraph::noop_config(std::size_t index) const {
+  if (noops_->kind() == JobKind::kNoop) return fmt::format(R"({{"index":{},"ms":{}}})", index, noops_->ms);
+  const Result<std::string> run = canonical_json(noops_->run);
+  GAUNTLET_CHECK(run.has_value());  // the reader takes nothing but UTF-8
+  return fmt::format(R"({{"index":{},"run":{}}})", index, *run);
+}
+
 JobSpec PackedGraph::noop(std::size_t index) const {
   JobSpec job;
-  job.kind = JobKind::kNoop;
+  job.kind = noops_->kind();
   job.version = 1;
-  job.config = {{"index", index}, {"ms", noops_->ms}};
-  job.resources = resources_.at(JobKind::kNoop);
-  job.title = fmt::format("noop {}", index);
+  job.config = {{"index", index}};
+  if (job.kind == JobKind::kNoop) {
+    job.config["ms"] = noops_->ms;
+  } else {
+    job.config["run"] = noops_->run;
+  }
+  job.resources = resources_.at(job.kind);
+  job.title = fmt::format("{} {}", name_of(job.kind), index);
   return job;
 }
 
@@ -103,8 +113,14 @@ std::string PackedGraph::title_of(const Job& job) const {
       return fmt::format("evaluate {} {} {} {} {}{}{}", cell.direction, cell.dataset, cell.defense,
                          cell.attack, about, cell.variant.empty() ? "" : " ", cell.variant);
     }
+    case JobKind::kCommand: {
+      std::string title = fmt::format("{} {}", text_at(config, "does"), group.entry);
+      for (const char* part : {"modality", "part", "source", "direction"}) {
+        if (config.contains(part)) title += " " + text_at(config, part);
+      }
+      return fmt::format("{} {}", title, about);
+    }
     case JobKind::kExplain:
-    case JobKind::kCommand:
     case JobKind::kNoop:
       break;
   }

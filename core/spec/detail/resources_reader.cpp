@@ -162,6 +162,29 @@ NoopPlan read_noop(const YamlNode& node, Report& report) {
   return plan;
 }
 
+NoopPlan read_command(const YamlNode& node, Report& report) {
+  NoopPlan plan;
+  plan.run = {"true"};  // a plan of commands, whatever is wrong below
+  if (!expect_map(node, "command", report)) return plan;
+  refuse_unknown_keys(node, "command", kCommandKeys, report);
+  if (const YamlNode* jobs = node.find("jobs")) {
+    plan.jobs = integer_of(*jobs, "jobs of command", 1, kMaxCells, report).value_or(1);
+  } else {
+    report.add(node.place, "command does not say how many 'jobs'");
+  }
+  const YamlNode* run = node.find("run");
+  if (run == nullptr || !run->is_sequence() || run->items.empty()) {
+    report.add(
+        run == nullptr ? node.place : run->place,
+        "command does not say what to 'run'; allowed: a list of program and arguments, as in [sleep, 1]");
+    return plan;
+  }
+  plan.run.clear();
+  for (const YamlNode* word : run->items)
+    plan.run.push_back(text_of(*word, "run of command", report).value_or("?"));
+  return plan;
+}
+
 }  // namespace gauntlet::spec::detail
 
 namespace gauntlet::spec {

@@ -28,6 +28,8 @@ void check_assignments(const std::vector<Assignment>& assignments,
 void read_resources(const YamlNode& node, std::map<JobKind, Resources>& resources, Report& report);
 
 [[nodiscard]] NoopPlan read_noop(const YamlNode& node, Report& report);
+/// {jobs: 1000, run: [program, argument, …]}
+[[nodiscard]] NoopPlan read_command(const YamlNode& node, Report& report);
 
 /// "8GB", "512 MiB" → megabytes of 10^6 bytes, rounded up. Errors: what is allowed.
 [[nodiscard]] Result<std::int64_t> parse_memory_mb(std::string_view text);
