@@ -49,9 +49,10 @@ const std::map<std::string, Names> kMayInclude = {
       "coordinator/engine", "coordinator/alloc", "coordinator/store"}},
     {"coordinator/client", {"core/base", "core/proto", "core/tls"}},
     {"worker/launch", {"core/base", "core/proto", "core/tls"}},
+    {"worker/external", {"core/base", "core/spec", "core/io", "core/artifacts", "core/data", "core/metrics"}},
     {"worker/executor",
      {"core/base", "core/registry", "core/spec", "core/proto", "core/io", "core/artifacts", "core/data",
-      "core/metrics"}},
+      "core/metrics", "worker/external"}},
     {"worker/agent",
      {"core/base", "core/spec", "core/proto", "core/tls", "core/artifacts", "core/transfer", "worker/launch",
       "worker/executor", "worker/transfer"}},
@@ -62,8 +63,8 @@ const std::map<std::string, Names> kMayInclude = {
     {"cli",
      {"core/base", "core/registry", "core/spec", "core/proto", "core/tls", "core/db", "core/io",
        "core/artifacts", "core/data", "core/metrics", "results", "coordinator/engine", "coordinator/alloc",
-       "coordinator/store", "coordinator/net", "coordinator/client", "worker/launch", "worker/executor",
-       "worker/transfer", "worker/agent"}},
+       "coordinator/store", "coordinator/net", "coordinator/client", "worker/launch", "worker/external",
+       "worker/executor", "worker/transfer", "worker/agent"}},
 };
 
 const Names kTorchBoxes = {"core/collective", "core/models", "core/attacks", "core/defenses",

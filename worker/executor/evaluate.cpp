@@ -1,6 +1,7 @@
 #include <iostream>
 #include <optional>
 
+#include "core/artifacts/stand_in.hpp"
 #include "core/data/prepared_set.hpp"
 #include "core/io/npy.hpp"
 #include "core/metrics/evaluate.hpp"
@@ -19,7 +20,7 @@ Result<artifacts::Artifact> open_input(const AttemptContext& attempt, std::strin
                                        spec::JobKind kind) {
   const spec::JobInput* const input = attempt.job.find_input(role);
   if (input == nullptr) return fail(ErrorCode::kInvalid, "the evaluate job has no input '{}'", role);
-  return attempt.store.open(kind, input->key);
+  return artifacts::open_made(attempt.store, kind, input->key);
 }
 
 Result<std::vector<std::int64_t>> read_rows(const artifacts::Artifact& artifact, std::int64_t n_items) {

@@ -33,6 +33,8 @@ Result<AttemptResult> LightRunner::run(const AttemptContext& attempt, ProgressSi
       return run_prepare(attempt, progress);
     case spec::JobKind::kEvaluate:
       return run_evaluate(attempt, progress);
+    case spec::JobKind::kCommand:
+      return run_command(attempt, progress);
     case spec::JobKind::kNoop:
       return run_noop(attempt, progress);
     case spec::JobKind::kFeatures:
@@ -42,10 +44,10 @@ Result<AttemptResult> LightRunner::run(const AttemptContext& attempt, ProgressSi
     case spec::JobKind::kTrainDefense:
     case spec::JobKind::kEncode:
     case spec::JobKind::kExplain:
-    case spec::JobKind::kCommand:
       break;
   }
-  return fail(ErrorCode::kInvalid, "gauntlet executor runs prepare, evaluate and noop jobs; this one is {}",
+  return fail(ErrorCode::kInvalid,
+              "gauntlet executor runs prepare, evaluate, command and noop jobs; this one is {}",
               spec::name_of(attempt.job.kind));
 }
 

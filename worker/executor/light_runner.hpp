@@ -1,5 +1,5 @@
-// The runner of the jobs that need no torch: prepare, evaluate, noop. One function and one file per kind.
-// Thread safety: as JobRunner.
+// The runner of the jobs that need no torch: prepare, evaluate, command, noop. One function and one file per
+// kind. Thread safety: as JobRunner.
 #pragma once
 
 #include <string>
@@ -22,6 +22,13 @@ class LightRunner final : public JobRunner {
 /// Metrics of one direction from two sets of codes: inputs data, query_codes, retrieval_codes and, when
 /// targeted, crafted. Errors: kCorrupt for inputs that do not fit together; those of metrics::evaluate.
 [[nodiscard]] Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& progress);
+
+/// Runs a program (config.run), or one step of the external entry whose descriptor is at
+/// locations.descriptor: its inputs in a folder of its own, its outputs checked, then an artifact like that
+/// of the built-in kind of job, rows of metrics without one. Errors: kInvalid for a descriptor that changed
+/// since planning, a program that fails, breaks a limit or leaves other outputs than declared; kTimedOut;
+/// kOutOfMemory.
+[[nodiscard]] Result<AttemptResult> run_command(const AttemptContext& attempt, ProgressSink& progress);
 
 /// Waits config.ms milliseconds, then gives three rows: noop_zero, noop_one, noop_index (= config.index).
 [[nodiscard]] Result<AttemptResult> run_noop(const AttemptContext& attempt, ProgressSink& progress);

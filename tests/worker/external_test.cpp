@@ -1,0 +1,308 @@
+// External entries run as command jobs: what they get, what becomes of what they leave, and what is refused.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <fstream>
+#include <thread>
+
+#include "core/base/files.hpp"
+#include "core/data/prepared_set.hpp"
+#include "core/io/npy.hpp"
+#include "tests/support/temp_folder.hpp"
+#include "worker/executor/light_runner.hpp"
+#include "worker/external/process.hpp"
+
+namespace gauntlet::worker {
+namespace {
+
+namespace fs = std::filesystem;
+using spec::JobKind;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class NoProgress final : public ProgressSink {
+ public:
+  void update(const Progress&) override {}
+};
+
+/// Six items of 2x2 pixels and two words: 0 and 1 are queries, 2 and 3 train, 4 and 5 are only retrieved.
+void fill_dataset(const fs::path& folder) {
+  std::vector<std::uint8_t> images(6 * 12);
+  for (std::size_t at = 0; at < images.size(); ++at) images[at] = static_cast<std::uint8_t>(at * 3);
+  const std::vector<std::uint8_t> text = {1, 0, 0, 1, 1, 0, 0, 1, 1, 1, 0, 0};
+  const std::vector<std::uint8_t> labels = {1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1};
+  const std::vector<std::uint8_t> split = {0, 0, 1, 1, 2, 2};
+  const auto write = [&](const char* name, const std::vector<std::int64_t>& shape,
+                         const std::vector<std::uint8_t>& values) {
+    ASSERT_TRUE(io::write_npy<std::uint8_t>(folder / name, shape, std::span<const std::uint8_t>(values)));
+  };
+  write("images.npy", {6, 2, 2, 3}, images);
+  write("text.npy", {6, 2}, text);
+  write("labels.npy", {6, 2}, labels);
+  write("split.npy", {6}, split);
+  std::ofstream(folder / "dataset.json") << R"({"format":1,"name":"tiny"})";
+}
+
+class External : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directories(entry_folder_);
+    data_ = publish(JobKind::kPrepare, fill_dataset);
+  }
+  [[nodiscard]] AttemptContext context(const spec::JobSpec& job) const {
+    AttemptContext attempt;
+    attempt.job = job;
+    attempt.key = key_of(job).value();
+    attempt.workdir = folder_ / "runs";
+    attempt.store = artifacts::ArtifactStore(attempt.workdir);
+    return attempt;
+  }
+  JobKey publish(JobKind kind, const std::function<void(const fs::path&)>& fill,
+                 const Json& about = Json::object()) {
+    spec::JobSpec job;
+    job.kind = kind;
+    job.seed = ++n_published_;
+    const AttemptContext attempt = context(job);
+    auto draft = attempt.store.begin(attempt.key);
+    fill(draft->folder());
+    EXPECT_TRUE(attempt.store.publish(std::move(*draft), job, attempt.key, about));
+    return attempt.key;
+  }
+  /// An attack whose command is this shell script; `more` are further lines of the descriptor.
+  spec::JobSpec attack(const std::string& script, const std::string& more = "") {
+    return entry("attack", "inputs.npy", script,
+                 more + "\nbudget: {linf: epsilon}\nfields: {epsilon: {type: real, default: 0.5}}");
+  }
+  spec::JobSpec entry(const std::string& kind, const std::string& output, const std::string& script,
+                      const std::string& more) {
+    std::ofstream(entry_folder_ / "run.sh") << script;
+    const fs::path path = entry_folder_ / "entry.yaml";
+    std::ofstream(path) << fmt::format(
+        "gauntlet_external: 1\nkind: {}\nname: mine\ncommand: [sh, run.sh]\nfiles: [run.sh]\ninputs: "
+        "[{}]\noutputs: "
+        "[{}]\n{}\n",
+        kind, kind == "metric" ? "codes, labels" : "inputs", output, more);
+    const auto read = spec::read_external(path);
+    EXPECT_TRUE(read) << read.error().message;
+    spec::JobSpec job;
+    job.kind = JobKind::kCommand;
+    job.entry = "mine";
+    job.version = spec::to_catalog_entry(*read).version;
+    job.seed = 1;
+    const bool is_metric = kind == "metric";
+    job.config = {{"does", is_metric          ? "measure"
+                           : kind == "attack" ? "craft"
+                                              : "purify"},
+                  {"descriptor", (*read)->hash},
+                  {kind, {{"epsilon", 0.5}}}};
+    if (!is_metric) job.config.update({{"modality", "image"}, {"part", "query"}, {"source", "clean"}});
+    job.locations = {{"descriptor", path.string()}};
+    job.inputs = {{"data", data_}};
+    return job;
+  }
+  Result<AttemptResult> run(const spec::JobSpec& job) {
+    NoProgress progress;
+    testing::internal::CaptureStdout();
+    auto result = LightRunner().run(context(job), progress);
+    printed_ = testing::internal::GetCapturedStdout();
+    return result;
+  }
+  std::string refusal(const spec::JobSpec& job) {
+    const auto result = run(job);
+    EXPECT_FALSE(result);
+    EXPECT_TRUE(result || result.error().code == ErrorCode::kInvalid) << result.error().message;
+    EXPECT_FALSE(context(job).store.contains(JobKind::kCommand, key_of(job).value()));
+    EXPECT_TRUE(!fs::exists(folder_ / "runs/tmp") || fs::is_empty(folder_ / "runs/tmp"));
+    return result ? "" : result.error().message;
+  }
+
+  testing_support::TempFolder folder_;
+  fs::path entry_folder_ = folder_ / "entry";
+  JobKey data_;
+  std::uint64_t n_published_ = 0;
+  std::string printed_;
+};
+
+const std::string kCopy = "cp inputs/inputs.npy outputs/\n";
+
+TEST_F(External, WhatAnAttackLeavesBecomesACraftedSet) {
+  const spec::JobSpec job = attack(kCopy + "echo hello; cat inputs/job.json");
+  const auto result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_THAT(printed_,
+              AllOf(HasSubstr("hello"), HasSubstr("\"does\": \"craft\""), HasSubstr("\"epsilon\": 0.5")));
+  const auto artifact = context(job).store.open(JobKind::kCommand, key_of(job).value());
+  ASSERT_TRUE(artifact);
+  EXPECT_EQ(artifact->manifest_hash, result->manifest_hash);
+  const auto inputs = io::read_npy(artifact->file("inputs.npy"));
+  EXPECT_EQ(inputs->shape, (std::vector<std::int64_t>{2, 3, 2, 2}));
+  // Colour 1 of pixel 2 of the second query: byte 12 + 2 * 3 + 1, times 3.
+  EXPECT_FLOAT_EQ(inputs->as<float>().value()[12 + 4 + 2], 57.0F / 255.0F);
+  EXPECT_EQ(io::read_npy(artifact->file("rows.npy"))->as<std::int64_t>().value()[1], 1);
+  std::vector<std::string> metrics;
+  for (const auto& row : result->rows) metrics.push_back(row.metric);
+  EXPECT_THAT(metrics, testing::ElementsAre("perceptibility", "linf", "l2"));
+  EXPECT_EQ(result->rows[1].value, 0);
+}
+
+TEST_F(External, ADefenseGetsWhatAnAttackLeft) {
+  const spec::JobSpec craft = attack(kCopy);
+  ASSERT_TRUE(run(craft));
+  spec::JobSpec purify = entry("defense", "inputs.npy", kCopy, "");
+  purify.config["source"] = "crafted";
+  purify.inputs.insert(purify.inputs.begin(), {"crafted", key_of(craft).value()});
+  const auto result = run(purify);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->rows.front().metric, "purification_time");
+}
+
+TEST_F(External, AMetricGivesRows) {
+  const auto codes = [&](std::vector<std::int64_t> rows) {
+    return publish(JobKind::kEncode,
+                   [&](const fs::path& folder) {
+                     const std::vector<std::uint8_t> bytes(rows.size(), 0b0101);
+                     const auto n = static_cast<std::int64_t>(rows.size());
+                     EXPECT_TRUE(io::write_npy<std::uint8_t>(folder / "codes.npy", {n, 1},
+                                                             std::span<const std::uint8_t>(bytes)));
+                     EXPECT_TRUE(io::write_npy<std::int64_t>(folder / "rows.npy", {n},
+                                                             std::span<const std::int64_t>(rows)));
+                   },
+                   {{"bits", 4}});
+  };
+  const auto job_with = [&](const std::string& rows) {
+    spec::JobSpec job =
+        entry("metric", "rows.json",
+              "test -f inputs/query_labels.npy && echo '" + rows + "' > outputs/rows.json", "unit: ms");
+    job.inputs.push_back({"query_codes", codes({0, 1})});
+    job.inputs.push_back({"retrieval_codes", codes({2, 3, 4, 5})});
+    return job;
+  };
+  const auto result = run(job_with(R"([{"metric": "mine", "value": 2.5, "per_query": [1, 4]}])"));
+  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_EQ(result->rows.size(), 1U);
+  EXPECT_EQ(result->rows[0].value, 2.5);
+  EXPECT_EQ(result->rows[0].unit, "ms");
+  EXPECT_EQ(result->rows[0].n, 2);
+  EXPECT_THAT(refusal(job_with(R"([{"metric": "map", "value": 1}])")), HasSubstr("a row is called 'map'"));
+  EXPECT_THAT(refusal(job_with("[]")), HasSubstr("has no row 'mine'"));
+  EXPECT_THAT(refusal(job_with(R"([{"metric": "mine", "value": 1, "per_query": [1]}])")),
+              HasSubstr("has 1 values"));
+  EXPECT_THAT(refusal(job_with("{")), HasSubstr("outputs/rows.json"));
+}
+
+TEST_F(External, RefusesOutputsOfTheWrongForm) {
+  const auto python_free = [](const std::string& shape, const std::string& dtype, std::size_t n_bytes) {
+    std::string header = "{'descr': '" + dtype + "', 'fortran_order': False, 'shape': " + shape + ", }";
+    header.resize(117, ' ');
+    return fmt::format(
+        "printf '\\223NUMPY\\001\\000\\166\\000%s\\n' \"{}\" > outputs/inputs.npy\nhead -c {} /dev/zero >> "
+        "outputs/inputs.npy\n",
+        header, n_bytes);
+  };
+  EXPECT_TRUE(run(attack(python_free("(2, 3, 2, 2)", "<f4", 96)))) << "the header above is a good one";
+  EXPECT_THAT(refusal(attack(python_free("(2, 3, 4)", "<f4", 96))),
+              HasSubstr("is f32 of shape [2, 3, 4]; allowed: f32 of shape [2, 3, 2, 2]"));
+  EXPECT_THAT(refusal(attack(python_free("(2, 3, 2, 2)", "<f8", 192))), HasSubstr("is f64"));
+  EXPECT_THAT(refusal(attack(python_free("(2, 3, 2, 2)", "<f4", 40))), HasSubstr("cannot be read"));
+  EXPECT_THAT(refusal(attack("true")), HasSubstr("outputs do not hold 'inputs.npy'"));
+  EXPECT_THAT(refusal(attack(kCopy + "touch outputs/extra")),
+              HasSubstr("outputs hold 'extra'; declared: inputs.npy"));
+  // The last four bytes are the last value.
+  const auto with_last = [](const std::string& bytes) {
+    return kCopy + "printf '" + bytes +
+           "' | dd of=outputs/inputs.npy bs=1 seek=220 conv=notrunc status=none\n";
+  };
+  EXPECT_THAT(refusal(attack(with_last("\\000\\000\\300\\177"))),
+              HasSubstr("value 11 of item 1 is nan; allowed: 0 to 1"));
+  EXPECT_THAT(refusal(attack(with_last("\\000\\000\\200\\100"))), HasSubstr("is 4; allowed: 0 to 1"));
+  EXPECT_THAT(refusal(attack(with_last("\\000\\000\\200\\077"))), HasSubstr("its budget is 0.5"));
+}
+
+TEST_F(External, RefusesLinksAndOtherThingsAmongTheOutputs) {
+  EXPECT_THAT(refusal(attack("ln -s ../inputs/inputs.npy outputs/inputs.npy")),
+              HasSubstr("is no ordinary file"));
+  EXPECT_THAT(refusal(attack("ln inputs/inputs.npy outputs/inputs.npy")),
+              HasSubstr("a second name of a file elsewhere"));
+  EXPECT_THAT(refusal(attack("mkfifo outputs/inputs.npy")), HasSubstr("is no ordinary file"));
+  EXPECT_THAT(refusal(attack("mkdir outputs/inputs.npy")), HasSubstr("is no ordinary file"));
+  EXPECT_THAT(refusal(attack("rmdir outputs; ln -s inputs outputs")),
+              HasSubstr("was taken away or replaced"));
+}
+
+TEST_F(External, AChangedInputDoesNotWidenTheBudget) {
+  const std::string white =
+      "printf '\\000\\000\\200\\077' | dd of=$f bs=1 seek=220 conv=notrunc status=none\n";
+  EXPECT_THAT(refusal(attack("f=inputs/inputs.npy; " + white + kCopy)), HasSubstr("its budget is 0.5"));
+}
+
+TEST_F(External, EndsWhatPrintsOrWritesWithoutEnd) {
+  EXPECT_THAT(refusal(attack("yes", "limits: {log: 1MB}")),
+              AllOf(HasSubstr("printed more than"), HasSubstr("printed last:\ny\n")));
+  EXPECT_LE(printed_.size(), 1'000'000U);
+  EXPECT_THAT(refusal(attack("yes > outputs/inputs.npy", "limits: {disk: 2MB}")),
+              HasSubstr("wrote more than 2 MB"));
+  EXPECT_THAT(refusal(attack("n=0; while :; do head -c 500000 /dev/zero > f$n; n=$((n+1)); done",
+                             "limits: {disk: 2MB}")),
+              HasSubstr("wrote more than 2 MB"));
+}
+
+TEST_F(External, EndsWhatTakesTooLongOrTooMuchMemory) {
+  const auto late = run(attack("echo started; sleep 1000", "limits: {time: 1s}"));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, ErrorCode::kTimedOut);
+  EXPECT_THAT(late.error().message, AllOf(HasSubstr("ran for longer than 1"), HasSubstr("started")));
+  EXPECT_THAT(refusal(attack("cat /dev/zero | tail -c 400000000", "limits: {memory: 100MB}")),
+              HasSubstr("ended with exit code"));
+}
+
+TEST_F(External, WhatItLeavesRunningIsEnded) {
+  const fs::path pid_file = folder_ / "pid";
+  ASSERT_TRUE(run(attack(kCopy + "setsid sh -c 'echo $$ > " + pid_file.string() +
+                         "; exec sleep 1000' > /dev/null 2>&1 &\nwhile ! test -s " + pid_file.string() +
+                         "; do sleep 0.01; done")));
+  pid_t pid = 0;
+  std::ifstream(pid_file) >> pid;
+  ASSERT_GT(pid, 1);
+  EXPECT_EQ(::kill(pid, 0), -1) << "process " << pid << " is still there";
+}
+
+TEST_F(External, FailuresShowTheLastWordsAndTheProgram) {
+  EXPECT_THAT(refusal(attack("for i in $(seq 100); do echo line $i; done; echo no such thing >&2; exit 3")),
+              AllOf(HasSubstr("attack mine: 'sh' ended with exit code 3"),
+                    HasSubstr("line 100\nno such thing"), Not(HasSubstr("line 5\n"))));
+  EXPECT_THAT(refusal(attack("kill -SEGV $$")), HasSubstr("SIGSEGV"));
+  spec::JobSpec job = attack(kCopy);
+  std::ofstream(entry_folder_ / "run.sh") << "true";
+  EXPECT_THAT(refusal(job), HasSubstr("has changed since the sweep was planned"));
+}
+
+TEST_F(External, TheEnvironmentIsTheDescriptors) {
+  const fs::path venv = entry_folder_ / "venv/bin";
+  fs::create_directories(venv);
+  std::ofstream(venv / "sh")
+      << "#!/bin/sh\necho from the venv $GREETING $OMP_NUM_THREADS $VIRTUAL_ENV\nexec /bin/sh $*\n";
+  fs::permissions(venv / "sh", fs::perms::owner_all);
+  ASSERT_TRUE(run(attack(kCopy, "environment: {GREETING: hi, OMP_NUM_THREADS: \"7\"}\nvenv: venv")));
+  EXPECT_THAT(printed_, HasSubstr("from the venv hi 7 " + (entry_folder_ / "venv").string()));
+}
+
+TEST_F(External, APlainCommandIsAProcess) {
+  spec::JobSpec job;
+  job.kind = JobKind::kCommand;
+  job.version = 1;
+  job.config = {{"index", 0}, {"run", {"sh", "-c", "echo here; exit 0"}}};
+  const auto result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->rows.front().metric, "run_time");
+  EXPECT_EQ(printed_, "here\n");
+  job.config["run"] = {"sh", "-c", "exit 4"};
+  EXPECT_THAT(refusal(job), HasSubstr("exit code 4"));
+  job.config["run"] = {"no-such-program-anywhere"};
+  EXPECT_THAT(refusal(job), HasSubstr("there is no program 'no-such-program-anywhere'"));
+  job.config["run"] = Json::array();
+  EXPECT_THAT(refusal(job), HasSubstr("does not say what to run"));
+}
+
+}  // namespace
+}  // namespace gauntlet::worker

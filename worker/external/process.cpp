@@ -1,0 +1,361 @@
+#include "worker/external/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "core/base/files.hpp"
+#include "core/base/text.hpp"
+
+namespace gauntlet::external {
+namespace {
+
+namespace fs = std::filesystem;
+using Steady = std::chrono::steady_clock;
+
+constexpr std::size_t kTailBytes = 4096;
+constexpr std::size_t kTailLines = 20;
+constexpr auto kLook = std::chrono::milliseconds(100);  ///< between two looks at what it has written
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor() { reset(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  void reset(int fd = -1) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = fd;
+  }
+
+ private:
+  int fd_;
+};
+
+using Variables = std::vector<std::pair<std::string, std::string>>;
+
+/// This process's environment with the program's own variables instead of those of the same name.
+Variables environment_of(const Program& program) {
+  Variables ours = program.environment;
+  const auto named = [](const Variables& all, std::string_view name) {
+    return std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.first == name; });
+  };
+  Variables all;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    const std::string name(text.substr(0, text.find('=')));
+    if (named(ours, name) != ours.end()) continue;
+    if (!program.venv.empty() && (name == "PYTHONHOME" || name == "VIRTUAL_ENV")) continue;
+    all.emplace_back(name, text.size() > name.size() ? text.substr(name.size() + 1) : "");
+  }
+  all.insert(all.end(), ours.begin(), ours.end());
+  if (program.venv.empty()) return all;
+  all.emplace_back("VIRTUAL_ENV", program.venv);
+  const auto path =
+      std::find_if(all.begin(), all.end(), [](const auto& each) { return each.first == "PATH"; });
+  if (path == all.end()) {
+    all.emplace_back("PATH", program.venv + "/bin:/usr/bin:/bin");
+  } else {
+    path->second = program.venv + "/bin:" + path->second;
+  }
+  return all;
+}
+
+Result<fs::path> find_program(const Program& program, const Variables& environment) {
+  const std::string& name = program.argv.front();
+  if (name.find('/') != std::string::npos) return program.folder / name;
+  std::string folders = "/usr/bin:/bin";
+  for (const auto& [variable, value] : environment) {
+    if (variable == "PATH") folders = value;
+  }
+  std::istringstream parts(folders);
+  for (std::string folder; std::getline(parts, folder, ':');) {
+    const fs::path path = fs::path(folder) / name;
+    std::error_code ignored;
+    if (!folder.empty() && fs::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0)
+      return path;
+  }
+  return fail(ErrorCode::kInvalid, "there is no program '{}' in {}", name, folders);
+}
+
+/// Arguments and environment as execve wants them.
+struct Image {
+  Image(const fs::path& path, const std::vector<std::string>& words, const Variables& environment)
+      : program(path.string()), arguments(words) {
+    for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
+    for (std::string& text : arguments) argv.push_back(text.data());
+    for (std::string& text : variables) envp.push_back(text.data());
+    argv.push_back(nullptr);
+    envp.push_back(nullptr);
+  }
+  std::string program;
+  std::vector<std::string> arguments, variables;
+  std::vector<char*> argv, envp;
+};
+
+void limit(__rlimit_resource resource, std::uint64_t amount) {
+  const rlimit value{amount, amount};
+  ::setrlimit(resource, &value);
+}
+
+/// Runs in the forked child: only async-signal-safe calls, then the program, or errno into `report`.
+[[noreturn]] void become(const Image& image, const Program& program, int null, int output, int report,
+                         pid_t parent) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(0);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int each : {SIGPIPE, SIGUSR1, SIGINT, SIGTERM, SIGXFSZ}) ::signal(each, SIG_DFL);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(output, STDOUT_FILENO);
+  ::dup2(output, STDERR_FILENO);
+  ::close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_FSIZE, static_cast<std::uint64_t>(program.limits.disk_mb) * 1'000'000);
+  if (program.limits.memory_mb > 0)
+    limit(RLIMIT_AS, static_cast<std::uint64_t>(program.limits.memory_mb) * 1'000'000);
+  if (program.folder.empty() || ::chdir(program.folder.c_str()) == 0)
+    ::execve(image.program.c_str(), image.argv.data(), image.envp.data());
+  const int reason = errno;
+  if (::write(report, &reason, sizeof reason) < 0) ::_exit(126);
+  ::_exit(127);
+}
+
+std::vector<pid_t> children() {
+  std::vector<pid_t> found;
+  std::error_code ignored;
+  for (const auto& thread : fs::directory_iterator("/proc/self/task", ignored)) {
+    std::ifstream list(thread.path() / "children");
+    for (pid_t pid = 0; list >> pid;) found.push_back(pid);
+  }
+  return found;
+}
+
+/// Ends what the program left behind outside its group: it is this process's child by now.
+void end_orphans() {
+  while (true) {
+    const pid_t reaped = ::waitpid(-1, nullptr, WNOHANG);
+    if (reaped > 0 || (reaped < 0 && errno == EINTR)) continue;
+    if (reaped < 0) return;  // no children
+    for (const pid_t pid : children()) ::kill(pid, SIGKILL);
+    ::waitpid(-1, nullptr, 0);
+  }
+}
+
+/// The last of what a program printed, and how much it was.
+class Output {
+ public:
+  explicit Output(const Program& program) : program_(program) {}
+
+  /// False when there is no more.
+  bool read(int fd) {
+    std::array<char, 65536> buffer;
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0) return errno == EINTR || errno == EAGAIN;
+    if (got == 0) return false;
+    const std::string_view text(buffer.data(), static_cast<std::size_t>(got));
+    const auto allowed = static_cast<std::uint64_t>(program_.limits.log_bytes);
+    if (n_bytes_ < allowed && program_.on_output) program_.on_output(text.substr(0, allowed - n_bytes_));
+    n_bytes_ += text.size();
+    tail_ += text;
+    if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
+    return true;
+  }
+  [[nodiscard]] bool is_too_much() const {
+    return n_bytes_ > static_cast<std::uint64_t>(program_.limits.log_bytes);
+  }
+
+  /// "; it printed last:\n…", or nothing.
+  [[nodiscard]] std::string last_words() const {
+    std::string text = tail_;
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    std::size_t from = text.size();
+    for (std::size_t line = 0; line < kTailLines && from != std::string::npos && from > 0; ++line)
+      from = text.rfind('\n', from - 1);
+    if (from != std::string::npos && from > 0) text.erase(0, from + 1);
+    return text.empty() ? "" : "; it printed last:\n" + text;
+  }
+
+ private:
+  const Program& program_;
+  std::uint64_t n_bytes_ = 0;
+  std::string tail_;
+};
+
+/// Watches a started program until it ends or breaks a limit.
+class Watch {
+ public:
+  Watch(const Program& program, pid_t pid, int output)
+      : program_(program),
+        pid_(pid),
+        out_(output),
+        output_(program),
+        process_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
+
+  [[nodiscard]] Result<double> run() {
+    const auto start = Steady::now();
+    const auto deadline = start + std::chrono::seconds(program_.limits.time_s);
+    std::string broken;
+    ErrorCode code = ErrorCode::kInvalid;
+    auto next_look = start + kLook;
+    while (!has_ended() && broken.empty()) {
+      wait();
+      const auto now = Steady::now();
+      if (now > deadline) {
+        code = ErrorCode::kTimedOut;
+        broken = fmt::format("ran for longer than {}, its limit (limits: time)",
+                             human_duration(static_cast<double>(program_.limits.time_s)));
+      } else if (output_.is_too_much()) {
+        broken = fmt::format("printed more than {}, its limit (limits: log)",
+                             human_bytes(static_cast<std::uint64_t>(program_.limits.log_bytes)));
+      } else if (now > next_look) {
+        next_look = now + kLook;
+        if (is_full()) broken = full_text();
+      }
+    }
+    const int status = finish();
+    const double seconds = std::chrono::duration<double>(Steady::now() - start).count();
+    if (broken.empty() && is_full()) broken = full_text();
+    if (broken.empty() && output_.is_too_much())
+      broken = fmt::format("printed more than {}, its limit (limits: log)",
+                           human_bytes(static_cast<std::uint64_t>(program_.limits.log_bytes)));
+    if (broken.empty()) {
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return seconds;
+      return failed(status);
+    }
+    return fail(code, "'{}' {}; it was ended{}", program_.argv.front(), broken, output_.last_words());
+  }
+
+ private:
+  bool has_ended() {
+    siginfo_t seen{};
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &seen, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           seen.si_pid == pid_;
+  }
+
+  void wait() {
+    std::array<pollfd, 2> polled = {pollfd{process_.get(), POLLIN, 0},
+                                    pollfd{out_open_ ? out_ : -1, POLLIN, 0}};
+    ::poll(polled.data(), polled.size(), static_cast<int>(kLook.count()));
+    if ((polled[1].revents & (POLLIN | POLLHUP)) != 0) out_open_ = output_.read(out_);
+  }
+
+  /// Ends the group, takes what it has printed, reaps.
+  int finish() {
+    ::kill(-pid_, SIGKILL);  // before the reaping, while the group's number cannot belong to anybody else
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    end_orphans();
+    while (out_open_ && !output_.is_too_much()) {
+      pollfd polled{out_, POLLIN, 0};
+      if (::poll(&polled, 1, 0) <= 0) break;
+      out_open_ = output_.read(out_);
+    }
+    return status;
+  }
+
+  [[nodiscard]] bool is_full() const {
+    return !program_.folder.empty() &&
+           bytes_below(program_.folder) > static_cast<std::uint64_t>(program_.limits.disk_mb) * 1'000'000;
+  }
+  [[nodiscard]] std::string full_text() const {
+    return fmt::format("wrote more than {} MB into its folder, its limit (limits: disk)",
+                       program_.limits.disk_mb);
+  }
+
+  [[nodiscard]] tl::unexpected<Error> failed(int status) const {
+    const std::string& name = program_.argv.front();
+    if (!WIFSIGNALED(status))
+      return fail(ErrorCode::kInvalid, "'{}' ended with exit code {}{}", name, WEXITSTATUS(status),
+                  output_.last_words());
+    const int signal = WTERMSIG(status);
+    if (signal == SIGXFSZ)
+      return fail(ErrorCode::kInvalid, "'{}' {}{}", name, full_text(), output_.last_words());
+    const char* text = ::sigabbrev_np(signal);
+    const ErrorCode code = signal == SIGKILL ? ErrorCode::kOutOfMemory : ErrorCode::kInvalid;
+    return fail(code, "'{}' was killed by signal {} (SIG{}){}{}", name, signal, text == nullptr ? "?" : text,
+                signal == SIGKILL ? ", which is what the kernel sends when memory runs out" : "",
+                output_.last_words());
+  }
+
+  const Program& program_;
+  pid_t pid_;
+  int out_;
+  bool out_open_ = true;
+  Output output_;
+  Descriptor process_;
+};
+
+}  // namespace
+
+std::uint64_t bytes_below(const fs::path& folder) {
+  std::uint64_t n_bytes = 0;
+  std::error_code error;
+  auto at = fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied, error);
+  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+    std::error_code gone;
+    if (at->is_symlink(gone) || !at->is_regular_file(gone)) continue;
+    const std::uintmax_t size = at->file_size(gone);
+    if (!gone) n_bytes += size;
+  }
+  return n_bytes;
+}
+
+Result<double> run_program(const Program& program) {
+  const Variables environment = environment_of(program);
+  GAUNTLET_TRY(const fs::path path, find_program(program, environment));
+  const auto refuse = [&](int reason) -> tl::unexpected<Error> {
+    Error error = system_error(reason, "start", path);
+    if (reason == ENOENT || reason == EACCES || reason == ENOEXEC) error.code = ErrorCode::kInvalid;
+    return fail(std::move(error));
+  };
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(errno);
+  Descriptor output(ends[0]), their_output(ends[1]);
+  if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(errno);
+  Descriptor hear(ends[0]), tell(ends[1]);
+  const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (null.get() < 0) return refuse(errno);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
+
+  const Image image(path, program.argv, environment);
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) return refuse(errno);
+  if (pid == 0) become(image, program, null.get(), their_output.get(), tell.get(), parent);
+  ::setpgid(pid, pid);  // in both, so that neither can be overtaken
+  tell.reset();
+  their_output.reset();
+  int reason = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(hear.get(), &reason, sizeof reason);
+  } while (got < 0 && errno == EINTR);
+  if (got == sizeof reason) {
+    ::waitpid(pid, nullptr, 0);
+    return refuse(reason);
+  }
+  return Watch(program, pid, output.get()).run();
+}
+
+}  // namespace gauntlet::external
