@@ -1,6 +1,7 @@
 // gauntlet catalog: what can stand in a sweep file.
 #include <fmt/format.h>
 
+#include "cli/support/external_entries.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -16,6 +17,7 @@ constexpr spec::EntryKind kKinds[] = {spec::EntryKind::kDataset, spec::EntryKind
 
 struct Options {
   std::string name;
+  std::vector<std::string> external;
   bool json = false;
 };
 
@@ -24,6 +26,7 @@ Json to_json(spec::EntryKind kind, const spec::CatalogEntry& entry) {
   for (const FieldInfo& field : entry.fields) fields.push_back(gauntlet::to_json(field));
   return {{"kind", spec::name_of(kind)},
           {"name", entry.name},
+          {"external", entry.external ? Json(entry.external->descriptor.string()) : Json()},
           {"version", entry.version},
           {"summary", entry.summary},
           {"reference", entry.reference},
@@ -59,12 +62,22 @@ std::string details(spec::EntryKind kind, const spec::CatalogEntry& entry) {
   return text;
 }
 
+Result<spec::Catalog> catalog_with(const std::vector<std::string>& paths) {
+  ExternalEntries all;
+  for (const std::string& path : paths) {
+    GAUNTLET_TRY(ExternalEntries entries, read_descriptors(path));
+    all.insert(all.end(), entries.begin(), entries.end());
+  }
+  return spec::with_external(spec::Catalog::builtin(), all);
+}
+
 Result<int> show_one(const Options& options) {
+  GAUNTLET_TRY(const spec::Catalog catalog, catalog_with(options.external));
   std::string text;
   Json found = Json::array();
   std::vector<std::string> names;
   for (const spec::EntryKind kind : kKinds) {
-    for (const spec::CatalogEntry& entry : spec::Catalog::builtin().entries(kind)) {
+    for (const spec::CatalogEntry& entry : catalog.entries(kind)) {
       names.push_back(entry.name);
       if (entry.name != options.name) continue;
       text += details(kind, entry);
@@ -78,13 +91,14 @@ Result<int> show_one(const Options& options) {
 }
 
 Result<int> show_all(const Options& options) {
+  GAUNTLET_TRY(const spec::Catalog catalog, catalog_with(options.external));
   std::string text;
   Json document = {{"format", 1}};
   for (const spec::EntryKind kind : kKinds) {
     Json entries = Json::array();
     text += fmt::format("{}{}s\n", text.empty() ? "" : "\n", spec::name_of(kind));
-    for (const spec::CatalogEntry& entry : spec::Catalog::builtin().entries(kind)) {
-      text += fmt::format("  {:<16} {}\n", entry.name, entry.summary);
+    for (const spec::CatalogEntry& entry : catalog.entries(kind)) {
+      text += fmt::format("  {:<16} {}{}\n", entry.name, entry.summary, entry.external ? " (external)" : "");
       entries.push_back(to_json(kind, entry));
     }
     document[fmt::format("{}s", spec::name_of(kind))] = std::move(entries);
@@ -96,6 +110,10 @@ Result<int> show_all(const Options& options) {
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("name", options->name, "An entry, shown with its fields");
+  app.add_option("--external", options->external,
+                 "Descriptors of external entries, or folders of them, shown too")
+      ->type_name("PATH")
+      ->check(CLI::ExistingPath);
   add_json(app, options->json);
   return [options] { return options->name.empty() ? show_all(*options) : show_one(*options); };
 }
@@ -109,6 +127,7 @@ constinit const Verb catalog_verb{
     .examples =
         "  gauntlet catalog\n"
         "  gauntlet catalog pgd            fields, ranges and defaults of one entry\n"
+        "  gauntlet catalog --external examples/numpy_attack/attack.yaml\n"
         "  gauntlet catalog --json\n",
     .declare = &declare,
 };

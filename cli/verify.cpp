@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "cli/support/external_check.hpp"
+#include "cli/support/external_entries.hpp"
 #include "cli/support/interrupt.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
@@ -29,6 +31,7 @@ constexpr Milliseconds kProgressInterval{200};
 
 struct Options {
   FolderOptions folder;
+  std::string external;
   bool quick = false;
   bool json = false;
 };
@@ -210,7 +213,32 @@ std::string as_text(const Options& options, const Report& report) {
                                          : count_of(report.problems.size(), "difference") + "\n");
 }
 
+/// Descriptors instead of a work folder.
+Result<int> run_external(const Options& options) {
+  GAUNTLET_TRY(const ExternalEntries entries, read_descriptors(options.external));
+  Json list = Json::array();
+  std::string text;
+  bool ok = true;
+  for (const auto& entry : entries) {
+    GAUNTLET_TRY(const std::vector<ExternalCheck> checks, check_external(entry));
+    text +=
+        fmt::format("{} {}: {}\n", spec::name_of(entry->kind), entry->about.name, entry->descriptor.string());
+    for (const ExternalCheck& check : checks) {
+      ok = ok && check.ok;
+      text += fmt::format("  {:<6} {:<28} {}\n", check.ok ? "ok" : "wrong", check.name, check.message);
+      list.push_back({{"entry", entry->about.name},
+                      {"check", check.name},
+                      {"ok", check.ok},
+                      {"message", check.message}});
+    }
+  }
+  GAUNTLET_CHECK_OK(options.json ? print_json(Json{{"format", 1}, {"ok", ok}, {"checks", list}})
+                                 : print(text));
+  return ok ? 0 : 1;
+}
+
 Result<int> run(const Options& options) {
+  if (!options.external.empty()) return run_external(options);
   GAUNTLET_TRY(const Report report, verify(options));
   GAUNTLET_CHECK_OK(options.json ? print_json(as_json(options, report)) : print(as_text(options, report)));
   return report.problems.empty() ? 0 : 1;
@@ -220,6 +248,11 @@ Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   options->folder.add_to(app);
   app.add_flag("--quick", options->quick, "Compare artifacts by names and sizes only, without reading them");
+  app.add_option(
+         "--external", options->external,
+         "Check a descriptor of an external entry, or a folder of them, on a small made-up dataset instead")
+      ->type_name("PATH")
+      ->check(CLI::ExistingPath);
   add_json(app, options->json);
   return [options] { return run(*options); };
 }
@@ -233,7 +266,8 @@ constinit const Verb verify_verb{
     .examples =
         "  gauntlet verify\n"
         "  gauntlet verify --workdir /data/runs --quick\n"
-        "  gauntlet verify --database backup.db --json\n",
+        "  gauntlet verify --database backup.db --json\n"
+        "  gauntlet verify --external examples/numpy_attack/attack.yaml\n",
     .declare = &declare,
 };
 

@@ -116,7 +116,7 @@ Status begin_submission(client::Client& client, const LoadedSweep& sweep, int pr
   head.set_spec_path(sweep.path.string());
   head.set_priority(priority);
   head.set_revision(std::string(revision()));
-  head.set_metrics(metric_meanings(sweep.spec.metrics).dump());
+  head.set_metrics(metric_meanings(sweep.spec.metrics, sweep.catalog).dump());
   head.set_user(user_name());
   head.set_host(worker::host_name());
   GAUNTLET_CHECK_OK(client.request(std::move(begin)));

@@ -14,6 +14,7 @@ namespace gauntlet::cli {
 struct LoadedSweep {
   std::string text;  ///< the file as written
   std::filesystem::path path;
+  spec::Catalog catalog;  ///< built-in entries and those the file lists under `external`
   spec::SweepSpec spec;
   spec::Expansion expansion;
 };
@@ -29,6 +30,6 @@ struct LoadedSweep {
 
 /// What the sweep's metric names mean, as the coordinator stores it: {"map": {"unit", "higher_is_better",
 /// "targeted"}}.
-[[nodiscard]] Json metric_meanings(const std::vector<std::string>& names);
+[[nodiscard]] Json metric_meanings(const std::vector<std::string>& names, const spec::Catalog& catalog);
 
 }  // namespace gauntlet::cli

@@ -30,6 +30,7 @@ Result<std::string> cell_with(db::Connection& connection, const CellSelection& s
 
 /// What the first reading of a column said, for the sentence about one that differs.
 struct Seen {
+  const Reading* first = nullptr;
   std::string protocol;
   const Reading* of_protocol = nullptr;
   std::string unit;
@@ -48,6 +49,20 @@ Status check_protocol(Seen& seen, const Reading& reading) {
   seen.protocol = protocol;
   seen.of_protocol = &reading;
   return {};
+}
+
+/// Numbers of another program's codes stand apart from measured ones, attacked or not.
+Status check_imported(Seen& seen, const Reading& reading) {
+  constexpr std::string_view kImported = "imported";
+  const bool is_imported = reading.cell->cell.protocol == kImported;
+  if (seen.first == nullptr) seen.first = &reading;
+  const bool first_is = seen.first->cell->cell.protocol == kImported;
+  if (first_is == is_imported) return {};
+  return fail(
+      ErrorCode::kInvalid,
+      "a column would mix imported numbers ({}) with measured ones ({}); put 'protocol' on rows or columns, "
+      "or filter by it",
+      named(first_is ? *seen.first : reading), named(first_is ? reading : *seen.first));
 }
 
 Status check_unit(Seen& seen, const Reading& reading) {
@@ -107,7 +122,10 @@ Status check_columns(const TableSpec& spec, const ReadingGroups& groups) {
   for (const auto& [place, readings] : groups) {
     Seen& seen = columns[place.second];
     for (const Reading& reading : readings) {
-      if (!spec.shows("protocol")) GAUNTLET_CHECK_OK(check_protocol(seen, reading));
+      if (!spec.shows("protocol")) {
+        GAUNTLET_CHECK_OK(check_imported(seen, reading));
+        GAUNTLET_CHECK_OK(check_protocol(seen, reading));
+      }
       if (!spec.shows("metric")) GAUNTLET_CHECK_OK(check_unit(seen, reading));
     }
   }

@@ -187,6 +187,16 @@ TEST(Table, RefusesToMixWhatDoesNotCompare) {
   EXPECT_TRUE(
       table_of(protocols, spec_of("metric: map\nrows: [[protocol], [defense]]\ncolumns: [direction]\n")));
 
+  std::vector<SyntheticCell> imported = {simple_cell("a", 0.1), simple_cell("b", 0.2)};
+  imported[1].cell.protocol = "imported";
+  EXPECT_THAT(table_of(imported, spec).error().message,
+              AllOf(HasSubstr("mix imported numbers (quickstart: d m 16 bits, defense b,"),
+                    HasSubstr("with measured ones (quickstart: d m 16 bits, defense a,")));
+  EXPECT_TRUE(
+      table_of(imported, spec_of("metric: map\nrows: [[protocol], [defense]]\ncolumns: [direction]\n")));
+  imported[0].cell.protocol = "imported";
+  EXPECT_TRUE(table_of(imported, spec));
+
   std::vector<SyntheticCell> units = {simple_cell("a", 0.1), simple_cell("b", 0.2)};
   units[1].rows->front().unit = "s";
   EXPECT_THAT(table_of(units, spec).error().message,
