@@ -45,19 +45,22 @@ Result<ExternalTask> external_task_from(std::string_view name) {
   return fail(ErrorCode::kInvalid, "{}", unknown_name_message("task of an external entry", name, known));
 }
 
-Result<std::shared_ptr<const ExternalEntry>> read_external(const fs::path& path) {
-  GAUNTLET_TRY(const std::string text, read_file(path, kMaxDescriptorBytes));
+Result<ExternalEntry> parse_external(std::string_view text, std::string_view file) {
   detail::YamlTree tree = detail::read_yaml(text);
   detail::Report report;
   report.add_all(std::move(tree.problems));
-  auto entry = std::make_shared<ExternalEntry>();
-  if (tree.root != nullptr) *entry = detail::read_descriptor(*tree.root, report);
-  if (!report.empty()) {
-    std::string all;
-    for (const Problem& problem : report.take())
-      all += (all.empty() ? "" : "\n") + to_text(problem, path.string());
-    return fail(ErrorCode::kInvalid, "{}", all);
-  }
+  ExternalEntry entry;
+  if (tree.root != nullptr) entry = detail::read_descriptor(*tree.root, report);
+  if (report.empty()) return entry;
+  std::string all;
+  for (const Problem& problem : report.take()) all += (all.empty() ? "" : "\n") + to_text(problem, file);
+  return fail(ErrorCode::kInvalid, "{}", all);
+}
+
+Result<std::shared_ptr<const ExternalEntry>> read_external(const fs::path& path) {
+  GAUNTLET_TRY(const std::string text, read_file(path, kMaxDescriptorBytes));
+  GAUNTLET_TRY(ExternalEntry parsed, parse_external(text, path.string()));
+  auto entry = std::make_shared<ExternalEntry>(std::move(parsed));
   std::error_code error;
   entry->descriptor = fs::absolute(path, error).lexically_normal();
   const fs::path folder = entry->descriptor.parent_path();

@@ -63,6 +63,10 @@ struct ExternalEntry {
 inline constexpr std::size_t kMaxDescriptorBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxExternalFileBytes = std::size_t{256} << 20;
 
+/// A descriptor's text, checked; `file` is its path for messages. Nothing is opened, so paths are as written
+/// and there is no hash. Errors (kInvalid): every problem, one a line, as file:line:column.
+[[nodiscard]] Result<ExternalEntry> parse_external(std::string_view text, std::string_view file);
+
 /// Reads a descriptor and hashes its files. Errors: kNotFound, kIo; kInvalid with every problem, one a line,
 /// as file:line:column.
 [[nodiscard]] Result<std::shared_ptr<const ExternalEntry>> read_external(const std::filesystem::path& path);

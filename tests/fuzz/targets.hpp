@@ -14,6 +14,7 @@ using Bytes = std::span<const std::uint8_t>;
 
 void cocojson(Bytes bytes);
 void coordinator(Bytes bytes);
+void descriptor(Bytes bytes);
 void frames(Bytes bytes);
 void hdf5(Bytes bytes);
 void job(Bytes bytes);
@@ -32,6 +33,7 @@ struct Target {
 };
 inline constexpr std::array kTargets = {Target{"cocojson", &cocojson},
                                         Target{"coordinator", &coordinator},
+                                        Target{"descriptor", &descriptor},
                                         Target{"frames", &frames},
                                         Target{"hdf5", &hdf5},
                                         Target{"job", &job},

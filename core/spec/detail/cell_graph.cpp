@@ -61,12 +61,8 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   Common common = from->common;
   MaybeJob crafted;
   if (cell.is_attacked()) crafted = craft_query(cell, common, from->defense);
-  const bool is_purified = cell.defense->entry->external != nullptr;
-  const MaybeJob purified = is_purified ? purify(cell, common, crafted, from->defense) : MaybeJob();
   const JobIndex query =
-      is_purified
-          ? encode(cell, common, {&bare(cell), cell.query_side(), Part::kQuery, purified})
-          : encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense});
+      encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense});
   play(query, "encode_query");
   const JobIndex retrieval = encode_retrieval(cell, common, from->defense);
   play(retrieval, "encode_retrieval");
@@ -146,6 +142,10 @@ JobIndex CellGraph::train_model(const CellPlan& cell, JobIndex data, MaybeJob fe
 }
 
 JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Encoding& what) {
+  if (what.defense->entry->external) {
+    const JobIndex purified = purify(cell, common, what);
+    return encode(cell, common, {&bare(cell), what.side, what.part, purified});
+  }
   if (cell.model->entry->external) return encode_externally(cell, common, what);
   const auto from =
       made_from(Composed::kEncode, what.defense->config, what.side, what.part, what.crafted.has_value());

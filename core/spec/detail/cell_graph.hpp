@@ -140,7 +140,7 @@ class CellGraph {
   JobIndex craft_externally(const CellPlan& cell, Common& common, const Crafting& what);
   JobIndex train_externally(const CellPlan& cell, Common& common, Side side, std::string_view role);
   /// Queries as an external defense leaves them.
-  JobIndex purify(const CellPlan& cell, Common& common, MaybeJob crafted, MaybeJob trained);
+  JobIndex purify(const CellPlan& cell, Common common, const Encoding& what);
   void measure(const CellPlan& cell, const JobDraft& evaluate, const CatalogEntry& metric);
   Json metric_versions(const std::vector<std::string>& metrics) const;
 

@@ -73,15 +73,15 @@ JobIndex CellGraph::train_externally(const CellPlan& cell, Common& common, Side 
   return trained;
 }
 
-JobIndex CellGraph::purify(const CellPlan& cell, Common& common, MaybeJob crafted, MaybeJob trained) {
-  Json config = {{"modality", name_of(cell.query_side())},
-                 {"part", name_of(Part::kQuery)},
-                 {"source", crafted ? "crafted" : "clean"},
+JobIndex CellGraph::purify(const CellPlan& cell, Common common, const Encoding& what) {
+  Json config = {{"modality", name_of(what.side)},
+                 {"part", name_of(what.part)},
+                 {"source", what.crafted ? "crafted" : "clean"},
                  {"bits", cell.bits}};
-  JobDraft draft = command(cell, common, {cell.defense, ExternalTask::kPurify, std::move(config)});
-  add_groups(cell, common, cell.defense->entry->external->inputs, draft);
-  if (crafted) draft.inputs.set(InputRole::kCrafted, *crafted);
-  if (trained) draft.inputs.set(InputRole::kDefense, *trained);
+  JobDraft draft = command(cell, common, {what.defense, ExternalTask::kPurify, std::move(config)});
+  add_groups(cell, common, what.defense->entry->external->inputs, draft);
+  if (what.crafted) draft.inputs.set(InputRole::kCrafted, *what.crafted);
+  if (what.trained) draft.inputs.set(InputRole::kDefense, *what.trained);
   const JobIndex purified = graph_.add_job(draft);
   play(purified, "purify");
   return purified;

@@ -20,6 +20,7 @@ const Names kLimitKeys = {"time", "memory", "disk", "log"};
 const Names kNorms = {"linf", "l2", "flips"};
 const Names kKinds = {"model", "attack", "defense", "metric"};
 constexpr std::size_t kMaxNameLength = 64;
+constexpr std::int64_t kMaxAmount = 1'000'000'000;  // of a limit: seconds (30 years), megabytes
 
 /// What differs between the kinds of entry.
 struct Rules {
@@ -340,12 +341,13 @@ class DescriptorReader {
     const YamlNode* node = limits.find(key);
     if (node == nullptr) return false;
     const Result<std::int64_t> value = parse(node->text);
-    if (value && *value > 0) {
+    if (value && *value > 0 && *value <= kMaxAmount) {
       amount = *value;
       return true;
     }
-    report_.add(node->place, "limits: {} is {}; {}", key, seen(*node),
-                value ? "allowed: more than nothing" : value.error().message);
+    report_.add(
+        node->place, "limits: {} is {}; {}", key, seen(*node),
+        value ? "allowed: more than nothing, up to 10^9 seconds or megabytes" : value.error().message);
     return false;
   }
 
