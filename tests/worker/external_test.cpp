@@ -113,7 +113,7 @@ class External : public ::testing::Test {
     EXPECT_FALSE(result);
     EXPECT_TRUE(result || result.error().code == ErrorCode::kInvalid) << result.error().message;
     EXPECT_FALSE(context(job).store.contains(JobKind::kCommand, key_of(job).value()));
-    EXPECT_TRUE(!fs::exists(folder_ / "runs/tmp") || fs::is_empty(folder_ / "runs/tmp"));
+    EXPECT_TRUE(fs::is_empty(folder_ / "runs/artifacts/.tmp"));
     return result ? "" : result.error().message;
   }
 

@@ -40,21 +40,14 @@ Result<AttemptResult> run_plain(const AttemptContext& attempt) {
   return AttemptResult{.rows = {reading("run_time", seconds, "s", 1)}};
 }
 
-/// The folder in which an external entry runs; gone when this is.
+/// The folder in which an external entry runs: a draft that is never published, so that it goes away with
+/// this, or, after a crash, as every draft does.
 class RunFolder {
  public:
-  explicit RunFolder(fs::path path) : path_(std::move(path)) {}
-  ~RunFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
+  explicit RunFolder(artifacts::Draft draft) : draft_(std::move(draft)), path_(draft_.folder()) {}
 
   /// Empty inputs/ and outputs/, and the entry's own files.
   Status fill(const spec::ExternalEntry& entry) const {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
     GAUNTLET_CHECK_OK(make_directories(inputs()));
     GAUNTLET_CHECK_OK(make_directories(outputs()));
     for (const std::string& file : entry.files) {
@@ -70,18 +63,15 @@ class RunFolder {
   [[nodiscard]] fs::path outputs() const { return path_ / "outputs"; }
 
  private:
+  artifacts::Draft draft_;
   fs::path path_;
 };
 
 /// One step of an external entry, from its inputs to its artifact and rows.
 class Step {
  public:
-  Step(const AttemptContext& attempt, const spec::ExternalEntry& entry, ExternalTask task)
-      : attempt_(attempt),
-        entry_(entry),
-        task_(task),
-        folder_(attempt.workdir / "tmp" /
-                fmt::format("command-{}-{}", attempt.key.hex(), attempt.attempt.value)) {}
+  Step(const AttemptContext& attempt, const spec::ExternalEntry& entry, ExternalTask task, RunFolder folder)
+      : attempt_(attempt), entry_(entry), task_(task), folder_(std::move(folder)) {}
 
   Result<AttemptResult> run(ProgressSink& progress) {
     progress.update({.phase = "inputs"});
@@ -230,7 +220,8 @@ Result<AttemptResult> run_command(const AttemptContext& attempt, ProgressSink& p
     return fail(ErrorCode::kInvalid,
                 "{} or a file it lists has changed since the sweep was planned; submit it again", descriptor);
   }
-  Result<AttemptResult> result = Step(attempt, **entry, task).run(progress);
+  GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
+  Result<AttemptResult> result = Step(attempt, **entry, task, RunFolder(std::move(draft))).run(progress);
   if (!result && result.error().code == ErrorCode::kInvalid)
     return fail(ErrorCode::kInvalid, "{} {}: {}", spec::name_of((*entry)->kind), attempt.job.entry,
                 result.error().message);
