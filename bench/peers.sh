@@ -48,6 +48,16 @@ gauntlet() {
   row gauntlet "the same, one at a time" D3 5000 "$(jq -r '1000000 / .figures.closed_loop_p50_us | round' <<<"$figures")"
 }
 
+processes() { # a coordinator and a worker are started and stopped within the time
+  [ -x build/bin/gauntlet ] || return 0
+  local start
+  printf 'gauntlet: 1\nname: peers\ncommand: {jobs: %d, run: ["true"]}\n' "$jobs" >"$scratch/command.yaml"
+  start=$(seconds)
+  build/bin/gauntlet run "$scratch/command.yaml" --workdir "$scratch/runs" >/dev/null 2>&1 ||
+    { missing gauntlet "its sweep of processes failed"; return; }
+  row gauntlet "process 'true', with its log and exit code" D3 "$jobs" "$(rate "$jobs" "$start" "$(seconds)")"
+}
+
 bare() {
   local start
   start=$(seconds)
@@ -77,7 +87,7 @@ python_peer() { # name module package what class
   else missing "$1" "its package $3 could not be installed or run"; fi
 }
 
-say "gauntlet"; gauntlet
+say "gauntlet"; gauntlet; processes
 say "xargs"; bare
 say "GNU parallel"; gnu_parallel
 say "Slurm"; slurm
