@@ -45,8 +45,9 @@ Status fill_contents(const spec::Catalog& catalog, spec::SweepSpec& spec) {
         const std::string content = field.name + "_content";
         const bool has_content =
             std::ranges::find(entry->fields, content, &FieldInfo::name) != entry->fields.end();
+        if (!field.location || !has_content || value.options.contains(content)) continue;
         const std::string path = value.options.value(field.name, "");
-        if (!field.location || !has_content || path.empty() || value.options.contains(content)) continue;
+        if (path.empty()) continue;
         GAUNTLET_TRY(const Digest digest, sha256_file(path));
         value.options[content] = fmt::format("{}/{}", to_hex(digest), std::filesystem::file_size(path));
       }
