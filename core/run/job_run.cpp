@@ -4,6 +4,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "core/artifacts/stand_in.hpp"
 #include "core/base/random.hpp"
 #include "core/io/npy.hpp"
 #include "core/models/weights.hpp"
@@ -52,8 +53,14 @@ defenses::TargetCopies copies_of(const models::ModelEntry& entry, const Json& co
     copy->eval();
     return copy;
   };
-  copies.own_training = [&entry, config](std::shared_ptr<models::HashingModel> copy,
-                                         const models::TrainingSetup& setup) {
+  copies.own_training =
+      [&entry, config](std::shared_ptr<models::HashingModel> copy,
+                       const models::TrainingSetup& setup) -> Result<std::unique_ptr<models::ModelTraining>> {
+    if (entry.make_training == nullptr) {
+      return fail(ErrorCode::kInvalid,
+                  "target model '{}' comes trained and is not trained on, as this defense asks",
+                  entry.about.name);
+    }
     return entry.make_training(config, std::move(copy), setup);
   };
   return copies;
@@ -64,7 +71,7 @@ defenses::TargetCopies copies_of(const models::ModelEntry& entry, const Json& co
 Result<artifacts::Artifact> open_input(const JobRun& run, std::string_view role, spec::JobKind kind) {
   const spec::JobInput* input = run.attempt.job.find_input(role);
   if (input == nullptr) return fail(ErrorCode::kCorrupt, "the job has no input '{}'", role);
-  return run.attempt.store.open(kind, input->key);
+  return artifacts::open_made(run.attempt.store, kind, input->key);
 }
 
 bool has_input(const JobRun& run, std::string_view role) {

@@ -5,22 +5,16 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
 
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
 #include "core/data/prepared_set.hpp"
+#include "core/data/target_draw.hpp"
 
 namespace gauntlet::run {
 
-/// How a target is drawn; the attack's fields `targets` and `target_min_items` say it.
-enum class TargetDraw : std::uint8_t {
-  kUniform,   ///< any item of the retrieval set; it may share labels with the query (as TA-DCH's release)
-  kDistinct,  ///< any of the distinct label vectors of the retrieval set, by one of its items (THA)
-  kDisjoint,  ///< an item that shares no label with the query
-  kFrequent,  ///< a label vector other than the query's own that enough training items have exactly (DHTA)
-};
-[[nodiscard]] Result<TargetDraw> target_draw_from(std::string_view name);
+using data::target_draw_from;
+using data::TargetDraw;
 
 struct Targets {
   torch::Tensor labels;  ///< [n, C] uint8

@@ -1,0 +1,106 @@
+// External entries through the real processes: the NumPy example, a defense and a metric in shell, beside
+// built-in entries in one sweep.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/base/json.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/temp_folder.hpp"
+
+namespace gauntlet {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
+const fs::path kExamples = fs::path(GAUNTLET_SOURCE_DIR) / "examples";
+
+class ExternalSweep : public testing::Test {
+ protected:
+  [[nodiscard]] testing_support::Finished gauntlet(std::vector<std::string> words) const {
+    words.insert(words.begin(), kGauntlet);
+    // Debian's Python has Debian's NumPy; another one may come first in a person's PATH.
+    return testing_support::run(words, folder_.path(), {{"PATH", "/usr/bin:/bin"}},
+                                std::chrono::seconds(300));
+  }
+  static bool has_numpy() {
+    return testing_support::run({"/usr/bin/python3", "-c", "import numpy"}, "/").exit_code == 0;
+  }
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name) << text;
+  }
+
+  testing_support::TempFolder folder_;
+};
+
+TEST_F(ExternalSweep, StandsBesideBuiltInEntries) {
+  if (!has_numpy()) GTEST_SKIP() << "/usr/bin/python3 has no numpy (Debian: python3-numpy)";
+  write(
+      "shell_defense.yaml",
+      "gauntlet_external: 1\nkind: defense\nname: as_it_was\ncapabilities: {text: false}\ninputs: [inputs]\n"
+      "command: [cp, inputs/inputs.npy, outputs/inputs.npy]\noutputs: [inputs.npy]\n");
+  write("shell_metric.yaml",
+        "gauntlet_external: 1\nkind: metric\nname: n_codes\nunit: count\ninputs: [codes]\noutputs: "
+        "[rows.json]\n"
+        "command: [sh, -c, 'n=$(head -c 118 inputs/query_rows.npy | grep -ao \"([0-9]*\" | tr -d \"(\"); "
+        "echo \"[{\\\"metric\\\": \\\"n_codes\\\", \\\"value\\\": $n}]\" > outputs/rows.json']\n");
+  write("sweep.yaml", "gauntlet: 1\nname: external\nexternal: [" +
+                          (kExamples / "numpy_attack/attack.yaml").string() +
+                          ", shell_defense.yaml, shell_metric.yaml]\n" + R"(axes:
+  dataset: {name: picto_scenes, preset: smoke}
+  model: {name: cpah, backbone_width: 8, hidden: 32, epochs: 2, batch_size: 64}
+  bits: 16
+  defense: [none, as_it_was]
+  attack: [none, {name: pgd, steps: 2}, numpy_blend]
+  direction: i2t
+  seed: 1
+metrics: [map, n_codes]
+)");
+  const auto run = gauntlet({"run", "sweep.yaml"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto query = gauntlet({"query",
+                               "SELECT attack, defense, metric, value, n FROM v_results WHERE metric IN "
+                               "('map', 'n_codes', 'linf', 'numpy_blend:without_candidate') ORDER BY "
+                               "attack, defense, metric",
+                               "--format", "json"});
+  ASSERT_EQ(query.exit_code, 0) << query.err;
+  std::map<std::string, double> values;
+  const Json rows = Json::parse(query.out).at("rows");
+  for (const Json& row : rows) {
+    values[row[0].get<std::string>() + "/" + row[1].get<std::string>() + "/" + row[2].get<std::string>()] =
+        row[3];
+  }
+  for (const char* attack : {"none", "pgd", "numpy_blend"}) {
+    const std::string cell = attack;
+    ASSERT_TRUE(values.contains(cell + "/none/map")) << query.out;
+    // A defense that changes nothing changes no number.
+    EXPECT_EQ(values.at(cell + "/none/map"), values.at(cell + "/as_it_was/map"));
+    EXPECT_GT(values.at(cell + "/none/n_codes"), 1);
+  }
+  EXPECT_LE(values.at("numpy_blend/none/linf"), 8.001);
+  EXPECT_GT(values.at("numpy_blend/none/linf"), 7.9);
+  EXPECT_TRUE(values.contains("numpy_blend/none/numpy_blend:without_candidate"));
+
+  const auto again = gauntlet({"plan", "sweep.yaml", "--json"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(Json::parse(again.out).at("jobs").at("new"), 0) << again.out;
+}
+
+TEST_F(ExternalSweep, TheExamplesKeepTheirPromises) {
+  if (!has_numpy()) GTEST_SKIP() << "/usr/bin/python3 has no numpy (Debian: python3-numpy)";
+  const auto attack = gauntlet({"verify", "--external", (kExamples / "numpy_attack").string()});
+  EXPECT_EQ(attack.exit_code, 0) << attack.out << attack.err;
+  EXPECT_THAT(attack.out, HasSubstr("ok     craft image: repeatable"));
+  const char* const python = "import torch, numpy, safetensors";
+  if (testing_support::run({"python3", "-c", python}, "/").exit_code != 0)
+    GTEST_SKIP() << "python3 has no torch and safetensors: the PyTorch defense is not run";
+  const auto defense = testing_support::run(
+      {kGauntlet, "verify", "--external", (kExamples / "torch_defense").string()}, folder_.path());
+  EXPECT_EQ(defense.exit_code, 0) << defense.out << defense.err;
+}
+
+}  // namespace
+}  // namespace gauntlet
