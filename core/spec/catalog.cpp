@@ -38,6 +38,42 @@ Result<CatalogEntry> entry_from(const Json& value) {
   return entry;
 }
 
+/// The attack that stands for an ensemble's sets. Its budget goes to every member that has such a field.
+CatalogEntry ensemble_entry(const std::string& name, bool targeted, const std::vector<AttackSet>& sets) {
+  CatalogEntry entry;
+  entry.name = name;
+  entry.summary = fmt::format("The worst of a set of {} for every query, clean ones included",
+                              targeted ? "targeted attacks" : "attacks and restarts");
+  entry.targeted = targeted;
+  entry.reference = "docs/robustness.md";
+  entry.adaptive = true;
+  entry.ensemble = true;
+  const auto budget = [](std::string field, double value, std::string doc) {
+    return FieldInfo{std::move(field), FieldType::kReal, value, 0, 1, {}, std::move(doc)};
+  };
+  const std::vector<std::string> names = attack_set_names(sets, name);
+  const bool has_usual = std::ranges::find(names, "standard") != names.end();
+  entry.fields.push_back({"set",
+                          FieldType::kText,
+                          has_usual ? "standard" : names.front(),
+                          {},
+                          {},
+                          names,
+                          "Which attacks: a set's newest version, or the one after @."});
+  entry.fields.push_back(
+      budget("epsilon_image", 8.0 / 255, "Largest change of a pixel's colour, of the range 0 to 1."));
+  entry.fields.push_back(
+      budget("epsilon_text", 0.05, "Largest change of a text's value, of the range 0 to 1."));
+  entry.fields.push_back({"rounding",
+                          FieldType::kText,
+                          "none",
+                          {},
+                          {},
+                          {"none", "u8"},
+                          "u8: images are rounded to whole grey levels inside the budget."});
+  return entry;
+}
+
 /// Keys of an axis value in a sweep file that are not options of its entry.
 constexpr std::array<std::string_view, 4> kReservedFields = {"name", "label", "when", "protocol"};
 
@@ -129,13 +165,30 @@ Result<Catalog> Catalog::from_json(const Json& document) {
   for (const CatalogEntry& defense : catalog.entries(EntryKind::kDefense)) {
     GAUNTLET_CHECK_OK(check_crafting(catalog, defense));
   }
+  if (document.contains("attack_sets")) GAUNTLET_CHECK_OK(catalog.add_attack_sets(document["attack_sets"]));
   return catalog;
+}
+
+Status Catalog::add_attack_sets(const Json& sets) {
+  for (const Json& value : sets) {
+    GAUNTLET_TRY(AttackSet set, attack_set_from_json(value));
+    attack_sets_.push_back(std::move(set));
+  }
+  std::vector<CatalogEntry>& attacks = entries_[EntryKind::kAttack];
+  for (const AttackSet& set : attack_sets_) {
+    if (!find(EntryKind::kAttack, set.ensemble))
+      attacks.push_back(ensemble_entry(set.ensemble, set.targeted, attack_sets_));
+  }
+  return {};
 }
 
 const Catalog& Catalog::builtin() {
   static const Catalog catalog = [] {
-    const auto document = parse_json(detail::embedded_catalog_text(), "schemas/catalog.json");
+    auto document = parse_json(detail::embedded_catalog_text(), "schemas/catalog.json");
     GAUNTLET_CHECK(document.has_value());
+    auto sets = parse_json(detail::embedded_attack_sets_text(), "core/spec/attack_sets");
+    GAUNTLET_CHECK(sets.has_value());
+    (*document)["attack_sets"] = std::move(*sets);
     auto read = from_json(*document);
     GAUNTLET_CHECK(read.has_value());
     return std::move(*read);

@@ -13,6 +13,7 @@
 #include "core/base/fields.hpp"
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
+#include "core/spec/attack_sets.hpp"
 
 namespace gauntlet::spec {
 
@@ -35,6 +36,7 @@ struct CatalogEntry {
   bool adaptive = false;
   bool joint = false;
   bool replaces_model = false;
+  bool ensemble = false;  ///< an attack that stands for the members of a set; no program has such an entry
   std::string crafts_with;
   std::vector<FieldInfo> fields;
   Json dataset_defaults = Json::object();
@@ -43,7 +45,8 @@ struct CatalogEntry {
 
 class Catalog {
  public:
-  /// Reads {"format": 1, "datasets": […], "models": […], "attacks": […], "defenses": […], "metrics": […]}.
+  /// Reads {"format": 1, "datasets": […], "models": […], "attacks": […], "defenses": […], "metrics": […]}
+  /// and, where there are any, "attack_sets": […], whose ensembles become attacks of the catalog.
   [[nodiscard]] static Result<Catalog> from_json(const Json& document);
   /// The catalog this program was built with.
   [[nodiscard]] static const Catalog& builtin();
@@ -55,9 +58,13 @@ class Catalog {
   /// Errors (kInvalid): an entry of that kind and name is there; a field's name means something else in a
   /// sweep file.
   [[nodiscard]] Status add(EntryKind kind, CatalogEntry entry);
+  [[nodiscard]] const std::vector<AttackSet>& attack_sets() const { return attack_sets_; }
 
  private:
+  Status add_attack_sets(const Json& sets);
+
   std::map<EntryKind, std::vector<CatalogEntry>> entries_;
+  std::vector<AttackSet> attack_sets_;
 };
 
 }  // namespace gauntlet::spec

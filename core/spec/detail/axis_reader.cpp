@@ -86,7 +86,7 @@ std::optional<AxisValue> AxisReader::read_value(Axis axis, const YamlNode& node)
   value.place = node.place;
   if (!node.is_map()) {
     if (!read_name(axis, node, value)) return std::nullopt;
-    value.label = value.name;
+    value.label = own_label(axis, value);
     return value;
   }
   const YamlNode* name = node.find("name");
@@ -95,11 +95,22 @@ std::optional<AxisValue> AxisReader::read_value(Axis axis, const YamlNode& node)
     return std::nullopt;
   }
   if (!read_name(axis, *name, value)) return std::nullopt;
-  value.label = value.name;
   const auto kind = entry_kind_of(axis);
   const CatalogEntry* entry = kind ? *catalog_.find(*kind, value.name) : nullptr;
   for (const YamlNode::Member& member : node.members) read_member(axis, member, entry, value);
+  if (value.label.empty()) value.label = own_label(axis, value);
   return value;
+}
+
+/// What a value is called that the file gives no label: an ensemble by its set and version, since another set
+/// is another column.
+std::string AxisReader::own_label(Axis axis, const AxisValue& value) const {
+  if (axis != Axis::kAttack) return value.name;
+  const auto entry = catalog_.find(EntryKind::kAttack, value.name);
+  if (!entry || !(*entry)->ensemble) return value.name;
+  const std::string usual = (*entry)->fields.front().default_value.get<std::string>();
+  const auto set = find_attack_set(catalog_.attack_sets(), value.name, value.options.value("set", usual));
+  return set ? (*set)->text() : value.name;
 }
 
 bool AxisReader::read_name(Axis axis, const YamlNode& node, AxisValue& value) {

@@ -37,6 +37,7 @@ class AxisReader {
 
  private:
   std::optional<AxisValue> read_value(Axis axis, const YamlNode& node);
+  [[nodiscard]] std::string own_label(Axis axis, const AxisValue& value) const;
   bool read_name(Axis axis, const YamlNode& node, AxisValue& value);
   void read_member(Axis axis, const YamlNode::Member& member, const CatalogEntry* entry, AxisValue& value);
   void read_option(const YamlNode::Member& member, const CatalogEntry& entry, const Names& own_keys,

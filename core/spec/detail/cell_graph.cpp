@@ -59,6 +59,7 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   if (from == nullptr) return {};
   roles_ = from->roles;
   Common common = from->common;
+  if (cell.is_ensemble()) return plan_ensemble(cell, common, from->defense);
   MaybeJob crafted;
   if (cell.is_attacked()) crafted = craft_query(cell, common, from->defense);
   const JobIndex query =

@@ -1,6 +1,7 @@
 // The jobs of one cell: which there are, what goes into each, what part each plays.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -37,6 +38,7 @@ struct CellPlan {
 
   [[nodiscard]] Side query_side() const { return image_queries ? Side::kImage : Side::kText; }
   [[nodiscard]] Side retrieval_side() const { return image_queries ? Side::kText : Side::kImage; }
+  [[nodiscard]] bool is_ensemble() const { return attack->entry->ensemble; }
   [[nodiscard]] bool is_attacked() const { return attack->entry->name != "none"; }
 };
 
@@ -102,6 +104,12 @@ class CellGraph {
   struct Roles {
     std::string_view train, craft;
   };
+  /// One craft and one encode of a cell whose attack is an ensemble.
+  struct EnsembleMember {
+    std::string name;  ///< "apgd-main", and "static/apgd-main" beside its adaptive form
+    Chosen attack;     ///< with its protocol
+  };
+  using Ensemble = std::vector<EnsembleMember>;
 
   const Trained* trained_for(const CellPlan& cell);
   MaybeJob prepare(const CellPlan& cell);
@@ -116,6 +124,13 @@ class CellGraph {
   JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained);
   void evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
                 MaybeJob crafted);
+
+  std::span<const CellJob> plan_ensemble(const CellPlan& cell, Common& common, MaybeJob trained);
+  const Ensemble* ensemble_of(const CellPlan& cell);
+  std::optional<Ensemble> choose_ensemble(const CellPlan& cell, const AttackSet& set);
+  Result<Chosen> member_of(const CellPlan& cell, const SetMember& member);
+  ConfigId worst_config(const CellPlan& cell, const AttackSet& set, const Ensemble& ensemble);
+  const AttackSet& set_of(const CellPlan& cell) const;
 
   void need_codes(const CellPlan& cell, Common& common);
   const Chosen& bare(const CellPlan& cell);
@@ -155,6 +170,8 @@ class CellGraph {
   PackedGraph& graph_;
   std::map<std::pair<ConfigId, ConfigId>, MaybeJob> prepared_;
   std::map<std::tuple<const CatalogEntry*, ConfigId, std::uint32_t>, std::optional<Chosen>> crafters_;
+  /// By the ensemble's config, dataset value, whether adaptive, whether images ask; nothing after a problem.
+  std::map<std::array<std::uint32_t, 4>, std::optional<Ensemble>> ensembles_;
   std::map<std::uint32_t, Chosen> bare_;  ///< defense "none" by dataset value
   std::vector<Trained> trained_{8192};    ///< a cache: attacks vary faster than what they attack
   std::vector<CellJob> roles_;            ///< of the cell at hand

@@ -1,4 +1,4 @@
-// The text of schemas/catalog.json as it was when this program was built.
+// The texts of schemas/catalog.json and of the attack sets as they were when this program was built.
 #pragma once
 
 #include <string_view>
@@ -6,5 +6,7 @@
 namespace gauntlet::spec::detail {
 
 [[nodiscard]] std::string_view embedded_catalog_text();
+/// A JSON array of the files in core/spec/attack_sets.
+[[nodiscard]] std::string_view embedded_attack_sets_text();
 
 }  // namespace gauntlet::spec::detail

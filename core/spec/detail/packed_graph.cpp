@@ -36,7 +36,7 @@ std::uint32_t PackedGraph::seed_number(std::uint64_t seed) {
 std::uint32_t PackedGraph::group_of(const JobDraft& draft) {
   const auto is_it = [&](const Group& group) {
     return group.kind == draft.kind && group.source == draft.entry && group.roles == draft.inputs.roles() &&
-           group.locations == draft.locations;
+           group.n_ranked == draft.ranked.size() && group.locations == draft.locations;
   };
   const auto found = std::ranges::find_if(groups_, is_it);
   if (found == groups_.end()) {
@@ -46,6 +46,7 @@ std::uint32_t PackedGraph::group_of(const JobDraft& draft) {
     group.entry = draft.entry == nullptr ? "" : draft.entry->name;
     group.version = draft.entry == nullptr ? 1 : draft.entry->version;
     group.roles = draft.inputs.roles();
+    group.n_ranked = static_cast<std::uint32_t>(draft.ranked.size());
     group.locations = draft.locations;
     return static_cast<std::uint32_t>(groups_.size() - 1);
   }
@@ -56,11 +57,13 @@ bool PackedGraph::is_job(std::size_t index, const JobDraft& draft, std::uint32_t
   const Job& job = jobs_[index];
   if (job.config != draft.config || job.seed != seed) return false;
   const Group& group = groups_[job.group];
-  if (group.kind != draft.kind || group.source != draft.entry || group.roles != draft.inputs.roles())
+  if (group.kind != draft.kind || group.source != draft.entry || group.roles != draft.inputs.roles() ||
+      group.n_ranked != draft.ranked.size())
     return false;
   bool same = true;
   std::size_t at = job.inputs;
   draft.inputs.for_each([&](InputRole, JobIndex input) { same = same && inputs_[at++] == input; });
+  for (const JobIndex input : draft.ranked) same = same && inputs_[at++] == input;
   return same;
 }
 
@@ -69,6 +72,7 @@ JobIndex PackedGraph::add_job(const JobDraft& draft) {
   std::uint64_t mix = mixed(static_cast<std::uint64_t>(draft.kind), draft.config);
   mix = mixed(mix, std::uint64_t{seed} << 16U | draft.inputs.roles());
   draft.inputs.for_each([&](InputRole, JobIndex input) { mix = mixed(mix, input); });
+  for (const JobIndex input : draft.ranked) mix = mixed(mix, input);
   const auto hash = static_cast<std::uint32_t>(mix);
   std::size_t slot = hash & (index_.size() - 1);
   while (index_[slot].next_job != 0) {
@@ -88,10 +92,12 @@ JobIndex PackedGraph::append_job(const JobDraft& draft, std::uint32_t seed) {
   jobs_.push_back({group_of(draft), draft.config, seed, static_cast<std::uint32_t>(inputs_.size()),
                    static_cast<std::uint32_t>(cells_.size())});
   std::uint8_t level = 0;
-  draft.inputs.for_each([&](InputRole, JobIndex input) {
+  const auto append = [&](JobIndex input) {
     inputs_.push_back(input);
     level = std::max(level, static_cast<std::uint8_t>(levels_[input] + 1));
-  });
+  };
+  draft.inputs.for_each([&](InputRole, JobIndex input) { append(input); });
+  std::ranges::for_each(draft.ranked, append);
   levels_.push_back(level);
   return index;
 }

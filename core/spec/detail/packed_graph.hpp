@@ -27,6 +27,8 @@ using JobIndex = std::uint32_t;
 /// Parts that inputs play in a job, in the order of their names.
 enum class InputRole : std::uint8_t {
   kAttack,
+  kBaseQueryCodes,
+  kBaseRetrievalCodes,
   kCodesImage,
   kCodesText,
   kCrafted,
@@ -39,7 +41,7 @@ enum class InputRole : std::uint8_t {
   kQueryCodes,
   kRetrievalCodes,
 };
-inline constexpr std::size_t kInputRoleCount = 12;
+inline constexpr std::size_t kInputRoleCount = 14;
 [[nodiscard]] std::string_view name_of(InputRole role);
 
 /// A job's inputs, one per role at most, in the order of roles.
@@ -75,6 +77,8 @@ struct JobDraft {
   const CatalogEntry* entry = nullptr;  ///< null where no entry does the work
   ConfigId config = 0;
   InputJobs inputs = {};
+  std::span<const JobIndex> ranked =
+      {};  ///< codes whose worst an evaluation reports: inputs beside the roles
   std::uint64_t seed = 0;
   std::optional<ConfigId> locations = std::nullopt;  ///< no part of the identity; the first draft's count
 };
@@ -119,7 +123,8 @@ class PackedGraph {
     JobKind kind = JobKind::kNoop;
     std::string entry;
     std::int64_t version = 1;
-    std::uint16_t roles = 0;  ///< of the inputs
+    std::uint16_t roles = 0;     ///< of the inputs
+    std::uint32_t n_ranked = 0;  ///< inputs "worst_of_000", "worst_of_001", …, after those of the roles
     std::optional<ConfigId> locations;
     const CatalogEntry* source = nullptr;  ///< compared, never looked into
   };

@@ -13,8 +13,11 @@ std::string text_at(const Json& config, const char* field) { return config.at(fi
 
 std::string_view name_of(InputRole role) {
   static constexpr std::array<std::string_view, kInputRoleCount> kNames = {
-      "attack", "codes_image", "codes_text", "crafted", "crafted_image", "crafted_text",
-      "data",   "defense",     "features",   "model",   "query_codes",   "retrieval_codes"};
+      "attack",        "base_query_codes", "base_retrieval_codes",
+      "codes_image",   "codes_text",       "crafted",
+      "crafted_image", "crafted_text",     "data",
+      "defense",       "features",         "model",
+      "query_codes",   "retrieval_codes"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
@@ -23,6 +26,9 @@ void PackedGraph::for_each_input(const Job& job, Visit visit) const {
   std::size_t at = job.inputs;
   InputJobs::for_each_role(groups_[job.group].roles,
                            [&](InputRole role) { visit(name_of(role), keys_[inputs_[at++]]); });
+  for (std::uint32_t index = 0; index < groups_[job.group].n_ranked; ++index) {
+    visit(std::string_view(fmt::format("worst_of_{:03}", index)), keys_[inputs_[at++]]);
+  }
 }
 
 const std::string& PackedGraph::write_canonical(std::size_t index, CanonicalWriter& writer) const {
