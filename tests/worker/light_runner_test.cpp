@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <map>
 
 #include "core/base/files.hpp"
 #include "core/data/dataset.hpp"
@@ -124,6 +125,67 @@ TEST_F(LightRunnerTest, ANoopTakesItsTime) {
   const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(run(job));
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(30));
+}
+
+/// The numbers of a result by their names.
+std::map<std::string, double> values_of(const AttemptResult& result) {
+  std::map<std::string, double> values;
+  for (const spec::ResultRow& row : result.rows) values.emplace(row.metric, row.value);
+  return values;
+}
+
+TEST_F(LightRunnerTest, EvaluatesTheWorstOfSeveralAttacks) {
+  spec::JobSpec job = evaluate_job({"map", "pr"});
+  job.config["worst"] = {{"set", "tiny"}, {"version", 1}, {"members", {"weak", "strong"}}};
+  job.inputs.push_back({"worst_of_000", publish_codes(4, {0b0000}, {0})});
+  job.inputs.push_back({"worst_of_001", publish_codes(5, {0b0001}, {0})});  // the irrelevant item's code
+  const Result<AttemptResult> result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  std::map<std::string, double> values = values_of(*result);
+  const double clean = 5.0 / 6;
+  // After the irrelevant item, two relevant ones at distance 1 each, in any order: ranks 2 and 3.
+  EXPECT_NEAR(values["map"], (1.0 / 2 + 2.0 / 3) / 2, 1e-12);
+  EXPECT_NEAR(values["map:clean"], clean, 1e-12);
+  EXPECT_NEAR(values["map:best_single"], values["map"], 1e-12);
+  EXPECT_NEAR(values["member_map:weak"], clean, 1e-12);
+  EXPECT_EQ(values["member_share:clean"], 0);
+  EXPECT_EQ(values["member_share:strong"], 1);
+  EXPECT_NEAR(values["member_rise:strong"], clean - values["map"], 1e-12);
+  EXPECT_EQ(values["member_rise:weak"], 0);
+  EXPECT_EQ(values["map:ci_low"], values["map"]);  // one query: every resample is the same
+  // Three items, two of them relevant.
+  EXPECT_NEAR(values["map:absolute_floor"], (1.0 / 2 + 2.0 / 3) / 2, 1e-12);
+  EXPECT_NEAR(values["map:chance"], 0.5 + 0.5 * (1 + 0.5 + 1.0 / 3) / 3, 1e-12);
+  EXPECT_NEAR(values["map:oracle_floor"], values["map:absolute_floor"], 1e-12);
+  EXPECT_NEAR(values["kept_share"], (values["map"] - values["map:chance"]) / (clean - values["map:chance"]),
+              1e-12);
+  EXPECT_TRUE(values.contains("pr"));
+  EXPECT_FALSE(result->curves.empty());
+  const auto oracle = std::find_if(result->rows.begin(), result->rows.end(),
+                                   [](const auto& row) { return row.metric == "map:oracle_floor"; });
+  EXPECT_EQ(oracle->per_query.size(), 1U);
+}
+
+TEST_F(LightRunnerTest, ComparesTheWorstWithTheUndefendedModelWhereThereIsADefense) {
+  spec::JobSpec job = evaluate_job({"map"});
+  job.config["worst"] = {{"set", "tiny"}, {"version", 1}, {"members", {"strong"}}};
+  job.inputs.insert(job.inputs.begin(), {"base_query_codes", publish_codes(6, {0b0001}, {0})});
+  job.inputs.push_back({"worst_of_000", publish_codes(5, {0b0001}, {0})});
+  const Result<AttemptResult> result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  std::map<std::string, double> values = values_of(*result);
+  EXPECT_NEAR(values["map:clean_undefended"], (1.0 / 2 + 2.0 / 3) / 2, 1e-12);
+  EXPECT_NEAR(values["map:clean"], (1.0 + 2.0 / 3) / 2, 1e-12);
+}
+
+TEST_F(LightRunnerTest, RefusesMembersThatAreNamedWrongOrOfOtherQueries) {
+  spec::JobSpec job = evaluate_job({"map"});
+  job.config["worst"] = {{"members", "strong"}};
+  EXPECT_THAT(run(job).error().message, HasSubstr("'worst.members' is not a list"));
+  job.config["worst"] = {{"members", {"strong"}}};
+  EXPECT_THAT(run(job).error().message, HasSubstr("no input 'worst_of_000'"));
+  job.inputs.push_back({"worst_of_000", publish_codes(7, {0b0001}, {1})});
+  EXPECT_THAT(run(job).error().message, HasSubstr("codes of other queries"));
 }
 
 TEST_F(LightRunnerTest, EvaluatesCodes) {
