@@ -79,7 +79,8 @@ constexpr std::array<std::string_view, 4> kReservedFields = {"name", "label", "w
 
 Status check_field_names(EntryKind kind, const CatalogEntry& entry) {
   for (const FieldInfo& field : entry.fields) {
-    if (std::ranges::find(kReservedFields, field.name) == kReservedFields.end()) continue;
+    const bool is_source = kind == EntryKind::kAttack && field.name == "source";
+    if (!is_source && std::ranges::find(kReservedFields, field.name) == kReservedFields.end()) continue;
     return fail(ErrorCode::kCorrupt,
                 "catalog: {} '{}' has a field '{}', which means something else in a sweep file",
                 name_of(kind), entry.name, field.name);

@@ -4,6 +4,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "core/base/check.hpp"
 #include "core/spec/detail/cell_graph.hpp"
 #include "core/spec/detail/compatibility.hpp"
 #include "core/spec/detail/effective_config.hpp"
@@ -55,6 +56,7 @@ class Expander {
   bool add_cell(const Point& point, const Ablation* ablation, const Variant* variant);
   [[nodiscard]] bool is_first(const Point& point, const Variant* variant);
   [[nodiscard]] CellPlan plan_of(const Point& point, const Variant* variant);
+  [[nodiscard]] Point source_of(const Point& point) const;
   void add_ablation(const Ablation& ablation);
 
   struct Seen {
@@ -158,7 +160,12 @@ bool Expander::is_first(const Point& point, const Variant* variant) {
 
 bool Expander::add_cell(const Point& point, const Ablation* ablation, const Variant* variant) {
   if (!is_first(point, variant)) return false;
-  const CellPlan plan = plan_of(point, variant);
+  CellPlan plan = plan_of(point, variant);
+  CellPlan source;
+  if (const Point made_for = source_of(point); made_for != point) {
+    source = plan_of(made_for, variant);
+    plan.source = &source;
+  }
   if (plan.metrics->empty() || !compatibility_.check(plan)) return false;
   CellDraft draft;
   draft.point = point;
@@ -169,6 +176,18 @@ bool Expander::add_cell(const Point& point, const Ablation* ablation, const Vari
   draft.jobs = cell_graph_.plan(plan);
   graph_->add_cell(draft);
   return true;
+}
+
+/// The point whose target the attack's inputs are made for.
+Point Expander::source_of(const Point& point) const {
+  Point source = point;
+  for (const auto& [axis, label] : spec_.of(Axis::kAttack)[at(point, Axis::kAttack)].source) {
+    const std::vector<AxisValue>& values = spec_.of(axis);
+    const auto found = std::ranges::find(values, label, &AxisValue::label);
+    GAUNTLET_CHECK(found != values.end());  // the reader looked it up
+    source[static_cast<std::size_t>(axis)] = static_cast<std::uint32_t>(found - values.begin());
+  }
+  return source;
 }
 
 CellPlan Expander::plan_of(const Point& point, const Variant* variant) {

@@ -105,6 +105,7 @@ void SweepParser::read_cells(const YamlNode& root) {
   if (const YamlNode* node = root.find("tables")) {
     for (const PlacedText& table : texts_of(*node, "tables", report_)) spec_.tables.push_back(table.text);
   }
+  axes_.resolve_sources();
   axes_.check_pending_names();
   check_settings();
   check_variants();
@@ -128,6 +129,7 @@ void SweepParser::read_axes(const YamlNode& node) {
     }
     n_axis_values_[static_cast<std::size_t>(axis)] = static_cast<std::uint32_t>(spec_.of(axis).size());
   }
+  axes_.resolve_sources();
 }
 
 void SweepParser::read_axis(Axis axis, const YamlNode& node) {

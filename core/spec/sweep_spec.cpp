@@ -38,7 +38,8 @@ std::optional<EntryKind> entry_kind_of(Axis axis) {
 }
 
 bool AxisValue::same_as(const AxisValue& other) const {
-  return name == other.name && label == other.label && options == other.options && protocol == other.protocol;
+  return name == other.name && label == other.label && options == other.options &&
+         protocol == other.protocol && source == other.source;
 }
 
 std::uint64_t PointSet::size() const {

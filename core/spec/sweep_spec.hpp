@@ -64,7 +64,10 @@ struct AxisValue {
   std::uint64_t number = 0;       ///< bits, seed
   Json options = Json::object();  ///< the fields the file sets, normal
   std::string protocol;           ///< attacks: "static", "retrained", "adaptive", or "" when not stated
-  Selector when;                  ///< points of the product this value takes part in
+  /// Attacks: the model, bits, defense or seed the inputs are made for, as labels of these axes, where they
+  /// differ from the cell's. Empty: made for what is measured.
+  std::map<Axis, std::string> source;
+  Selector when;  ///< points of the product this value takes part in
   Place place;
   /// Same value, wherever it is written.
   [[nodiscard]] bool same_as(const AxisValue& other) const;

@@ -37,6 +37,8 @@ TEST(SweepSchema, HasThePropertiesTheReaderKnows) {
   EXPECT_THAT(properties("/$defs/cells"), UnorderedElementsAreArray(detail::kAxisKeys));
   EXPECT_THAT(properties("/$defs/entryValue/oneOf/1"), UnorderedElementsAreArray(detail::kEntryValueKeys));
   EXPECT_THAT(properties("/$defs/attackValue/oneOf/1"), UnorderedElementsAreArray(detail::kAttackValueKeys));
+  EXPECT_THAT(properties("/$defs/attackValue/oneOf/1/properties/source"),
+              UnorderedElementsAreArray(detail::kSourceKeys));
   EXPECT_THAT(properties("/$defs/numberValue/oneOf/1"), UnorderedElementsAreArray(detail::kPlainValueKeys));
   EXPECT_THAT(properties("/properties/settings/items"), UnorderedElementsAreArray(detail::kSettingKeys));
   EXPECT_THAT(properties("/properties/ablations/items"), UnorderedElementsAreArray(detail::kAblationKeys));

@@ -103,9 +103,17 @@ std::optional<AxisValue> AxisReader::read_value(Axis axis, const YamlNode& node)
 }
 
 /// What a value is called that the file gives no label: an ensemble by its set and version, since another set
-/// is another column.
+/// is another column; a transfer by its source too, since the cell names the target alone.
 std::string AxisReader::own_label(Axis axis, const AxisValue& value) const {
   if (axis != Axis::kAttack) return value.name;
+  if (!value.source.empty()) {
+    std::string label = value.name + " from";
+    for (const auto& [of, text] : value.source) {
+      const bool is_number = of == Axis::kBits || of == Axis::kSeed;
+      label += is_number ? fmt::format(" {} {}", spec::name_of(of), text) : " " + text;
+    }
+    return label;
+  }
   const auto entry = catalog_.find(EntryKind::kAttack, value.name);
   if (!entry || !(*entry)->ensemble) return value.name;
   const std::string usual = (*entry)->fields.front().default_value.get<std::string>();
@@ -150,6 +158,8 @@ void AxisReader::read_member(Axis axis, const YamlNode::Member& member, const Ca
     }
   } else if (key == "label" && entry != nullptr) {
     value.label = text_of(*member.value, "label", report_).value_or(value.name);
+  } else if (key == "source" && axis == Axis::kAttack && entry != nullptr) {
+    read_source(*member.value, *entry, value);
   } else if (key == "protocol" && axis == Axis::kAttack) {
     const auto protocol = text_of(*member.value, "protocol", report_);
     if (protocol && std::ranges::find(kProtocols, *protocol) == kProtocols.end()) {
@@ -162,6 +172,30 @@ void AxisReader::read_member(Axis axis, const YamlNode::Member& member, const Ca
     report_.add(member.key->place, "{}",
                 unknown_name_message(fmt::format("key of a value of {}", name_of(axis)), key, own_keys));
   }
+}
+
+void AxisReader::read_source(const YamlNode& node, const CatalogEntry& entry, AxisValue& value) {
+  if (entry.name == "none" || entry.ensemble) {
+    report_.add(node.place, "{} takes no source; transfer is told of single attacks", entry.name);
+    return;
+  }
+  const std::string what = fmt::format("source of attack '{}'", entry.name);
+  if (!expect_map(node, what, report_)) return;
+  refuse_unknown_keys(node, what, kSourceKeys, report_);
+  for (const YamlNode::Member& member : node.members) {
+    const auto axis = axis_from(member.key->text);
+    if (!axis || std::ranges::find(kSourceKeys, member.key->text) == kSourceKeys.end()) continue;
+    const auto text = text_of(*member.value, fmt::format("{} of {}", member.key->text, what), report_);
+    if (!text) continue;
+    value.source[*axis] = *text;
+    sources_.emplace_back(*axis, member.value);
+  }
+  if (node.members.empty()) report_.add(node.place, "{} names nothing", what);
+}
+
+void AxisReader::resolve_sources() {
+  for (const auto& [axis, node] : sources_) static_cast<void>(resolve(axis, *node));
+  sources_.clear();
 }
 
 void AxisReader::read_option(const YamlNode::Member& member, const CatalogEntry& entry, const Names& own_keys,

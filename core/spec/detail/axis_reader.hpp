@@ -32,12 +32,16 @@ class AxisReader {
   /// Reports the names in conditions that neither the file nor the catalog knows. Call once, after everything
   /// is read.
   void check_pending_names();
+  /// Looks up what the sources of attacks name, which may be values of axes that are read later. Call when
+  /// the axes are read, and again at the end.
+  void resolve_sources();
 
   [[nodiscard]] bool matches(Axis axis, std::uint32_t value, const std::vector<std::string>& texts) const;
 
  private:
   std::optional<AxisValue> read_value(Axis axis, const YamlNode& node);
   [[nodiscard]] std::string own_label(Axis axis, const AxisValue& value) const;
+  void read_source(const YamlNode& node, const CatalogEntry& entry, AxisValue& value);
   bool read_name(Axis axis, const YamlNode& node, AxisValue& value);
   void read_member(Axis axis, const YamlNode::Member& member, const CatalogEntry* entry, AxisValue& value);
   void read_option(const YamlNode::Member& member, const CatalogEntry& entry, const Names& own_keys,
@@ -51,6 +55,7 @@ class AxisReader {
   Report& report_;
   std::array<std::unordered_map<std::string, std::uint32_t>, kAxisCount> by_label_;
   std::vector<PendingName> pending_;
+  std::vector<std::pair<Axis, const YamlNode*>> sources_;  ///< not looked up yet
 };
 
 }  // namespace gauntlet::spec::detail

@@ -55,13 +55,21 @@ std::string_view name_of(Part part) {
 /// The table of kinds and inputs: prepare → (features) → train_model → (crafted training set → train_defense)
 /// → (crafted queries) → query codes, retrieval codes → evaluate.
 std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
+  MaybeJob transferred;
+  std::vector<CellJob> of_source;
+  if (cell.source != nullptr) {
+    transferred = craft_for_source(*cell.source);
+    if (!transferred) return {};
+    of_source = std::move(roles_);
+  }
   const Trained* from = trained_for(cell);
   if (from == nullptr) return {};
   roles_ = from->roles;
   Common common = from->common;
+  for (const CellJob& part : of_source) play(static_cast<JobIndex>(part.job), part.role);
   if (cell.is_ensemble()) return plan_ensemble(cell, common, from->defense);
-  MaybeJob crafted;
-  if (cell.is_attacked()) crafted = craft_query(cell, common, from->defense);
+  MaybeJob crafted = transferred;
+  if (!crafted && cell.is_attacked()) crafted = craft_query(cell, common, from->defense);
   const JobIndex query =
       encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense});
   play(query, "encode_query");
@@ -199,6 +207,28 @@ JobIndex CellGraph::craft(const CellPlan& cell, Common& common, const Crafting& 
   if (what.trained) draft.inputs.set(InputRole::kDefense, *what.trained);
   draft.locations = what.attack->locations;
   return graph_.add_job(draft);
+}
+
+/// Inputs for another target than the one that is measured: as they would be made there, through its defense
+/// if it has one. roles_ is left with the jobs this took.
+std::optional<JobIndex> CellGraph::craft_for_source(const CellPlan& source) {
+  graph_.set_subject(&source.point);
+  const Trained* from = trained_for(source);
+  MaybeJob crafted;
+  if (from != nullptr) {
+    roles_ = from->roles;
+    Common common = from->common;
+    Crafting what{source.attack, source.query_side(), Part::kQuery};
+    if (source.defense->entry->name != "none") {
+      what.protocol = "adaptive";
+      what.defense = source.defense;
+      what.trained = from->defense;
+    }
+    crafted = craft(source, common, what);
+    play(*crafted, "craft");
+  }
+  graph_.set_subject(nullptr);
+  return crafted;
 }
 
 JobIndex CellGraph::craft_query(const CellPlan& cell, Common& common, MaybeJob trained) {

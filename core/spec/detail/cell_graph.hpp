@@ -35,6 +35,7 @@ struct CellPlan {
   std::uint32_t metric_set = 0;  ///< number of `metrics`
   const std::vector<std::string>* metrics = nullptr;
   Point point{};
+  const CellPlan* source = nullptr;  ///< what the attack's inputs are made for, if that is another target
 
   [[nodiscard]] Side query_side() const { return image_queries ? Side::kImage : Side::kText; }
   [[nodiscard]] Side retrieval_side() const { return image_queries ? Side::kText : Side::kImage; }
@@ -118,6 +119,7 @@ class CellGraph {
   JobIndex encode(const CellPlan& cell, const Common& common, const Encoding& what);
   JobIndex train_attack(const CellPlan& cell, const Common& common, const Crafting& what);
   JobIndex craft(const CellPlan& cell, Common& common, const Crafting& what);
+  std::optional<JobIndex> craft_for_source(const CellPlan& source);
   JobIndex craft_query(const CellPlan& cell, Common& common, MaybeJob trained);
   MaybeJob craft_train(const CellPlan& cell, Common& common, Side side);
   MaybeJob train_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);

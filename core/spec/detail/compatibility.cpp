@@ -58,6 +58,14 @@ bool Compatibility::check_modality(const CellPlan& cell, Axis axis, const Catalo
 bool Compatibility::check_protocol(const CellPlan& cell) {
   const CatalogEntry& attack = *cell.attack->entry;
   const CatalogEntry& defense = *cell.defense->entry;
+  if (cell.source != nullptr) {
+    if (cell.attack->protocol != "static")
+      return refuse(cell, Axis::kAttack, Axis::kDefense,
+                    "is made for another target, which is always 'static'");
+    if (cell.source->defense->entry->name != "none" && !attack.adaptive)
+      return refuse(cell, Axis::kAttack, Axis::kDefense, "cannot be made for a source with a defense");
+    return true;
+  }
   if (cell.attack->protocol == "adaptive") {
     if (!attack.adaptive) {
       return refuse(cell, Axis::kAttack, Axis::kDefense,

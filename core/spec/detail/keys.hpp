@@ -17,7 +17,8 @@ inline const Names kCellKeys = {"axes",      "zip",     "exclude", "include", "s
                                 "ablations", "metrics", "tables",  "external"};
 inline const Names kAxisKeys = {"dataset", "model", "bits", "defense", "attack", "direction", "seed"};
 inline const Names kEntryValueKeys = {"name", "label", "when"};  ///< besides the entry's own fields
-inline const Names kAttackValueKeys = {"name", "label", "when", "protocol"};
+inline const Names kAttackValueKeys = {"name", "label", "when", "protocol", "source"};
+inline const Names kSourceKeys = {"model", "bits", "defense", "seed"};
 inline const Names kPlainValueKeys = {"name", "when"};  ///< of bits, direction, seed
 inline const Names kSettingKeys = {"match", "set"};
 inline const Names kAblationKeys = {"name", "base", "variants"};

@@ -89,6 +89,7 @@ JobIndex PackedGraph::add_job(const JobDraft& draft) {
 JobIndex PackedGraph::append_job(const JobDraft& draft, std::uint32_t seed) {
   // 32 bits are enough for ten million cells, which is what a sweep may have.
   const auto index = static_cast<JobIndex>(jobs_.size());
+  if (subject_ != nullptr) subjects_.emplace(index, *subject_);
   jobs_.push_back({group_of(draft), draft.config, seed, static_cast<std::uint32_t>(inputs_.size()),
                    static_cast<std::uint32_t>(cells_.size())});
   std::uint8_t level = 0;

@@ -100,6 +100,9 @@ class PackedGraph {
   /// The job of this content; made unless there is one. Belongs to the cell that is added next.
   JobIndex add_job(const JobDraft& draft);
   void add_cell(const CellDraft& draft);
+  /// What jobs that are made from now on are about, where that is not the cell that is added next; null: it
+  /// is.
+  void set_subject(const Point* point) { subject_ = point; }
   /// "<ablation>/<variant>" → its number, from 1.
   std::uint32_t name_variant(std::string name);
   void set_metric_sets(std::vector<std::vector<std::string>> sets) { metric_sets_ = std::move(sets); }
@@ -163,7 +166,7 @@ class PackedGraph {
   [[nodiscard]] const std::string& write_canonical(std::size_t job, CanonicalWriter& writer) const;
   [[nodiscard]] std::string noop_config(std::size_t index) const;
   [[nodiscard]] JobSpec noop(std::size_t index) const;
-  [[nodiscard]] std::string title_of(const Job& job) const;
+  [[nodiscard]] std::string title_of(std::size_t index) const;
   [[nodiscard]] Cell axes_of(const PackedCell& cell) const;
   template <class Visit>
   void for_each_input(const Job& job, Visit visit) const;
@@ -182,6 +185,8 @@ class PackedGraph {
   std::deque<Job> jobs_;  ///< deques: growing one copies nothing
   std::deque<JobIndex> inputs_;
   std::deque<std::uint8_t> levels_;  ///< of jobs: 0 without inputs, else above those of all of them
+  const Point* subject_ = nullptr;
+  std::unordered_map<std::size_t, Point> subjects_;  ///< of jobs that are not about their first cell
   std::deque<PackedCell> cells_;
   std::deque<JobIndex> cell_jobs_;
   std::vector<JobKey> keys_;

@@ -84,14 +84,16 @@ JobSpec PackedGraph::job(std::size_t index) const {
   job.seed = seeds_[packed.seed];
   job.resources = resources_.at(group.kind);
   if (group.locations) job.locations = configs_.value(*group.locations);
-  job.title = title_of(packed);
+  job.title = title_of(index);
   return job;
 }
 
-std::string PackedGraph::title_of(const Job& job) const {
+std::string PackedGraph::title_of(std::size_t index) const {
+  const Job& job = jobs_[index];
   const Group& group = groups_[job.group];
   const Json& config = configs_.value(job.config);
-  const Point& point = cells_[job.cell].point;
+  const auto subject = subjects_.find(index);
+  const Point& point = subject == subjects_.end() ? cells_[job.cell].point : subject->second;
   const auto value = [&](Axis axis) -> const AxisValue& {
     return values_[static_cast<std::size_t>(axis)][at(point, axis)];
   };
