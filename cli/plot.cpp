@@ -17,6 +17,7 @@ namespace {
 struct Options {
   std::string kind;
   std::vector<std::string> subjects;
+  std::string x = "epsilon_image";
   std::string format;
   std::filesystem::path output;
   FolderOptions folder;
@@ -56,6 +57,12 @@ Result<Drawn> draw_pr(db::Connection& connection, const Options& options) {
   return Drawn{std::move(made.figure), stem_of(options), name_missing(made.missing)};
 }
 
+Result<Drawn> draw_curve(db::Connection& connection, const Options& options) {
+  GAUNTLET_TRY(const results::TableSpec spec, spec_of(options));
+  GAUNTLET_TRY(results::MadeFigure made, results::curve_figure(connection, spec, options.x));
+  return Drawn{std::move(made.figure), stem_of(options) + "_" + options.x, name_missing(made.missing)};
+}
+
 Result<Drawn> draw_loss(db::Connection& connection, const Options& options) {
   if (options.subjects.empty())
     return fail(ErrorCode::kInvalid, "plot loss takes jobs, by the beginning of their keys");
@@ -73,6 +80,7 @@ Result<Drawn> draw_throughput(db::Connection& connection, const Options& options
 
 Result<Drawn> draw(db::Connection& connection, const Options& options) {
   if (options.kind == "pr") return draw_pr(connection, options);
+  if (options.kind == "curve") return draw_curve(connection, options);
   if (options.kind == "loss") return draw_loss(connection, options);
   if (options.kind == "throughput") return draw_throughput(connection, options);
   return draw_table(connection, options);
@@ -139,12 +147,16 @@ Result<int> run(const Options& options) {
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("kind", options->kind,
-                 "pr, bars, heatmap (of a table spec), loss (of jobs), throughput (of a sweep)")
+                 "pr, bars, heatmap, curve (of a table spec), loss (of jobs), throughput (of a sweep)")
       ->required()
-      ->check(CLI::IsMember({"pr", "bars", "heatmap", "loss", "throughput"}))
+      ->check(CLI::IsMember({"pr", "bars", "heatmap", "curve", "loss", "throughput"}))
       ->type_name("KIND");
   app.add_option("subject", options->subjects, "Table spec (YAML), jobs by key, or a sweep")
       ->type_name("SPEC|JOB...");
+  app.add_option(
+         "--x", options->x,
+         "What a curve runs over: bits, or a number among the attacks' options; epsilon_image unless given")
+      ->type_name("OPTION");
   app.add_option("--format", options->format,
                  "svg, pdf, png, or pgf (LaTeX); by the end of --output unless given, else svg");
   app.add_option("--output", options->output, "The picture's file; plots/ of the work folder unless given")
@@ -159,12 +171,13 @@ Action declare(CLI::App& app) {
 extern const Verb plot_verb;
 constinit const Verb plot_verb{
     .name = "plot",
-    .summary = "Draw results: precision-recall curves, bars, heat maps, losses, throughput",
+    .summary = "Draw results: precision-recall curves, bars, heat maps, budgets, losses, throughput",
     .examples =
         "  gauntlet plot pr results/tables/quickstart.yaml\n"
         "  gauntlet plot bars results/tables/quickstart.yaml --output map.pdf\n"
         "  gauntlet plot heatmap results/tables/quickstart.yaml --format png\n"
         "  gauntlet plot pr results/plots/paper_fig2.yaml --output fig2.tex\n"
+        "  gauntlet plot curve results/tables/quickstart.yaml --x steps\n"
         "  gauntlet plot loss 1f0c9a 77be21\n"
         "  gauntlet plot throughput quickstart\n",
     .declare = &declare,

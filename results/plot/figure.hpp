@@ -16,6 +16,7 @@ struct Series {
   std::vector<double> x;
   std::vector<double> y;
   std::vector<double> spread;  ///< of y, as long as it, or empty: drawn as a band (lines) or whiskers (bars)
+  bool dotted = false;         ///< lines: thin, dotted, without markers
 };
 
 struct Panel {

@@ -27,6 +27,15 @@ struct MadeFigure {
 /// spec does not show, more than kMaxSeries series).
 [[nodiscard]] Result<MadeFigure> pr_figure(db::Connection& connection, const TableSpec& spec);
 
+/// A number over `x`, mean over seeds: "bits", or a number among the attacks' options ("epsilon_image" in
+/// grey levels, "steps", "iterations", …), whatever the attacks are called. Over a budget (epsilon_…) the
+/// line as measured is dotted and its envelope solid: per query the worst of this and all smaller budgets;
+/// clean queries are budget 0. Reference levels of a worst case in the picture are lines of their own, by the
+/// panel's first series that has them. Errors: kNotFound (no cell with such an option), kInvalid (cells that
+/// differ in an axis the spec does not show, two numbers at one point, more than kMaxSeries series).
+[[nodiscard]] Result<MadeFigure> curve_figure(db::Connection& connection, const TableSpec& spec,
+                                              const std::string& x);
+
 /// Means of a table as bars with their standard deviations; one panel per column, its references as lines.
 /// Errors: kInvalid (more than kMaxSeries series, no number).
 [[nodiscard]] Result<Figure> bars_figure(const Table& table);

@@ -214,6 +214,11 @@ class Script {
         parts.push_back(fmt::format("{} using 1:2 with histeps ls {}", block(panel, at), list[at].style + 1));
         continue;
       }
+      if (list[at].dotted) {
+        parts.push_back(fmt::format("{} using 1:2 with lines lc rgb '{}' lw 1.2 dt 3", block(panel, at),
+                                    line_style(list[at].style).colour));
+        continue;
+      }
       const std::size_t every = std::max<std::size_t>(1, list[at].x.size() / 8);
       // Markers of different series stand at different points, so that coinciding lines show both.
       parts.push_back(fmt::format("{} using 1:2 with lines ls {}", block(panel, at), list[at].style + 1));

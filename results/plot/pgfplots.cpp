@@ -41,6 +41,10 @@ std::string line(const Series& series, std::size_t panel) {
         "\\addplot[gauntlet{4},opacity=0.18,forget plot] fill between[of=low{0}x{1} and high{0}x{1}];\n",
         panel, series.style, coordinates(series, -1), coordinates(series, 1), colour);
   }
+  if (series.dotted) {
+    return text +
+           fmt::format("\\addplot[gauntlet{},forget plot,dotted] {};\n", colour, coordinates(series, 0));
+  }
   const std::size_t every = std::max<std::size_t>(1, series.x.size() / 8);
   return text +
          fmt::format(
