@@ -13,8 +13,10 @@
 namespace gauntlet::cli {
 namespace {
 
-/// What a command prints into a terminal of so many columns.
-std::string printed_at(unsigned short columns, std::vector<std::string> command) {
+/// What a command prints into a terminal of so many columns, which becomes `then` columns wide once there is
+/// a bar in it; `at_resize`: bytes printed until then.
+std::string printed_at(unsigned short columns, std::vector<std::string> command, unsigned short then = 0,
+                       std::size_t* at_resize = nullptr) {
   winsize size{.ws_row = 40, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
   int terminal = -1;
   const pid_t child = ::forkpty(&terminal, nullptr, nullptr, &size);
@@ -29,8 +31,14 @@ std::string printed_at(unsigned short columns, std::vector<std::string> command)
   std::string printed;
   std::array<char, 4096> block{};
   ssize_t n_read = 0;
-  while ((n_read = ::read(terminal, block.data(), block.size())) > 0)
+  while ((n_read = ::read(terminal, block.data(), block.size())) > 0) {
     printed.append(block.data(), static_cast<std::size_t>(n_read));
+    if (then == 0 || printed.find(" %") == std::string::npos) continue;
+    size.ws_col = then;
+    EXPECT_EQ(::ioctl(terminal, TIOCSWINSZ, &size), 0);
+    then = 0;
+    *at_resize = printed.size();
+  }
   int status = 0;
   ::waitpid(child, &status, 0);
   ::close(terminal);
@@ -64,6 +72,39 @@ TEST_F(Terminal, ProgressFitsAndHasAnOverallBar) {
       const bool is_said = line.find("new,") != std::string::npos || line.ends_with("failed");
       if (!is_frame || is_said) continue;
       EXPECT_LT(columns_of(line), columns) << line;
+    }
+  }
+}
+
+TEST_F(Terminal, ProgressFitsAgainAfterAResize) {
+  const std::string name(90, 'n');
+  const auto sweep = write("wide.yaml", "gauntlet: 1\nname: " + name + "\nnoop: {jobs: 60, ms: 100}\n");
+  for (const auto& [from, to] : {std::pair<std::uint16_t, std::uint16_t>{200, 60}, {60, 200}}) {
+    SCOPED_TRACE(from);
+    std::size_t at_resize = 0;
+    const std::string raw = printed_at(from,
+                                       {GAUNTLET_BINARY_DIR "/bin/gauntlet", "run", sweep.string(),
+                                        "--workdir", (workdir() / std::to_string(from)).string()},
+                                       to, &at_resize);
+    // Frames start with the cursor's way up; one may have been under way at the old width.
+    std::vector<std::string> frames;
+    const std::regex start("\r\x1b\\[[0-9]+A");
+    for (std::sregex_token_iterator
+             at(raw.begin() + static_cast<std::ptrdiff_t>(at_resize), raw.end(), start, -1),
+         end;
+         at != end; ++at) {
+      frames.push_back(std::regex_replace(at->str(), std::regex("\x1b\\[[0-9;]*[A-Za-z]"), ""));
+    }
+    ASSERT_GT(frames.size(), 3U) << raw;
+    std::size_t widest = 0;
+    for (std::size_t frame = 2; frame + 1 < frames.size(); ++frame) {
+      std::istringstream lines(std::regex_replace(frames[frame], std::regex("\r"), "\n"));
+      for (std::string line; std::getline(lines, line);) widest = std::max(widest, columns_of(line));
+    }
+    EXPECT_LT(widest, to);
+    EXPECT_GT(widest, std::min<std::size_t>(from, to) / 2);
+    if (to > from) {
+      EXPECT_GT(widest, from);
     }
   }
 }
