@@ -1,4 +1,3 @@
-#include <torch/csrc/distributed/c10d/FileStore.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -8,6 +7,7 @@
 #include <chrono>
 
 #include "core/collective/communicator.hpp"
+#include "core/collective/rendezvous.hpp"
 
 namespace gauntlet::collective {
 namespace {
@@ -64,8 +64,8 @@ class GlooCommunicator final : public Communicator {
   /// Buckets of gradients travel while backward still exchanges activations. Each kind has a group of its
   /// own, so that neither's order depends on the other's.
   GlooCommunicator(const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t world_size,
-                   std::chrono::milliseconds timeout)
-      : rank_(rank), world_size_(world_size) {
+                   std::chrono::milliseconds timeout, std::string interface)
+      : interface_(std::move(interface)), rank_(rank), world_size_(world_size) {
     activations_ = make_backend(store, "activations", timeout);
     gradients_ =
         c10::make_intrusive<c10d::ProcessGroup>(store, static_cast<int>(rank), static_cast<int>(world_size));
@@ -139,12 +139,13 @@ class GlooCommunicator final : public Communicator {
       std::chrono::milliseconds timeout) const {
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     options->devices.push_back(
-        c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1", /*lazyInit=*/false));
+        c10d::ProcessGroupGloo::createDeviceForHostname(interface_, /*lazyInit=*/false));
     return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>(prefix, store),
                                                        static_cast<int>(rank_), static_cast<int>(world_size_),
                                                        options);
   }
 
+  std::string interface_;  ///< this rank's address
   std::int64_t rank_;
   std::int64_t world_size_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> activations_;
@@ -213,12 +214,12 @@ Result<std::unique_ptr<Communicator>> make_gloo_communicator(const std::string& 
   if (world_size < 1 || rank < 0 || rank >= world_size) {
     return fail(ErrorCode::kInvalid, "rank {} of {} does not exist; ranks count from 0", rank, world_size);
   }
+  GAUNTLET_TRY(const Rendezvous rendezvous, parse_rendezvous(rendezvous_file));
+  GAUNTLET_TRY(const auto store, open_store(rendezvous, rank, world_size, timeout_s));
   const std::chrono::milliseconds timeout = std::chrono::seconds(timeout_s);
   // Meeting the other ranks throws on every refusal, a late rank among them; nothing of ours runs in between.
   try {
-    auto store = c10::make_intrusive<c10d::FileStore>(rendezvous_file, static_cast<int>(world_size));
-    store->setTimeout(timeout);
-    return std::make_unique<GlooCommunicator>(store, rank, world_size, timeout);
+    return std::make_unique<GlooCommunicator>(store, rank, world_size, timeout, rendezvous.interface);
   } catch (const c10::Error& error) {
     const std::string reason = error.what_without_backtrace();
     return fail(is_timeout(reason) ? ErrorCode::kTimedOut : ErrorCode::kCollective,
