@@ -88,6 +88,22 @@ Action declare(CLI::App& app) {
          "Leave after so long (4h, 1h30m), and take no job whose time limit is longer than what is left "
          "(default: stay)")
       ->type_name("TIME");
+  app.add_option(
+         "--launcher", options->agent.launcher,
+         "What starts the ranks of a gang: direct (this worker, on this machine only), mpirun (Open "
+         "MPI), srun (inside a Slurm allocation); with the last two a gang may go over several workers "
+         "(default: direct)")
+      ->check(CLI::IsMember(worker::launcher_names()));
+  app.add_option("--launcher-program", options->agent.launcher_settings.program,
+                 "Another mpirun or srun than the one in PATH");
+  app.add_option(
+         "--launcher-option", options->agent.launcher_settings.arguments,
+         "One more word for mpirun or srun, such as --launcher-option=--oversubscribe; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->type_name("WORD");
+  app.add_option("--address", options->agent.address,
+                 "How other machines of a gang reach this one (default: its host name)");
   app.add_flag("--no-gpus", options->without_gpus, "Offer none of this machine's GPUs");
   app.add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
                  "Leave after so many seconds without a coordinator (default: never)")
@@ -116,7 +132,8 @@ constinit const Verb worker_verb{
     .examples =
         "  gauntlet worker --workdir /data/runs\n"
         "  gauntlet worker --workdir /data/runs --coordinator node1:7000 --cpus 16\n"
-        "  gauntlet worker --workdir /data/runs --lifetime 4h --label disk=ssd\n",
+        "  gauntlet worker --workdir /data/runs --lifetime 4h --label disk=ssd\n"
+        "  gauntlet worker --workdir /data/runs --launcher mpirun --address 10.0.0.1\n",
     .declare = &declare,
 };
 

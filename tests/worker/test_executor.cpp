@@ -10,7 +10,9 @@
 #include <new>
 #include <stdexcept>
 
+#include "worker/agent/introduction.hpp"
 #include "worker/executor/executor.hpp"
+#include "worker/launch/rank_guard.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -156,10 +158,36 @@ class TestRunner final : public JobRunner {
   }
 };
 
+/// The guard that a launcher starts, as `gauntlet rank-guard`. Rank GAUNTLET_TEST_STRANGER knows another
+/// version of an entry than the rest.
+int guard(int argc, char** argv) {
+  GuardOptions options;
+  for (int at = 2; at + 1 < argc; at += 2) {
+    const std::string name = argv[at];
+    if (name == "--launcher") options.launcher = argv[at + 1];
+    if (name == "--connect-host") options.host = argv[at + 1];
+    if (name == "--connect-port") options.port = argv[at + 1];
+    if (name == "--agent-node") options.node = argv[at + 1];
+    if (name == "--program") options.executor.program = argv[at + 1];
+  }
+  options.patience_s = 2;
+  options.entries = known_entries();
+  const char* const stranger = std::getenv("GAUNTLET_TEST_STRANGER");
+  const char* const number =
+      std::getenv(options.launcher == "srun" ? "SLURM_PROCID" : "OMPI_COMM_WORLD_RANK");
+  if (stranger != nullptr && number != nullptr && std::string(stranger) == number)
+    options.entries.front().set_version(options.entries.front().version() + 1);
+  const Result<int> ended = run_rank_guard(options);
+  if (ended) return *ended;
+  std::cerr << ended.error().message << std::endl;
+  return 1;
+}
+
 }  // namespace
 }  // namespace gauntlet::worker
 
 int main(int argc, char** argv) {
+  if (argc > 2 && std::string(argv[1]) == "rank-guard") return gauntlet::worker::guard(argc, argv);
   if (argc < 3 || std::string(argv[argc - 2]) != "--fd") return 2;
   gauntlet::worker::TestRunner runner;
   return gauntlet::worker::run_executor(std::atoi(argv[argc - 1]), runner);

@@ -14,6 +14,7 @@
 #include "core/base/result.hpp"
 #include "core/tls/trust.hpp"
 #include "worker/agent/machine.hpp"
+#include "worker/launch/launcher.hpp"
 
 namespace gauntlet::worker {
 
@@ -39,7 +40,10 @@ struct AgentOptions {
   std::filesystem::path
       rank_program;  ///< started as `<program> --fd N`; "" = gauntlet-rank beside this program
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
-  double checkpoint_minutes = 5;            ///< between two checkpoints of a training; 0 = after every epoch
+  std::string launcher = "direct";          ///< of gangs: a name from launchers.def
+  LauncherSettings launcher_settings;
+  std::string address;            ///< how other machines reach this one; "" = its host name
+  double checkpoint_minutes = 5;  ///< between two checkpoints of a training; 0 = after every epoch
   /// MiB of artifacts kept here where the coordinator's work folder is another one; 0 = any number.
   std::int64_t artifact_cache_mb = 0;
   /// Leave when no coordinator has been reached for that many seconds; empty = try for ever.

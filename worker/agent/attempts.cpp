@@ -114,13 +114,17 @@ Status Attempts::assign_ranks(Attempt& attempt) {
                 spec::name_of(attempt.kind));
   }
   const proto::Lease& lease = attempt.lease;
-  const std::int64_t world =
-      lease.gpus_size() > 0 ? lease.gpus_size() : std::max<std::int64_t>(1, lease.resources().ranks());
-  attempt.ranks.resize(static_cast<std::size_t>(world));
+  const std::size_t world = world_of(lease);
+  attempt.ranks.resize(world);
   if (world > 1) {
     std::error_code error;
     std::filesystem::create_directories(settings_.workdir / "tmp", error);
     std::filesystem::remove(rendezvous_of(attempt), error);
+    if (settings_.gangs.launcher->command != nullptr) return assign_launched(attempt);
+  }
+  if (lease.parts_size() > 1) {
+    return fail(ErrorCode::kInvalid, "a gang over {} machines was given to a worker with the launcher {}",
+                lease.parts_size(), settings_.gangs.launcher->name);
   }
   for (std::size_t rank = 0; rank < attempt.ranks.size(); ++rank) {
     std::optional<std::uint32_t> gpu;
@@ -131,9 +135,32 @@ Status Attempts::assign_ranks(Attempt& attempt) {
   return {};
 }
 
-void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor) {
+Status Attempts::assign_launched(Attempt& attempt) {
+  const std::uint64_t id = attempt.lease.lease_id();
+  const GangPlan plan =
+      plan_gang(attempt.lease, settings_.gangs, rendezvous_of(attempt).replace_extension("hosts"));
+  GangOptions options;
+  options.launcher = settings_.gangs.launcher;
+  options.settings = settings_.gangs.settings;
+  options.layout = plan.layout;
+  options.guard = settings_.gangs.guard;
+  options.address = settings_.gangs.address;
+  options.entries = settings_.gangs.entries;
+  const std::filesystem::path log = settings_.workdir / log_of(attempt.lease);
+  GAUNTLET_TRY(const std::vector<Executor*> executors,
+               pool_.launch(std::move(options), {[log](std::string_view text) { append_to_log(log, text); },
+                                                 [this, id](const Error& error) { stop(id, error); }}));
+  for (std::size_t rank = 0; rank < executors.size(); ++rank)
+    tell(attempt, rank, *executors[rank], plan.gpus[rank]);
+  return {};
+}
+
+void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor,
+                    std::optional<std::uint32_t> gpu) {
   const auto world = static_cast<std::int64_t>(attempt.ranks.size());
-  const std::int64_t cpus = std::min(attempt.lease.resources().cpus(), settings_.cpus);
+  const bool over_machines = attempt.lease.parts_size() > 1;
+  const std::int64_t asked = attempt.lease.resources().cpus();
+  const std::int64_t cpus = over_machines ? asked : std::min(asked, settings_.cpus);
   proto::RunAttempt message;
   message.set_lease_id(attempt.lease.lease_id());
   message.set_key(attempt.lease.key());
@@ -147,7 +174,8 @@ void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor) {
   message.set_device(attempt.lease.gpus_size() > 0 ? "cuda" : "cpu");
   message.set_locations(attempt.lease.locations());
   message.set_checkpoint_minutes(settings_.checkpoint_minutes);
-  if (world > 1) message.set_rendezvous(rendezvous_of(attempt).string());
+  if (executor.launched && gpu) message.set_gpu(*gpu);
+  if (world > 1 && !executor.launched) message.set_rendezvous(rendezvous_of(attempt).string());
   // A noop prints nothing, and thousands of empty files tell nothing.
   if (executor.kind != ExecutorKind::kNoop)
     message.set_log((settings_.workdir / log_of(attempt.lease)).string());
@@ -295,7 +323,9 @@ void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& end
       }
     }
   }
-  if (spoils_process(ended.outcome().code()) && executor.kind == ExecutorKind::kRank) {
+  if (executor.launched) {
+    if (Executor* const spent = pool_.find(executor.id)) pool_.retire(*spent);
+  } else if (spoils_process(ended.outcome().code()) && executor.kind == ExecutorKind::kRank) {
     if (Executor* const spoiled = pool_.find(executor.id)) pool_.end(*spoiled);
   }
   if (attempt != nullptr) finish_if_over(ended.lease_id());
@@ -307,11 +337,12 @@ Error Attempts::cause_of_death(const Attempt& attempt, const Executor& executor,
   std::string message =
       fmt::format("{} (rank {} of {}) died: {}{}",
                   executor.kind == ExecutorKind::kRank ? "gauntlet-rank" : "gauntlet executor", rank,
-                  attempt.ranks.size(), describe(ending), executor.ready ? "" : " before it was ready");
+                  attempt.ranks.size(), describe(ending),
+                  executor.ready || executor.launched ? "" : " before it was ready");
   ErrorCode cause = ErrorCode::kProcessDied;
   // The kernel tells nobody whom it killed for want of memory; that it killed somebody, it counts.
   const std::uint64_t known = std::max(attempt.oom_kills, oom_kills_);
-  if (ending.signal == SIGKILL && executor.kind != ExecutorKind::kNoop &&
+  if (ending.signal == SIGKILL && executor.kind != ExecutorKind::kNoop && !executor.launched &&
       oom_kills(settings_.system_root) > known) {
     oom_kills_ = known + 1;
     cause = ErrorCode::kOutOfMemory;

@@ -23,6 +23,7 @@
 #include "core/spec/job_spec.hpp"
 #include "schemas/protocol.pb.h"
 #include "worker/agent/executor_pool.hpp"
+#include "worker/agent/gangs.hpp"
 
 namespace gauntlet::worker {
 
@@ -33,6 +34,7 @@ struct AttemptSettings {
   std::int64_t log_limit_mb = 64;
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
   double checkpoint_minutes = 5;            ///< between two checkpoints of a training
+  GangSettings gangs = {};
 };
 
 class Attempts {
@@ -88,7 +90,8 @@ class Attempts {
   [[nodiscard]] Status assign(Attempt& attempt);
   [[nodiscard]] Status assign_noop(Attempt& attempt, bool pipelined);
   [[nodiscard]] Status assign_ranks(Attempt& attempt);
-  void tell(Attempt& attempt, std::size_t rank, Executor& executor);
+  [[nodiscard]] Status assign_launched(Attempt& attempt);
+  void tell(Attempt& attempt, std::size_t rank, Executor& executor, std::optional<std::uint32_t> gpu = {});
   void watch_limit(Attempt& attempt);
   void give_verdict(Attempt& attempt, Error reason);
   void wait_then_end(Attempt& attempt);

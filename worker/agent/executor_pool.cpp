@@ -17,7 +17,8 @@ double ms_since(std::chrono::steady_clock::time_point start) {
 
 Result<Executor*> ExecutorPool::idle(ExecutorKind kind, std::optional<std::uint32_t> gpu) {
   for (Executor& executor : executors_) {
-    if (executor.kind == kind && executor.gpu == gpu && executor.leases.empty() && !executor.ending)
+    if (executor.kind == kind && executor.gpu == gpu && executor.leases.empty() && !executor.ending &&
+        !executor.launched)
       return &executor;
   }
   return start(kind, gpu);
@@ -50,9 +51,7 @@ Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint
   }
   const std::uint64_t id = next_id_++;
   Result<std::shared_ptr<ExecutorProcess>> started =
-      ExecutorProcess::start(context_, command,
-                             {[this, id](const proto::Frame& frame) { take(id, frame); },
-                              [this, id](const Ending& ending) { died(id, ending); }});
+      ExecutorProcess::start(context_, command, handlers_of(id));
   if (!started) {
     Error error = std::move(started.error());
     if (error.code != ErrorCode::kNoSpace)
@@ -67,6 +66,36 @@ Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint
   executor.id = id;
   executor.process = std::move(process);
   return &executor;
+}
+
+ExecutorLink::Handlers ExecutorPool::handlers_of(std::uint64_t id) {
+  return {[this, id](const proto::Frame& frame) { take(id, frame); },
+          [this, id](const Ending& ending) { died(id, ending); }};
+}
+
+Result<std::vector<Executor*>> ExecutorPool::launch(GangOptions options, GangHandlers handlers) {
+  const std::size_t world = options.layout.world();
+  const auto place = gangs_.emplace(gangs_.end());
+  LaunchedGang::Handlers of_gang;
+  of_gang.on_output = std::move(handlers.on_output);
+  of_gang.on_refused = std::move(handlers.on_refused);
+  of_gang.on_over = [this, place] { gangs_.erase(place); };
+  auto started = LaunchedGang::start(context_, std::move(options), std::move(of_gang));
+  if (!started) {
+    gangs_.erase(place);
+    return fail(std::move(started.error()));
+  }
+  *place = std::move(*started);
+  std::vector<Executor*> ranks;
+  for (std::size_t rank = 0; rank < world; ++rank) {
+    Executor& executor = executors_.emplace_back();
+    executor.kind = ExecutorKind::kRank;
+    executor.id = next_id_++;
+    executor.launched = true;
+    executor.process = (*place)->rank(rank, handlers_of(executor.id));
+    ranks.push_back(&executor);
+  }
+  return ranks;
 }
 
 Executor* ExecutorPool::find(std::uint64_t id) {
@@ -89,6 +118,11 @@ void ExecutorPool::run(Executor& executor, const proto::RunAttempt& attempt) {
 void ExecutorPool::end(Executor& executor) {
   executor.ending = true;
   executor.process->end();
+}
+
+void ExecutorPool::retire(Executor& executor) {
+  executor.ending = true;
+  executor.process->retire();
 }
 
 void ExecutorPool::take(std::uint64_t id, const proto::Frame& frame) {

@@ -14,6 +14,7 @@
 
 #include "core/base/result.hpp"
 #include "schemas/protocol.pb.h"
+#include "worker/launch/launched_gang.hpp"
 #include "worker/launch/process_group.hpp"
 
 namespace gauntlet::worker {
@@ -30,10 +31,11 @@ struct Executor {
   ExecutorKind kind = ExecutorKind::kLight;
   std::optional<std::uint32_t> gpu;
   std::uint64_t id = 0;
-  std::shared_ptr<ExecutorProcess> process;
+  std::shared_ptr<ExecutorLink> process;
   std::deque<std::uint64_t> leases;
   bool ready = false;
-  bool ending = false;  ///< gets nothing new
+  bool ending = false;    ///< gets nothing new
+  bool launched = false;  ///< by mpirun or the like, for one attempt
   std::optional<std::chrono::steady_clock::time_point>
       told;               ///< the latest RunAttempt, until it is known to be taken up
   bool was_warm = false;  ///< when it was told
@@ -53,6 +55,11 @@ class ExecutorPool {
     std::function<void(Executor&, const Ending&)> on_died;
   };
 
+  struct GangHandlers {
+    std::function<void(std::string_view)> on_output;  ///< what launcher and ranks print
+    std::function<void(const Error&)> on_refused;     ///< the gang could not come together
+  };
+
   ExecutorPool(boost::asio::io_context& context, Programs programs)
       : context_(context), programs_(std::move(programs)) {}
   void set_handlers(Handlers handlers) { handlers_ = std::move(handlers); }
@@ -60,6 +67,8 @@ class ExecutorPool {
   /// One that has nothing in hand, started if need be. Errors: kIo, kNoSpace (cannot be started: the
   /// machine's fault, whatever the reason).
   [[nodiscard]] Result<Executor*> idle(ExecutorKind kind, std::optional<std::uint32_t> gpu);
+  /// One for each rank of a gang, behind a launcher, for one attempt only. Errors: as idle.
+  [[nodiscard]] Result<std::vector<Executor*>> launch(GangOptions options, GangHandlers handlers);
   /// The one for noops, however much it has in hand.
   [[nodiscard]] Result<Executor*> noop();
   [[nodiscard]] std::size_t count(ExecutorKind kind) const;
@@ -70,15 +79,19 @@ class ExecutorPool {
   void run(Executor& executor, const proto::RunAttempt& attempt);
   /// Ends the process; on_died follows.
   void end(Executor& executor);
+  /// Ends one that has answered and is of no further use.
+  void retire(Executor& executor);
 
  private:
   [[nodiscard]] Result<Executor*> start(ExecutorKind kind, std::optional<std::uint32_t> gpu);
+  [[nodiscard]] ExecutorLink::Handlers handlers_of(std::uint64_t id);
   void take(std::uint64_t id, const proto::Frame& frame);
   void died(std::uint64_t id, const Ending& ending);
 
   boost::asio::io_context& context_;
   Programs programs_;
   Handlers handlers_;
+  std::list<std::shared_ptr<LaunchedGang>> gangs_;
   std::list<Executor> executors_;  ///< addresses stay valid while others come and go
   std::uint64_t next_id_ = 1;
 };

@@ -1,5 +1,7 @@
 #include "worker/agent/introduction.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "core/base/program.hpp"
@@ -25,7 +27,35 @@ Result<AgentOptions> complete(AgentOptions options) {
   if (options.name.empty()) options.name = host_name();
   if (options.gauntlet_program.empty()) options.gauntlet_program = program_path().parent_path() / "gauntlet";
   if (options.rank_program.empty()) options.rank_program = program_path().parent_path() / "gauntlet-rank";
+  if (options.address.empty()) options.address = host_name();
+  const Launcher* const launcher = find_launcher(options.launcher);
+  if (launcher == nullptr) {
+    return fail(ErrorCode::kInvalid, "'{}' is no launcher; there are {}", options.launcher,
+                fmt::join(launcher_names(), ", "));
+  }
+  GAUNTLET_TRY(const std::string reach, launcher->reach(options.launcher_settings));
   return options;
+}
+
+GangSettings gangs_of(const AgentOptions& options) {
+  Command guard{.program = options.gauntlet_program,
+                .arguments = {"rank-guard", "--program", options.rank_program.string()}};
+  return {find_launcher(options.launcher), options.launcher_settings, options.address, std::move(guard),
+          known_entries()};
+}
+
+std::vector<proto::EntryVersion> known_entries() {
+  std::vector<proto::EntryVersion> entries;
+  for (const auto kind : {spec::EntryKind::kDataset, spec::EntryKind::kModel, spec::EntryKind::kAttack,
+                          spec::EntryKind::kDefense, spec::EntryKind::kMetric}) {
+    for (const spec::CatalogEntry& entry : spec::Catalog::builtin().entries(kind)) {
+      proto::EntryVersion& message = entries.emplace_back();
+      message.set_kind(std::string(spec::name_of(kind)));
+      message.set_name(entry.name);
+      message.set_version(entry.version);
+    }
+  }
+  return entries;
 }
 
 proto::WorkerJoin introduction(const AgentOptions& options, bool has_torch,
@@ -50,15 +80,10 @@ proto::WorkerJoin introduction(const AgentOptions& options, bool has_torch,
   }
   join.mutable_labels()->insert(options.labels.begin(), options.labels.end());
   if (lifetime_left) join.set_remaining_s(std::max<std::int64_t>(1, lifetime_left->count()));
-  for (const auto kind : {spec::EntryKind::kDataset, spec::EntryKind::kModel, spec::EntryKind::kAttack,
-                          spec::EntryKind::kDefense, spec::EntryKind::kMetric}) {
-    for (const spec::CatalogEntry& entry : spec::Catalog::builtin().entries(kind)) {
-      proto::EntryVersion& message = *join.add_entries();
-      message.set_kind(std::string(spec::name_of(kind)));
-      message.set_name(entry.name);
-      message.set_version(entry.version);
-    }
-  }
+  const Launcher& launcher = *find_launcher(options.launcher);
+  join.set_reach(launcher.reach(options.launcher_settings).value_or(""));
+  join.set_address(launcher.node_name(options.address));
+  for (proto::EntryVersion& entry : known_entries()) *join.add_entries() = std::move(entry);
   return join;
 }
 

@@ -38,6 +38,14 @@ double seconds_since(Steady::time_point start) {
   return std::chrono::duration<double>(Steady::now() - start).count();
 }
 
+/// With what a launched rank has to know besides; see core/collective/rendezvous.hpp.
+std::string rendezvous_of(const proto::RunAttempt& message) {
+  if (message.interface().empty()) return message.rendezvous();
+  std::string text = fmt::format("{}?interface={}", message.rendezvous(), message.interface());
+  if (message.rendezvous_fd() > 0) text += fmt::format("&fd={}", message.rendezvous_fd());
+  return text;
+}
+
 /// Inputs of which no artifact is there: never made, lost, or damaged and so set aside when they were opened.
 std::vector<JobKey> missing_inputs(const AttemptContext& attempt) {
   std::vector<JobKey> missing;
@@ -145,7 +153,7 @@ class Executor {
     attempt.attempt = AttemptNo{message.attempt()};
     attempt.workdir = message.workdir();
     attempt.log = message.log();
-    attempt.rendezvous = message.rendezvous();
+    attempt.rendezvous = rendezvous_of(message);
     attempt.device = message.device();
     attempt.rank = static_cast<int>(message.rank());
     attempt.world = std::max(1, static_cast<int>(message.world()));

@@ -44,7 +44,7 @@ class ExecImage {
   ExecImage(const Command& command, int socket) {
     arguments_.push_back(command.program.string());
     arguments_.insert(arguments_.end(), command.arguments.begin(), command.arguments.end());
-    arguments_.insert(arguments_.end(), {"--fd", fmt::format("{}", socket)});
+    if (command.speaks) arguments_.insert(arguments_.end(), {"--fd", fmt::format("{}", socket)});
     for (char** variable = environ; *variable != nullptr; ++variable) {
       const std::string_view text(*variable);
       const bool replaced =
@@ -68,17 +68,23 @@ class ExecImage {
 };
 
 /// Runs in the forked child: only async-signal-safe calls, then the program, or errno into `report`.
-[[noreturn]] void become(const ExecImage& image, int socket, int null, int report, pid_t parent) {
+[[noreturn]] void become(const Command& command, const ExecImage& image, int socket, int null, int report,
+                         pid_t parent) {
   ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_PDEATHSIG, command.death_signal);
   if (::getppid() != parent) ::_exit(0);  // the parent died before the line above
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   ::dup2(null, STDIN_FILENO);
+  if (command.output) {
+    ::dup2(*command.output, STDOUT_FILENO);
+    ::dup2(*command.output, STDERR_FILENO);
+  }
   ::close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
-  ::fcntl(socket, F_SETFD, 0);
+  if (command.speaks) ::fcntl(socket, F_SETFD, 0);
+  for (const int fd : command.inherited) ::fcntl(fd, F_SETFD, 0);
   ::execve(image.argv()[0], image.argv(), image.envp());
   const int reason = errno;
   if (::write(report, &reason, sizeof reason) < 0) ::_exit(126);
@@ -108,7 +114,7 @@ Result<Started> fork_and_exec(const Command& command) {
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return refuse(errno);
-  if (pid == 0) become(image, theirs.get(), null.get(), tell.get(), parent);
+  if (pid == 0) become(command, image, theirs.get(), null.get(), tell.get(), parent);
   ::setpgid(pid, pid);  // in both, so that neither can be overtaken
   tell.reset();
   int reason = 0;
@@ -124,17 +130,19 @@ Result<Started> fork_and_exec(const Command& command) {
 }
 
 Ending ending_of(int status) {
-  if (WIFSIGNALED(status)) return {WTERMSIG(status), 0, WCOREDUMP(status) != 0};
-  return {std::nullopt, WEXITSTATUS(status), false};
+  if (WIFSIGNALED(status)) return {WTERMSIG(status), 0, WCOREDUMP(status) != 0, {}, {}};
+  return {std::nullopt, WEXITSTATUS(status), false, {}, {}};
 }
 
 }  // namespace
 
 std::string describe(const Ending& ending) {
-  if (!ending.signal) return fmt::format("exit code {}", ending.exit_code);
+  const std::string where = ending.where.empty() ? "" : " " + ending.where;
+  if (!ending.lost.empty()) return ending.lost + where;
+  if (!ending.signal) return fmt::format("exit code {}{}", ending.exit_code, where);
   const char* name = ::sigabbrev_np(*ending.signal);
-  return fmt::format("killed by signal {} (SIG{}){}", *ending.signal, name == nullptr ? "?" : name,
-                     ending.dumped_core ? ", core dumped" : "");
+  return fmt::format("killed by signal {} (SIG{}){}{}", *ending.signal, name == nullptr ? "?" : name,
+                     ending.dumped_core ? ", core dumped" : "", where);
 }
 
 std::string log_tail(const std::filesystem::path& path, std::size_t n_lines) {
@@ -158,14 +166,15 @@ Result<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(boost::asio::io_
                                                                 const Command& command, Handlers handlers) {
   const std::string mark = new_mark();
   Command marked = command;
-  marked.environment.emplace_back(kMarkVariable, mark);
+  const char* const mark_variable = command.mark == nullptr ? kMarkVariable : command.mark;
+  marked.environment.emplace_back(mark_variable, mark);
   GAUNTLET_TRY(const Started started, fork_and_exec(marked));
   boost::system::error_code error;
   FrameChannel::Socket socket(context);
   socket.assign(boost::asio::local::stream_protocol(), started.socket, error);
   GAUNTLET_CHECK(!error);
-  std::shared_ptr<ExecutorProcess> process(
-      new ExecutorProcess(context, {started.pid, mark}, std::move(socket), std::move(handlers)));
+  std::shared_ptr<ExecutorProcess> process(new ExecutorProcess(
+      context, {started.pid, mark, mark_variable, command.speaks}, std::move(socket), std::move(handlers)));
   process->watch();
   return process;
 }
@@ -174,9 +183,11 @@ ExecutorProcess::ExecutorProcess(boost::asio::io_context& context, Identity iden
                                  FrameChannel::Socket socket, Handlers handlers)
     : pid_(identity.pid),
       mark_(std::move(identity.mark)),
+      mark_variable_(identity.mark_variable),
       handlers_(std::move(handlers)),
       child_signals_(context, SIGCHLD),
-      patience_(context) {
+      patience_(context),
+      channel_open_(identity.speaks) {
   channel_ = std::make_shared<FrameChannel>(std::move(socket));
 }
 
@@ -186,7 +197,7 @@ ExecutorProcess::~ExecutorProcess() {
   signal_group(SIGKILL);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
-  kill_marked(mark_);
+  kill_marked(mark_, mark_variable_);
 }
 
 void ExecutorProcess::watch() {
@@ -199,7 +210,7 @@ void ExecutorProcess::watch() {
                           [weak](const Error& error) {
                             if (const auto self = weak.lock()) self->channel_closed(error);
                           }});
-  channel_->start();
+  if (channel_open_) channel_->start();
   reap();  // it may have ended before the signal was listened for
 }
 
@@ -211,7 +222,7 @@ void ExecutorProcess::reap() {
     signal_group(SIGKILL);  // before the reaping, while the group's number cannot belong to anybody else
     int status = 0;
     ::waitpid(pid_, &status, 0);
-    kill_marked(mark_);
+    kill_marked(mark_, mark_variable_);
     ending_ = ending_of(status);
     boost::system::error_code ignored;
     child_signals_.cancel(ignored);

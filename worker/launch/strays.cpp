@@ -43,8 +43,8 @@ std::string new_mark() {
   return fmt::format("{}-{:08x}{:08x}", ::getpid(), device(), device());
 }
 
-int kill_marked(const std::string& mark) {
-  const std::string entry = fmt::format("{}={}", kMarkVariable, mark) + '\0';
+int kill_marked(const std::string& mark, const char* variable) {
+  const std::string entry = fmt::format("{}={}", variable, mark) + '\0';
   std::set<pid_t> killed;
   for (int round = 0; round < kMaxRounds; ++round) {
     bool any_new = false;
