@@ -19,6 +19,7 @@
 #include "core/base/files.hpp"
 #include "core/base/json.hpp"
 #include "core/base/version.hpp"
+#include "core/proto/address.hpp"
 
 namespace gauntlet::client {
 namespace {
@@ -124,7 +125,7 @@ Result<Endpoint> find_coordinator(const std::filesystem::path& workdir) {
     return fail(ErrorCode::kCorrupt, "{} does not say where the coordinator listens", path.string());
   }
   GAUNTLET_TRY(std::string token, read_token(workdir / "token"));
-  Endpoint endpoint{(*address)["host"].get<std::string>(), (*address)["port"].get<std::uint16_t>(),
+  Endpoint endpoint{proto::coordinator_host(*address), (*address)["port"].get<std::uint16_t>(),
                     std::move(token)};
   if (address->contains("tls_fingerprint") && (*address)["tls_fingerprint"].is_string()) {
     GAUNTLET_TRY(endpoint.trust.fingerprint,

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "coordinator/net/alloc_desk.hpp"
 #include "core/base/hash.hpp"
 #include "core/base/overloaded.hpp"
 #include "core/base/version.hpp"
@@ -165,8 +166,6 @@ void Hub::close_all() {
 
 // ---------------------------------------------------------------- decisions
 
-void Hub::tick() { settle(engine::on_tick(state_, now())); }
-
 void Hub::settle(engine::Decision decision) { settle(std::move(decision), nullptr, 0); }
 
 void Hub::settle(engine::Decision decision, const SessionPtr& asker, std::uint64_t request) {
@@ -314,6 +313,9 @@ asio::awaitable<Status> Hub::answer_client(SessionPtr session, Ask ask) {
     co_return co_await on_retry(std::move(session), std::move(ask));
   } else if (ask.has_pause_request()) {
     co_return co_await on_pause(std::move(session), std::move(ask));
+  } else if (ask.has_alloc_add_request() || ask.has_alloc_list_request() || ask.has_alloc_remove_request() ||
+             ask.has_alloc_resume_request()) {
+    co_return co_await on_alloc(std::move(session), std::move(ask));
   } else if (ask.has_shutdown_request()) {
     log_->info("{}: asks for shutdown", session->peer());
     Frame accepted;

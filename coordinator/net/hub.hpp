@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "coordinator/alloc/state.hpp"
 #include "coordinator/engine/handlers.hpp"
 #include "coordinator/net/commit_queue.hpp"
 #include "coordinator/net/metrics.hpp"
@@ -33,6 +34,8 @@ struct HubOptions {
   std::string work_folder = {};  ///< file in it by which workers know whether they share it
 };
 
+class AllocDesk;
+struct AllocOptions;
 class PayloadFinder;
 
 class Hub final : public FrameHandler {
@@ -40,6 +43,9 @@ class Hub final : public FrameHandler {
   Hub(HubOptions options, const Clock& clock, CommitQueue& queue, engine::State state,
       std::shared_ptr<spdlog::logger> log, std::function<void(const Error&)> on_fatal,
       std::function<void()> on_shutdown);
+  ~Hub() override;
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
 
   [[nodiscard]] boost::asio::awaitable<void> handle(std::shared_ptr<Session> session,
                                                     proto::Frame frame) override;
@@ -48,6 +54,8 @@ class Hub final : public FrameHandler {
   void closed(Session& session) override;
   [[nodiscard]] NetCounters& net() override { return net_; }
 
+  /// From now on allocations are looked after (hub_alloc.cpp).
+  void open_alloc_desk(boost::asio::io_context& io, AllocOptions options, const alloc::Rows& rows);
   /// Deadlines and placement; to be called a few times a second.
   void tick();
   /// Commits transitions that no peer waits for.
@@ -101,6 +109,11 @@ class Hub final : public FrameHandler {
   [[nodiscard]] boost::asio::awaitable<Status> on_pause(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_status(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_explain(SessionPtr session, Ask ask);
+  // Allocations (hub_alloc.cpp).
+  [[nodiscard]] boost::asio::awaitable<Status> on_alloc(SessionPtr session, Ask ask);
+  [[nodiscard]] alloc::View allocation_view() const;
+  void drain_allocation(alloc::AllocationId allocation);
+  void note_agent(const engine::WorkerOffer& offer);
   // Attempts and what they print (hub_logs.cpp).
   [[nodiscard]] boost::asio::awaitable<Status> on_attempts(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_log(SessionPtr session, Ask ask);
@@ -140,6 +153,7 @@ class Hub final : public FrameHandler {
   boost::asio::thread_pool log_reader_{1};        ///< a slow file system must not hold up commits
   transfer::Exchange exchange_;                   ///< used by artifact_threads_
   boost::asio::thread_pool artifact_threads_{4};  ///< neither frames nor commits wait for artifacts
+  std::unique_ptr<AllocDesk> desk_;
   std::size_t n_clients_ = 0;
   bool had_clients_ = false;
   std::int64_t started_ms_;

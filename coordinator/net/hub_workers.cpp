@@ -127,6 +127,7 @@ void Hub::on_join(const SessionPtr& session, std::uint64_t request, const proto:
   for (const proto::HeldLease& held : join.held()) {
     event.held.push_back(ref_from(held.job_id(), held.lease_id(), held.attempt()));
   }
+  note_agent(event.offer);
   engine::Decision decision = engine::on_worker_joined(state_, now(), event);
   for (const engine::Outgoing& message : decision.messages) {
     if (const auto* welcome = std::get_if<engine::WelcomeWorker>(&message)) session->worker = welcome->worker;

@@ -13,12 +13,14 @@
 #include <csignal>
 #include <fstream>
 
+#include "coordinator/net/alloc_desk.hpp"
 #include "coordinator/net/commit_queue.hpp"
 #include "coordinator/net/http_server.hpp"
 #include "coordinator/net/hub.hpp"
 #include "coordinator/net/session.hpp"
 #include "coordinator/net/site.hpp"
 #include "coordinator/net/workdir.hpp"
+#include "coordinator/store/allocations.hpp"
 #include "core/base/files.hpp"
 #include "core/tls/identity.hpp"
 
@@ -91,6 +93,16 @@ bool is_loopback(const std::string& address) {
   return asio::ip::make_address(address, error).is_loopback();
 }
 
+AllocOptions alloc_options(const ServeOptions& options) {
+  AllocOptions alloc;
+  alloc.workdir = options.workdir;
+  alloc.program = options.alloc_program;
+  alloc.only_here = is_loopback(options.address);
+  if (options.alloc_poll_ms > 0) alloc.config.poll = Milliseconds(options.alloc_poll_ms);
+  if (options.alloc_backoff_ms > 0) alloc.config.backoff = Milliseconds(options.alloc_backoff_ms);
+  return alloc;
+}
+
 /// What the options say; nothing without TLS.
 Result<std::optional<tls::Identity>> identity_for(const ServeOptions& options) {
   if (!options.tls) return std::optional<tls::Identity>();
@@ -124,6 +136,7 @@ class ServerImpl final : public Server {
   /// Loads the state, starts the writer thread, listens, says where.
   Status start() {
     GAUNTLET_TRY(const engine::RestoredRows rows, store_->load());
+    GAUNTLET_TRY(const alloc::Rows allocations, store::load_allocations(*store_));
     GAUNTLET_TRY(engine::Restored restored,
                  engine::restore(engine_config(options_), rows, {clock_.now(), clock_.wall_ms()}));
     GAUNTLET_CHECK_OK(start_tls());
@@ -138,6 +151,7 @@ class ServerImpl final : public Server {
         clock_, *queue_, std::move(restored.state), log_, [this](const Error& error) { end_with(error); },
         [this] { begin_stop("asked by a client"); });
     hub_->settle({std::move(restored.transitions), {}, 0});
+    hub_->open_alloc_desk(io_, alloc_options(options_), allocations);
     GAUNTLET_CHECK_OK(serve_http());
     log_->info("listening on {} port {}; {} jobs, {} leases restored", options_.address, port(),
                rows.rows.jobs.size(), rows.leases.size());
@@ -146,7 +160,7 @@ class ServerImpl final : public Server {
         http_ == nullptr ? "" : fmt::format("{}:{}", bracketed(options_.http_address), http_->port());
     if (!http.empty()) log_->info("http: the page, /metrics and /healthz at {}", http);
     return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port(), http,
-                         identity_ ? identity_->fingerprint : "");
+                         identity_ ? identity_->fingerprint : "", any);
   }
 
   std::uint16_t port() const override { return acceptor_.local_endpoint().port(); }

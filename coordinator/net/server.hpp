@@ -41,6 +41,10 @@ struct ServeOptions {
   LogFormat log_format = LogFormat::kText;  ///< of logs/coordinator.log
   std::uint16_t http_port = 0;              ///< 0 = any free one; coordinator.json says which
   std::uint32_t backoff_ms = 1000;          ///< wait before a job's second attempt; doubles with each failure
+  std::filesystem::path
+      alloc_program;                   ///< what allocations start; "" = gauntlet beside this program, or this
+  std::uint32_t alloc_poll_ms = 0;     ///< between two listings of a batch system; 0 = 10 s
+  std::uint32_t alloc_backoff_ms = 0;  ///< after the first trouble with it; 0 = 10 s
 };
 
 /// Runs a coordinator until SIGTERM, SIGINT, a ShutdownRequest or, if asked, disuse; returns the exit code 0.

@@ -14,6 +14,7 @@
 
 #include "core/base/files.hpp"
 #include "core/base/json.hpp"
+#include "core/proto/address.hpp"
 
 namespace gauntlet::coordinator {
 namespace {
@@ -146,8 +147,9 @@ Result<std::string> mark_folder(const std::filesystem::path& workdir) {
 }
 
 Status write_address(const std::filesystem::path& workdir, const std::string& host, std::uint16_t port,
-                     const std::string& http, const std::string& tls_fingerprint) {
+                     const std::string& http, const std::string& tls_fingerprint, bool everywhere) {
   Json address = {{"host", host}, {"port", port}, {"pid", ::getpid()}};
+  if (everywhere) address["machine"] = proto::machine_name();
   if (!http.empty()) address["http"] = http;
   if (!tls_fingerprint.empty()) address["tls_fingerprint"] = tls_fingerprint;
   return write_file_atomic(workdir / "coordinator.json", address.dump() + "\n");

@@ -45,10 +45,11 @@ class WorkdirLock {
 [[nodiscard]] Result<std::string> mark_folder(const std::filesystem::path& workdir);
 
 /// Says in coordinator.json where this process listens, and where it serves HTTP ("127.0.0.1:9100"; "" =
-/// nowhere), and the fingerprint of its certificate ("" = it does not speak TLS).
+/// nowhere), and the fingerprint of its certificate ("" = it does not speak TLS). `everywhere`: it listens on
+/// all addresses, so that other machines reach it by this machine's name.
 [[nodiscard]] Status write_address(const std::filesystem::path& workdir, const std::string& host,
                                    std::uint16_t port, const std::string& http = "",
-                                   const std::string& tls_fingerprint = "");
+                                   const std::string& tls_fingerprint = "", bool everywhere = false);
 /// Removes coordinator.json, so that nobody tries a port where nobody listens.
 void remove_address(const std::filesystem::path& workdir);
 

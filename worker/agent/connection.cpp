@@ -11,6 +11,7 @@
 #include "core/base/files.hpp"
 #include "core/base/json.hpp"
 #include "core/base/version.hpp"
+#include "core/proto/address.hpp"
 #include "core/proto/frame.hpp"
 
 namespace gauntlet::worker {
@@ -56,7 +57,7 @@ Result<Address> find_coordinator(const std::filesystem::path& workdir, const Add
     if (!complete || document["port"].get<std::uint64_t>() > 65535) {
       return fail(ErrorCode::kCorrupt, "{} has no host and port: {}", path.string(), *text);
     }
-    address.host = document["host"].get<std::string>();
+    address.host = proto::coordinator_host(document);
     address.port = document["port"].get<std::uint16_t>();
     const auto fingerprint = document.find("tls_fingerprint");
     if (!address.trust.is_set() && fingerprint != document.end() && fingerprint->is_string()) {
