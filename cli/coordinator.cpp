@@ -100,6 +100,14 @@ Action declare(CLI::App& app) {
   app.add_option("--commit-delay-ms", options->commit_delay_ms, "A slow disk, for gauntlet bench coordinator")
       ->check(number_between(0, 10'000))
       ->group("");  // not in the help
+  app.add_option("--alloc-poll-ms", options->serve.alloc_poll_ms,
+                 "Between two questions to a batch system about its allocations; for tests (default 10000)")
+      ->check(number_between(10, 3'600'000))
+      ->group("");
+  app.add_option("--alloc-backoff-ms", options->serve.alloc_backoff_ms,
+                 "Pause after the first trouble with a batch system; for tests (default 10000)")
+      ->check(number_between(1, 3'600'000))
+      ->group("");
   app.add_flag("--stop", options->stop, "Stop the coordinator that serves the work folder");
   return [options] { return run(*options); };
 }

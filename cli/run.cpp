@@ -2,6 +2,8 @@
 // children, looks after them, and is otherwise a client like any other.
 #include <optional>
 
+#include "cli/support/alloc_run.hpp"
+#include "cli/support/allocation_options.hpp"
 #include "cli/support/interrupt.hpp"
 #include "cli/support/local_cluster.hpp"
 #include "cli/support/options.hpp"
@@ -28,6 +30,8 @@ struct Options {
   std::int64_t cpus = 0;
   double checkpoint_minutes = 5;
   int priority = 0;
+  bool no_worker = false;
+  AllocationOptions allocation;  ///< asked for when it has a system
   bool json = false;
 };
 
@@ -77,7 +81,8 @@ class SweepRun {
         view_.finish(sweep);
         return status;
       }
-      if (!cluster_.joined() || status.workers().empty()) cluster_.want_worker();
+      const bool alone = !cluster_.joined() || status.workers().empty();
+      if (alone && !options_.no_worker) cluster_.want_worker();
       GAUNTLET_CHECK_OK(cluster_.tend_worker());
       view_.show(status, sweep);
       pause_for(poll);
@@ -237,11 +242,41 @@ Result<int> conclude(const Options& options, const std::vector<NamedTableSpec>& 
   return 0;
 }
 
+/// The same command inside one allocation.
+Result<int> run_there(const Options& options) {
+  AllocRun there;
+  there.allocation = options.allocation.spec;
+  GAUNTLET_TRY(there.allocation, options.allocation.read());
+  there.allocation.cpus = options.cpus;
+  there.workdir = std::filesystem::absolute(options.folder.workdir).lexically_normal();
+  there.run = {std::filesystem::absolute(options.spec).lexically_normal().string(), "--priority",
+               fmt::format("{}", options.priority), "--checkpoint-minutes",
+               fmt::format("{}", options.checkpoint_minutes)};
+  if (options.json) there.run.emplace_back("--json");
+  if (!options.folder.database.empty()) {
+    return fail(
+        ErrorCode::kInvalid,
+        "--database does not go with --alloc: the coordinator runs on a node that may be another next time");
+  }
+  there.again =
+      fmt::format("gauntlet run {} --alloc {} --time {} --workdir {}", options.spec,
+                  options.allocation.spec.system, options.allocation.time, options.folder.workdir.string());
+  return run_in_allocation(there);
+}
+
 Result<int> run(const Options& options) {
+  const std::vector<std::string>& extra = options.allocation.spec.extra;
+  if (options.allocation.spec.system.empty() && !extra.empty()) {
+    return fail(ErrorCode::kInvalid,
+                "'{}' is one word too many: run takes one sweep file, and further words only "
+                "for the batch system of --alloc",
+                extra.front());
+  }
   GAUNTLET_TRY(const LoadedSweep sweep, load_sweep(options.spec));
   GAUNTLET_TRY(const std::vector<NamedTableSpec> tables, read_table_specs(sweep));
   GAUNTLET_CHECK_OK(make_directories(options.folder.workdir));
   catch_interrupts();
+  if (!options.allocation.spec.system.empty()) return run_there(options);
   SweepRun sweep_run(options, sweep);
   Result<proto::StatusReply> status = sweep_run.run();
   if (!status) {
@@ -265,6 +300,14 @@ Action declare(CLI::App& app) {
          "every epoch (default: 5)")
       ->check(number_between(0, 1e6));
   app.add_option("--priority", options->priority, "Larger ones first, among sweeps of one work folder");
+  app.add_flag("--no-worker", options->no_worker, "Start no agent here; others are to join");
+  app.add_option(
+      "--alloc", options->allocation.spec.system,
+      "Run all of it, coordinator included, inside one allocation of this batch system (slurm, pbs); the "
+      "work folder must be on a file system that the nodes share. --cpus is then per node");
+  options->allocation.add_to(app);
+  for (const char* name : {"--partition", "--time", "--nodes", "--gpus", "--memory-mb"})
+    app.get_option(name)->needs(app.get_option("--alloc"));
   add_json(app, options->json);
   return [options] { return run(*options); };
 }
@@ -278,7 +321,8 @@ constinit const Verb run_verb{
     .examples =
         "  gauntlet run sweeps/quickstart.yaml\n"
         "  gauntlet run sweeps/quickstart.yaml --workdir /data/runs --cpus 8\n"
-        "  gauntlet run sweeps/quickstart.yaml --json > result.json\n",
+        "  gauntlet run sweeps/quickstart.yaml --json > result.json\n"
+        "  gauntlet run sweeps/paper.yaml --alloc slurm --partition gpu --nodes 2 --gpus 4 --time 12h\n",
     .declare = &declare,
 };
 
