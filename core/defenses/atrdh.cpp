@@ -140,6 +140,8 @@ constinit const DefenseEntry atrdh_entry{
               .dataset_defaults = kDatasetDefaults},
     .make = &make,
     .train = &train,
+    .declaration = {.trained_on = "pgd_iters signed steps toward prototype codes within epsilon_image and "
+                                  "epsilon_text, both sides"},
 };
 
 }  // namespace gauntlet::defenses

@@ -40,6 +40,8 @@ Result<std::unique_ptr<Pipeline>> make(const Json& config, PipelineParts parts) 
   return std::make_unique<BoxBlur>(std::move(parts.model), settings.radius);
 }
 
+constexpr Stage kStages[] = {{.name = "box_blur", .input_range = "[0, 1]", .output_range = "[0, 1]"}};
+
 }  // namespace
 
 extern const DefenseEntry box_blur_entry;
@@ -52,6 +54,7 @@ constinit const DefenseEntry box_blur_entry{
               .fields = &describe_fields<BoxBlurConfig>},
     .make = &make,
     .train = nullptr,
+    .declaration = {.stages = kStages},
 };
 
 }  // namespace gauntlet::defenses

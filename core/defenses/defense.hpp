@@ -14,12 +14,22 @@
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
+#include "core/defenses/declaration.hpp"
 #include "core/models/checkpointer.hpp"
 #include "core/models/hashing_model.hpp"
 #include "core/models/training_watch.hpp"
 #include "core/registry/registry.hpp"
 
 namespace gauntlet::defenses {
+
+/// What gradients go through on their way back to the input, while the values stay those of the exact
+/// forward pass. Attacks only: an evaluation has no gradients.
+enum class Backward : std::uint8_t {
+  kDeclared,  ///< what the stages declare: their own derivative, or the surrogate they name
+  kIdentity,  ///< purification is taken for x + a constant
+  kUnrolled,  ///< through the test-time steps, signs and codes made smooth; needs second derivatives
+  kSmooth     ///< steep sigmoids in place of the steps of a rounding
+};
 
 /// From inputs as a user submits them to relaxed codes. Three kinds sit behind it: before the model (purify,
 /// then encode), instead of the model (robust weights), both.
@@ -29,6 +39,9 @@ class Pipeline {
   /// [B, …] → [B, K] in (-1,1). Differentiable in the input; a stage without a useful gradient passes it
   /// straight through.
   virtual torch::Tensor encode_query(Modality modality, const torch::Tensor& input) = 0;
+  /// Codes of an input that is purified already: encode_query = encode_purified after purified. Not for
+  /// retrieval items.
+  virtual torch::Tensor encode_purified(Modality modality, const torch::Tensor& purified) = 0;
   /// Codes of the retrieval set. Default of purifying defenses: the bare target model.
   virtual torch::Tensor encode_retrieval(Modality modality, const torch::Tensor& input) = 0;
   /// What the input looks like after purification (the input itself when nothing purifies); for pictures and
@@ -37,7 +50,19 @@ class Pipeline {
     static_cast<void>(modality);
     return input;
   }
+  /// The values of `purified`, with another backward pass. A defense without steps to unroll or to smooth
+  /// answers with the declared one.
+  virtual torch::Tensor purified_through(Modality modality, const torch::Tensor& input, Backward backward);
+  /// Random defenses: the passes that follow draw from the streams of this number, the same number giving the
+  /// same draws. Others have nothing to do.
+  virtual void use_draw(std::uint64_t draw) { static_cast<void>(draw); }
 };
+
+/// `value` [B, …] whose gradient is that of `input`, of the same shape: all of it, or, with a range, where
+/// low <= input <= high.
+[[nodiscard]] torch::Tensor straight_through(const torch::Tensor& input, const torch::Tensor& value);
+[[nodiscard]] torch::Tensor straight_through(const torch::Tensor& input, const torch::Tensor& value,
+                                             double low, double high);
 
 using Weights = std::map<std::string, torch::Tensor>;
 
@@ -98,8 +123,12 @@ struct DefenseEntry {
   Result<std::unique_ptr<Pipeline>> (*make)(const Json& config, PipelineParts parts);
   /// nullptr unless capabilities.trains.
   Result<TrainedDefense> (*train)(const Json& config, DefenseTraining setup);
+  Declaration declaration = {};
 };
 
 [[nodiscard]] const Registry<DefenseEntry>& defense_registry();
+
+/// The catalog's array: describe_all of the registry, each with its "declaration".
+[[nodiscard]] Json describe_defenses();
 
 }  // namespace gauntlet::defenses

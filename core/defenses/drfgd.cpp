@@ -351,6 +351,10 @@ constexpr std::string_view kDatasetDefaults = R"({
                    "epochs_image": 3, "epochs_text": 3, "craft_epsilon_image": "8/255"}
 })";
 
+constexpr Stage kStages[] = {{.name = "generator",
+                              .input_range = "[0, 1]; features [-1, 1]",
+                              .output_range = "[0, 1]; texts at least 0 (relu) or (-1, 1) (tanh)"}};
+
 }  // namespace
 
 extern const DefenseEntry drfgd_entry;
@@ -364,6 +368,10 @@ constinit const DefenseEntry drfgd_entry{
               .dataset_defaults = kDatasetDefaults},
     .make = &make,
     .train = &train,
+    .declaration = {.stages = kStages,
+                    .trained_on = "pgd on the undefended target within craft_epsilon_image and "
+                                  "craft_epsilon_text, one side at a time",
+                    .forward_passes = 2},
 };
 
 }  // namespace gauntlet::defenses

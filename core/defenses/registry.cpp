@@ -18,4 +18,12 @@ const Registry<DefenseEntry>& defense_registry() {
   return kRegistry;
 }
 
+Json describe_defenses() {
+  Json all = defense_registry().describe_all();
+  for (std::size_t at = 0; at < all.size(); ++at) {
+    all[at]["declaration"] = describe(defense_registry().entries()[at]->declaration);
+  }
+  return all;
+}
+
 }  // namespace gauntlet::defenses

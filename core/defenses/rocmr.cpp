@@ -123,6 +123,9 @@ constinit const DefenseEntry rocmr_entry{
          .dataset_defaults = kDatasetDefaults},
     .make = &make,
     .train = &train,
+    .declaration =
+        {.trained_on =
+             "signed steps up the contrastive loss within epsilon_image and epsilon_text, both sides"},
 };
 
 }  // namespace gauntlet::defenses

@@ -107,6 +107,9 @@ constinit const DefenseEntry saat_entry{
               .dataset_defaults = kDatasetDefaults},
     .make = &make,
     .train = &train,
+    .declaration =
+        {.trained_on =
+             "signed steps away from mainstay codes within epsilon_image and epsilon_text, both sides"},
 };
 
 }  // namespace gauntlet::defenses

@@ -87,18 +87,29 @@ class Tpap final : public RobustPipeline {
         nearest_(std::move(nearest)) {}
 
   Tensor purified(Modality modality, const Tensor& input) override {
-    const bool image = modality == Modality::kImage;
-    const attacks::Ball ball{image ? config_.epsilon_image : config_.epsilon_text, image ? 0 : text_low_, 1};
+    const attacks::Ball ball = ball_of(modality);
     const auto encode = [&](const Tensor& x) { return robust().encode(modality, x); };
     const auto found = nearest_.find(modality);
     const auto code = [&](const Tensor& u) {
       return found == nearest_.end() ? attacks::signs(u) : found->second.of(u);
     };
     const Tensor purified = purified_by_step(input.detach(), encode, code, ball);
-    return input + (purified - input).detach();
+    return straight_through(input, purified);
+  }
+
+  Tensor purified_through(Modality modality, const Tensor& input, Backward backward) override {
+    if (backward != Backward::kUnrolled) return RobustPipeline::purified_through(modality, input, backward);
+    const auto encode = [&](const Tensor& x) { return robust().encode(modality, x); };
+    return straight_through(unrolled_step(input, encode, ball_of(modality)),
+                            purified(modality, input.detach()));
   }
 
  private:
+  [[nodiscard]] attacks::Ball ball_of(Modality modality) const {
+    const bool image = modality == Modality::kImage;
+    return {image ? config_.epsilon_image : config_.epsilon_text, image ? 0 : text_low_, 1};
+  }
+
   RobustConfig config_;
   double text_low_;
   std::map<Modality, NearestCode> nearest_;
@@ -172,6 +183,14 @@ constexpr std::string_view kDatasetDefaults = R"({
   "picto_scenes": {"epsilon_image": "4/255", "at_epochs": 3, "batch_size": 64, "at_lr": 0.001, "at_lr_backbone": 0.001}
 })";
 
+constexpr Stage kStages[] = {{.name = "signed_step",
+                              .gradient = StageGradient::kSurrogate,
+                              .surrogate = "identity",
+                              .input_range = "[0, 1]; features [-1, 1]",
+                              .output_range = "that of the input",
+                              .test_time_steps = 1,
+                              .objective = "disagreement with the query's own code"}};
+
 }  // namespace
 
 extern const DefenseEntry tpap_entry;
@@ -185,6 +204,10 @@ constinit const DefenseEntry tpap_entry{
               .dataset_defaults = kDatasetDefaults},
     .make = &make,
     .train = &train,
+    .declaration = {.stages = kStages,
+                    .trained_on = "one signed step away from mainstay codes within epsilon_image and "
+                                  "epsilon_text, both sides",
+                    .forward_passes = 4},
 };
 
 }  // namespace gauntlet::defenses

@@ -34,7 +34,7 @@ int write_catalog() {
                                   {"datasets", gauntlet::data::dataset_registry().describe_all()},
                                   {"models", gauntlet::models::model_registry().describe_all()},
                                   {"attacks", gauntlet::attacks::attack_registry().describe_all()},
-                                  {"defenses", gauntlet::defenses::defense_registry().describe_all()},
+                                  {"defenses", gauntlet::defenses::describe_defenses()},
                                   {"metrics", gauntlet::metrics::metric_registry().describe_all()}};
   std::printf("%s\n", catalog.dump(2).c_str());
   return 0;

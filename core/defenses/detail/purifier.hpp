@@ -17,6 +17,9 @@ class Purifier : public Pipeline {
   torch::Tensor encode_query(Modality modality, const torch::Tensor& input) final {
     return model_->encode(modality, purified(modality, input));
   }
+  torch::Tensor encode_purified(Modality modality, const torch::Tensor& purified) final {
+    return model_->encode(modality, purified);
+  }
   torch::Tensor encode_retrieval(Modality modality, const torch::Tensor& input) final {
     return model_->encode(modality, input);
   }

@@ -22,6 +22,9 @@ class RobustPipeline : public Pipeline {
   torch::Tensor encode_query(Modality modality, const torch::Tensor& input) final {
     return robust_->encode(modality, purified(modality, input));
   }
+  torch::Tensor encode_purified(Modality modality, const torch::Tensor& purified) final {
+    return robust_->encode(modality, purified);
+  }
   torch::Tensor encode_retrieval(Modality modality, const torch::Tensor& input) final {
     return robust_->encode(modality, input);
   }

@@ -34,4 +34,21 @@ Tensor purified_by_step(const Tensor& x, const std::function<Tensor(const Tensor
   return signed_step_up(x, disagreement, ball);
 }
 
+Tensor unrolled_step(const Tensor& x, const std::function<Tensor(const Tensor&)>& encode,
+                     const attacks::Ball& ball) {
+  constexpr double kLeastMedian = 1e-20;  // an input without a gradient stays where it is
+  const torch::AutoGradMode with_gradient(true);
+  const Tensor input = x.requires_grad() ? x : x.detach().requires_grad_();
+  const Tensor u = encode(input);  // tanh z: the step's own pseudo code is its sign, held constant
+  const Tensor loss = -(u * u).sum();
+  const Tensor gradient = torch::autograd::grad({loss}, {input}, /*grad_outputs=*/{}, /*retain_graph=*/true,
+                                                /*create_graph=*/true)
+                              .front();
+  const Tensor median = std::get<0>(gradient.detach().flatten(1).abs().median(1)).clamp_min(kLeastMedian);
+  std::vector<std::int64_t> per_input(static_cast<std::size_t>(x.dim()), 1);
+  per_input.front() = x.size(0);
+  const Tensor step = ball.epsilon * torch::tanh(gradient / median.view(per_input));
+  return (input + step).clamp(ball.low, ball.high);
+}
+
 }  // namespace gauntlet::defenses

@@ -32,4 +32,11 @@ struct NearestCode {
                                              const std::function<torch::Tensor(const torch::Tensor&)>& code,
                                              const attacks::Ball& ball);
 
+/// What an adaptive attack differentiates in place of the step: x + epsilon tanh(g / median|g|) within the
+/// ball, where g is the gradient of -u·tanh z, z before tanh, and the median is that of an input's values.
+/// Differentiable in x, with second derivatives of `encode`.
+[[nodiscard]] torch::Tensor unrolled_step(const torch::Tensor& x,
+                                          const std::function<torch::Tensor(const torch::Tensor&)>& encode,
+                                          const attacks::Ball& ball);
+
 }  // namespace gauntlet::defenses
