@@ -35,7 +35,8 @@ struct PlannedJob {
 /// "train_attack", "craft", "craft_train", "train_defense", "encode_query", "encode_retrieval", "evaluate". A
 /// defense whose branches are trained apart and that also encodes the retrieval set adds
 /// "craft_train_retrieval", "train_defense_retrieval"; one whose branches are trained together has
-/// "craft_train_image" and "craft_train_text" instead of "craft_train".
+/// "craft_train_image" and "craft_train_text" instead of "craft_train". An external defense adds "purify", an
+/// external metric "measure".
 struct CellJob {
   std::size_t job = 0;    ///< index into Expansion::jobs
   std::string_view role;  ///< static storage
