@@ -305,20 +305,24 @@ JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, Maybe
   return encode(cell, common, {cell.defense, cell.retrieval_side(), Part::kRetrieval, std::nullopt, trained});
 }
 
-/// One job for all built-in metrics, one for each external one.
-void CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
-                         MaybeJob crafted) {
-  std::vector<std::string> built_in;
-  std::vector<const CatalogEntry*> external;
+CellGraph::CellMetrics CellGraph::metrics_of(const CellPlan& cell) const {
+  CellMetrics metrics;
   for (const std::string& metric : *cell.metrics) {
     const auto entry = catalog_.find(EntryKind::kMetric, metric.substr(0, metric.find_first_of("@:/")));
     GAUNTLET_CHECK(entry.has_value());
     if ((*entry)->external) {
-      external.push_back(*entry);
+      metrics.external.push_back(*entry);
     } else {
-      built_in.push_back(metric);
+      metrics.built_in.push_back(metric);
     }
   }
+  return metrics;
+}
+
+/// One job for all built-in metrics, one for each external one.
+void CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
+                         MaybeJob crafted) {
+  const auto [built_in, external] = metrics_of(cell);
   JobDraft draft{JobKind::kEvaluate, nullptr, 0};
   draft.inputs.set(InputRole::kData, common.data);
   draft.inputs.set(InputRole::kQueryCodes, query);

@@ -124,6 +124,11 @@ class CellGraph {
   MaybeJob craft_train(const CellPlan& cell, Common& common, Side side);
   MaybeJob train_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);
   JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained);
+  struct CellMetrics {
+    std::vector<std::string> built_in;
+    std::vector<const CatalogEntry*> external;
+  };
+  [[nodiscard]] CellMetrics metrics_of(const CellPlan& cell) const;
   void evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
                 MaybeJob crafted);
 

@@ -14,6 +14,12 @@ constexpr std::string_view kSetField = "set";  ///< the one option of an ensembl
 std::span<const CellJob> CellGraph::plan_ensemble(const CellPlan& cell, Common& common, MaybeJob trained) {
   const Ensemble* ensemble = ensemble_of(cell);
   if (ensemble == nullptr) return {};
+  if (const CellMetrics metrics = metrics_of(cell); !metrics.external.empty()) {
+    refuse(cell, Axis::kAttack,
+           fmt::format("the worst of several attacks is taken of built-in metrics, and '{}' is external",
+                       metrics.external.front()->name));
+    return {};
+  }
   const JobIndex clean =
       encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, std::nullopt, trained});
   play(clean, "encode_query");
@@ -105,7 +111,7 @@ Result<Chosen> CellGraph::member_of(const CellPlan& cell, const SetMember& membe
 }
 
 ConfigId CellGraph::worst_config(const CellPlan& cell, const AttackSet& set, const Ensemble& ensemble) {
-  Json config = configs_.value(evaluate_config(cell));
+  Json config = configs_.value(evaluate_config(cell, metrics_of(cell).built_in));
   Json names = Json::array();
   for (const EnsembleMember& member : ensemble) names.push_back(member.name);
   config["worst"] = {{"set", set.name}, {"version", set.version}, {"members", std::move(names)}};
