@@ -159,7 +159,7 @@ MachineCheck check_libtorch(const std::map<std::string, std::string>& libraries,
                              has_cuda ? "with CUDA" : "for processors only");
   if (n_gpus > 0 && !has_cuda) {
     check.level = CheckLevel::kWarn;
-    check.remedy = "the GPUs stay idle: `GAUNTLET_DEVICE=cuda ./dev setup && ./dev build`";
+    check.remedy = "the GPUs stay idle: `GAUNTLET_DEVICE=cuda ./dev build`";
   }
   return check;
 }
@@ -171,7 +171,7 @@ MachineCheck check_nccl(const std::map<std::string, std::string>& libraries, std
     MachineCheck check{"NCCL", CheckLevel::kOk, "not linked; ranks on processors talk over Gloo"};
     if (n_gpus > 1) {
       check.level = CheckLevel::kWarn;
-      check.remedy = "jobs on several GPUs need it: `GAUNTLET_DEVICE=cuda ./dev setup && ./dev build`";
+      check.remedy = "jobs on several GPUs need it: `GAUNTLET_DEVICE=cuda ./dev build`";
     }
     return check;
   }

@@ -134,7 +134,8 @@ class Cmla final : public Attack {
     if (config_.pairs == "training") pairs.weights.fill_(1.0 / static_cast<double>(n_pairs));
     if (config_.pairs == "batch") {
       for (std::int64_t input = 0; input < n_inputs; ++input) {
-        const torch::Tensor items = drawn_pairs(n_pairs, batch.rows[static_cast<std::size_t>(input)]);
+        const torch::Tensor items =
+            drawn_pairs(n_pairs, batch.rows[static_cast<std::size_t>(input)]).to(batch.inputs.device());
         pairs.weights[input].index_fill_(0, items, 1.0 / static_cast<double>(items.numel()));
       }
     }

@@ -6,35 +6,40 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/check.hpp"
 #include "core/collective/communicator.hpp"
+#include "core/collective/device_transport.hpp"
 #include "core/collective/rendezvous.hpp"
 
 namespace gauntlet::collective {
 namespace {
 
-/// Runs a library call and gives its failures this box's type.
+/// How long an operation waits for the slowest rank, whose share of a job's rows may take longer. A rank that
+/// is gone shows at once, as a closed connection.
+constexpr std::chrono::minutes kPatience(10);
+
+/// Runs a library call and gives its failures this box's type; `failed` remembers that there was one.
 template <class Call>
-auto translated(std::string_view doing, Call&& call) {
+auto translated(bool& failed, std::string_view doing, Call&& call) {
   try {
     return call();
   } catch (const c10::DistError& error) {
+    failed = true;
     throw CollectiveFailure(fmt::format("{} failed: {}", doing, error.what_without_backtrace()));
   } catch (const ::gloo::Exception& error) {
+    failed = true;
     throw CollectiveFailure(fmt::format("{} failed: {}", doing, error.what()));
   }
 }
 
-void wait_for(std::string_view doing, const c10::intrusive_ptr<c10d::Work>& work) {
-  translated(doing, [&] { work->wait(); });
-}
-
 class GlooReducer final : public GradientReducer {
  public:
-  GlooReducer(std::vector<torch::Tensor> parameters, const c10::intrusive_ptr<c10d::ProcessGroup>& group)
-      : reducer_(make(parameters, group)) {}
+  GlooReducer(std::vector<torch::Tensor> parameters, const c10::intrusive_ptr<c10d::ProcessGroup>& group,
+              bool& failed)
+      : reducer_(make(parameters, group)), failed_(failed) {}
 
   void backward(const torch::Tensor& loss) override {
-    translated("averaging gradients", [&] {
+    translated(failed_, "averaging gradients", [&] {
       reducer_->prepare_for_backward({loss});
       loss.backward();
     });
@@ -57,22 +62,46 @@ class GlooReducer final : public GradientReducer {
   }
 
   std::shared_ptr<c10d::Reducer> reducer_;
+  bool& failed_;  // of the communicator, which outlives it
 };
 
 class GlooCommunicator final : public Communicator {
  public:
   /// Buckets of gradients travel while backward still exchanges activations. Each kind has a group of its
-  /// own, so that neither's order depends on the other's.
+  /// own, so that neither's order depends on the other's. `transport` (null without devices) carries what
+  /// lies on devices; numbers of rows are always host memory's, so a device does not wait for them, and a
+  /// rank that is gone is noticed there first.
   GlooCommunicator(const c10::intrusive_ptr<c10d::Store>& store, std::int64_t rank, std::int64_t world_size,
-                   std::chrono::milliseconds timeout, std::string interface)
+                   std::chrono::milliseconds timeout, std::string interface, DeviceTransport* transport)
       : interface_(std::move(interface)), rank_(rank), world_size_(world_size) {
     activations_ = make_backend(store, "activations", timeout);
+    const auto gradients = make_backend(store, "gradients", timeout);
     gradients_ =
         c10::make_intrusive<c10d::ProcessGroup>(store, static_cast<int>(rank), static_cast<int>(world_size));
-    gradients_->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO,
-                           make_backend(store, "gradients", timeout));
+    gradients_->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gradients);
     gradients_->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
+    activations_->setTimeout(kPatience);
+    gradients->setTimeout(kPatience);
+    if (transport == nullptr) return;
+    const auto connect = [&](const std::string& prefix) {
+      return transport->connect(c10::make_intrusive<c10d::PrefixStore>(prefix, store), rank, world_size,
+                                kPatience);
+    };
+    device_activations_ = connect("device activations");
+    device_gradients_ = connect("device gradients");
+    gradients_->setBackend(transport->device_type(), c10d::ProcessGroup::BackendType::NCCL,
+                           device_gradients_);
   }
+
+  /// Work of a device that waits for a rank that is gone never ends by itself.
+  ~GlooCommunicator() override {
+    for (const auto& device : {device_activations_, device_gradients_}) {
+      if (device == nullptr) continue;
+      failed_ ? device->abort() : device->shutdown();
+    }
+  }
+  GlooCommunicator(const GlooCommunicator&) = delete;
+  GlooCommunicator& operator=(const GlooCommunicator&) = delete;
 
   [[nodiscard]] std::int64_t rank() const override { return rank_; }
   [[nodiscard]] std::int64_t world_size() const override { return world_size_; }
@@ -80,25 +109,27 @@ class GlooCommunicator final : public Communicator {
   void all_reduce_sum_(torch::Tensor& tensor) override {
     const torch::NoGradGuard no_grad;
     std::vector<torch::Tensor> tensors = {tensor.contiguous()};
-    wait_for("a sum over ranks", activations_->allreduce(tensors));
+    wait_for("a sum over ranks", [&] { return carrier_of(tensor).allreduce(tensors); });
     if (!tensor.is_same(tensors.front())) tensor.copy_(tensors.front());
   }
 
   void broadcast_(torch::Tensor& tensor) override {
     const torch::NoGradGuard no_grad;
     std::vector<torch::Tensor> tensors = {tensor.contiguous()};
-    wait_for("a broadcast", activations_->broadcast(tensors));
+    wait_for("a broadcast", [&] { return carrier_of(tensor).broadcast(tensors); });
     if (!tensor.is_same(tensors.front())) tensor.copy_(tensors.front());
   }
 
-  void barrier() override { wait_for("a barrier", activations_->barrier()); }
+  void barrier() override {
+    wait_for("a barrier", [&] { return activations_->barrier(); });
+  }
 
   [[nodiscard]] torch::Tensor all_reduce_sum(const torch::Tensor& tensor) override;
   [[nodiscard]] torch::Tensor gather_rows(const torch::Tensor& local) override;
 
   [[nodiscard]] std::unique_ptr<GradientReducer> make_reducer(
       std::vector<torch::Tensor> parameters) override {
-    return std::make_unique<GlooReducer>(std::move(parameters), gradients_);
+    return std::make_unique<GlooReducer>(std::move(parameters), gradients_, failed_);
   }
 
   /// Number of rows of every rank.
@@ -126,7 +157,7 @@ class GlooCommunicator final : public Communicator {
     for (std::int64_t rank = 0; rank < world_size_; ++rank)
       parts.front().push_back(torch::empty(shape, local.options()));
     std::vector<torch::Tensor> inputs = {padded};
-    wait_for("gathering rows", activations_->allgather(parts, inputs));
+    wait_for("gathering rows", [&] { return carrier_of(padded).allgather(parts, inputs); });
     for (std::size_t rank = 0; rank < counts.size(); ++rank) {
       parts.front()[rank] = parts.front()[rank].narrow(0, 0, counts[rank]);
     }
@@ -134,6 +165,18 @@ class GlooCommunicator final : public Communicator {
   }
 
  private:
+  /// What a tensor's memory travels over.
+  [[nodiscard]] c10d::Backend& carrier_of(const torch::Tensor& tensor) const {
+    if (tensor.device().is_cpu()) return *activations_;
+    GAUNTLET_CHECK(device_activations_ != nullptr);  // a job's tensors are where its attempt says
+    return *device_activations_;
+  }
+
+  template <class Start>
+  void wait_for(std::string_view doing, const Start& start) {
+    translated(failed_, doing, [&] { start()->wait(); });
+  }
+
   [[nodiscard]] c10::intrusive_ptr<c10d::ProcessGroupGloo> make_backend(
       const c10::intrusive_ptr<c10d::Store>& store, const std::string& prefix,
       std::chrono::milliseconds timeout) const {
@@ -150,6 +193,8 @@ class GlooCommunicator final : public Communicator {
   std::int64_t world_size_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> activations_;
   c10::intrusive_ptr<c10d::ProcessGroup> gradients_;
+  c10::intrusive_ptr<c10d::Backend> device_activations_, device_gradients_;  // null without devices
+  bool failed_ = false;
 };
 
 torch::Tensor summed_copy(GlooCommunicator& communicator, const torch::Tensor& tensor) {
@@ -206,11 +251,9 @@ bool is_timeout(std::string_view message) {
          message.find("imeout") != std::string_view::npos;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Communicator>> make_gloo_communicator(const std::string& rendezvous_file,
-                                                             std::int64_t rank, std::int64_t world_size,
-                                                             int timeout_s) {
+Result<std::unique_ptr<Communicator>> meet(const std::string& rendezvous_file, std::int64_t rank,
+                                           std::int64_t world_size, int timeout_s,
+                                           DeviceTransport* transport) {
   if (world_size < 1 || rank < 0 || rank >= world_size) {
     return fail(ErrorCode::kInvalid, "rank {} of {} does not exist; ranks count from 0", rank, world_size);
   }
@@ -219,7 +262,8 @@ Result<std::unique_ptr<Communicator>> make_gloo_communicator(const std::string& 
   const std::chrono::milliseconds timeout = std::chrono::seconds(timeout_s);
   // Meeting the other ranks throws on every refusal, a late rank among them; nothing of ours runs in between.
   try {
-    return std::make_unique<GlooCommunicator>(store, rank, world_size, timeout, rendezvous.interface);
+    return std::make_unique<GlooCommunicator>(store, rank, world_size, timeout, rendezvous.interface,
+                                              transport);
   } catch (const c10::Error& error) {
     const std::string reason = error.what_without_backtrace();
     return fail(is_timeout(reason) ? ErrorCode::kTimedOut : ErrorCode::kCollective,
@@ -230,6 +274,20 @@ Result<std::unique_ptr<Communicator>> make_gloo_communicator(const std::string& 
                 "rank {} of {} could not meet the others through {} within {} s: {}", rank, world_size,
                 rendezvous_file, timeout_s, error.what());
   }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Communicator>> make_gloo_communicator(const std::string& rendezvous_file,
+                                                             std::int64_t rank, std::int64_t world_size,
+                                                             int timeout_s) {
+  return meet(rendezvous_file, rank, world_size, timeout_s, nullptr);
+}
+
+Result<std::unique_ptr<Communicator>> make_device_communicator(const std::string& rendezvous_file,
+                                                               std::int64_t rank, std::int64_t world_size,
+                                                               int timeout_s, DeviceTransport& transport) {
+  return meet(rendezvous_file, rank, world_size, timeout_s, &transport);
 }
 
 }  // namespace gauntlet::collective

@@ -31,7 +31,8 @@ DchucTraining::DchucTraining(const DchucConfig& config, std::shared_ptr<PairNet>
       weights_{config.gamma, config.alpha, config.mu, config.beta, config.eta},
       labels_(setup.labels.to(dtype())),
       similarity_(labels_) {
-  codes = random_codes(n_items(), n_bits(), setup.seed, dtype()) * similarity_.labelled();
+  codes =
+      random_codes(n_items(), n_bits(), setup.seed, dtype()).to(labels_.device()) * similarity_.labelled();
   relaxed = {torch::zeros_like(codes), torch::zeros_like(codes)};
   label_map = dchuc_label_map(codes, relaxed, labels_, weights_);
 }

@@ -27,7 +27,8 @@ DcmhTraining::DcmhTraining(const DcmhConfig& config, std::shared_ptr<PairNet> ne
   constexpr std::uint64_t kImageTag = 0x44434D46;  // "DCMF"
   constexpr std::uint64_t kTextTag = 0x44434D47;   // "DCMG"
   const torch::Tensor labelled = labelled_items(labels_);
-  const RowDraws draws{.seed = setup.seed, .rows = torch::arange(n_items())};
+  const RowDraws draws{.seed = setup.seed,
+                       .rows = torch::arange(n_items(), labels_.options().dtype(torch::kInt64))};
   image_outputs = draws.normal(kImageTag, n_bits()).to(dtype()) * labelled;
   text_outputs = draws.normal(kTextTag, n_bits()).to(dtype()) * labelled;
   codes = signs(image_outputs + text_outputs);

@@ -79,10 +79,11 @@ DcphLoss dcph_loss(const torch::Tensor& h, const torch::Tensor& o, const torch::
 
 DcphTraining::DcphTraining(const DcphConfig& config, std::shared_ptr<PairNet> net, const TrainingSetup& setup)
     : PairTraining(config.recipe, std::move(net), setup), config_(config) {
-  proxies = trained_proxies(config_, setup.labels.size(1), n_bits(), ranks()).to(dtype());
-  relaxed_image = torch::zeros({n_items(), n_bits()}, dtype());
+  proxies =
+      trained_proxies(config_, setup.labels.size(1), n_bits(), ranks()).to(setup.labels.device(), dtype());
+  relaxed_image = torch::zeros({n_items(), n_bits()}, proxies.options());
   relaxed_text = torch::zeros_like(relaxed_image);
-  codes = random_codes(n_items(), n_bits(), setup.seed, dtype());
+  codes = random_codes(n_items(), n_bits(), setup.seed, dtype()).to(setup.labels.device());
 }
 
 LossTensors DcphTraining::losses(const PairForward& pass) {

@@ -63,7 +63,7 @@ void DgcpnTraining::look_at(const TrainingBatch& batch) {
   const torch::Tensor image = image_share > 0
                                   ? collected(image_features_of(batch.images), image_share, image_features)
                                   : torch::Tensor();
-  similarity_ = DgcpnSimilarity(image, text, graph_).among(torch::arange(rows.size(0)));
+  similarity_ = DgcpnSimilarity(image, text, graph_).among(torch::arange(rows.size(0), rows.options()));
 }
 
 LossTensors DgcpnTraining::losses(const PairForward& pass) {

@@ -28,7 +28,7 @@ RankShare share_of_rank(std::int64_t size, const collective::Communicator& commu
 torch::Tensor rows_as_inputs(const torch::Tensor& stored, std::span<const std::int64_t> rows,
                              const torch::TensorOptions& options) {
   const auto index = torch::tensor(std::vector<std::int64_t>(rows.begin(), rows.end()), torch::kLong);
-  const torch::Tensor picked = stored.index_select(0, index);
+  const torch::Tensor picked = stored.index_select(0, index).to(options.device());  // bytes travel as bytes
   torch::Tensor inputs = picked.to(options);
   if (inputs.dim() != 4) return inputs;
   if (picked.scalar_type() == torch::kByte) inputs = inputs / 255;

@@ -1,6 +1,6 @@
 #include "core/run/attack_surface.hpp"
 
-#include "core/train/batches.hpp"
+#include "core/train/device_batches.hpp"
 
 namespace gauntlet::run {
 namespace {
@@ -12,13 +12,15 @@ torch::Tensor signs(const torch::Tensor& relaxed) {
 }
 
 /// Codes [N, K] ±1 of the training set as the database of a pipeline holds them.
-torch::Tensor database_codes(defenses::Pipeline& pipeline, const data::PreparedSet& set, Modality modality) {
+torch::Tensor database_codes(const JobRun& run, defenses::Pipeline& pipeline, const data::PreparedSet& set,
+                             Modality modality) {
   const torch::NoGradGuard no_grad;
   const std::span<const std::int64_t> rows = set.rows(data::Part::kTrain);
   std::vector<torch::Tensor> codes;
   for (std::size_t begin = 0; begin < rows.size(); begin += kBatch) {
     const auto some = rows.subspan(begin, std::min<std::size_t>(kBatch, rows.size() - begin));
-    codes.push_back(signs(pipeline.encode_retrieval(modality, train::inputs_of(set, modality, some))));
+    codes.push_back(
+        signs(pipeline.encode_retrieval(modality, train::inputs_on(run.device, set, modality, some))));
   }
   return torch::cat(codes);
 }
@@ -32,9 +34,11 @@ class CodeRanks final : public attacks::RankedLists {
     const torch::Tensor& items = modality == Modality::kImage ? codes_.text : codes_.image;
     std::vector<torch::Tensor> lists;
     for (std::int64_t begin = 0; begin < inputs.size(0); begin += kBatch) {
-      const torch::Tensor code = signs(encode_(modality, inputs.slice(0, begin, begin + kBatch)));
+      const torch::Tensor asked = inputs.slice(0, begin, begin + kBatch).to(items.device());
+      const torch::Tensor code = signs(encode_(modality, asked));
       const torch::Tensor distance = (items.size(1) - code.matmul(items.t())).round().to(torch::kInt32);
-      lists.push_back(std::get<1>(distance.sort(/*stable=*/true, /*dim=*/1, /*descending=*/false)));
+      lists.push_back(
+          std::get<1>(distance.sort(/*stable=*/true, /*dim=*/1, /*descending=*/false)).to(inputs.device()));
     }
     n_queries_ += inputs.size(0);
     return lists.empty() ? torch::empty({0, items.size(0)}, torch::kInt64) : torch::cat(lists);
@@ -59,8 +63,8 @@ Status defend(const JobRun& run, const data::PreparedSet& set, Modality modality
     return defended->encode_query(side, input);
   };
   if (entry->about.capabilities.replaces_model) {
-    open.codes.image = database_codes(*open.pipeline, set, Modality::kImage);
-    open.codes.text = database_codes(*open.pipeline, set, Modality::kText);
+    open.codes.image = database_codes(run, *open.pipeline, set, Modality::kImage);
+    open.codes.text = database_codes(run, *open.pipeline, set, Modality::kText);
   }
   return {};
 }

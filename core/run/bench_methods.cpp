@@ -1,65 +1,21 @@
 #include "core/run/bench_methods.hpp"
 
 #include <chrono>
-#include <numeric>
 
 #include "core/attacks/attack.hpp"
-#include "core/base/check.hpp"
 #include "core/defenses/defense.hpp"
-#include "core/models/epochs.hpp"
 #include "core/models/weights.hpp"
 #include "core/run/jobs.hpp"
+#include "core/run/noise_pairs.hpp"
 #include "core/run/plain_loops.hpp"
 #include "core/train/seeding.hpp"
 
 namespace gauntlet::run {
 namespace {
 
-constexpr std::int64_t kPx = 48, kWords = 985, kLabels = 26, kBits = 32;
-constexpr std::int64_t kPairs = 512;
+constexpr std::int64_t kBits = kNoiseShape.code_bits;
+constexpr std::int64_t kPairs = kNoisePairs;
 constexpr double kSecondsPerFigure = 2;
-constexpr std::string_view kDataset = "picto_scenes";
-
-Json settings_of(const EntryInfo& about) {
-  const Json per_dataset = describe(about).at("dataset_defaults");
-  const auto complete =
-      complete_config(about.fields(), per_dataset.value(std::string(kDataset), Json::object()), about.name);
-  GAUNTLET_CHECK(complete.has_value());  // a conformance test looks at every entry's defaults
-  return *complete;
-}
-
-/// The settings with every training shortened to one epoch per stage: rates are what is measured.
-Json short_settings_of(const EntryInfo& about) {
-  Json config = settings_of(about);
-  for (auto& [name, value] : config.items()) {
-    if (name.find("epochs") != std::string::npos && value.is_number_integer()) value = 1;
-  }
-  return config;
-}
-
-/// Pairs of noise in the sizes of picto_scenes.
-struct NoisePairs {
-  torch::Tensor pictures, texts, labels;  ///< uint8 [n, 3, 48, 48], uint8 [n, 985], float [n, 26]
-  torch::Tensor images, text;             ///< the same as models take them
-  std::vector<std::int64_t> rows;
-
-  NoisePairs() : rows(kPairs) {
-    torch::manual_seed(1);
-    pictures = torch::randint(0, 256, {kPairs, 3, kPx, kPx}, torch::kByte);
-    texts = torch::rand({kPairs, kWords}).lt(0.02).to(torch::kByte);
-    labels = torch::rand({kPairs, kLabels}).lt(0.13).to(torch::kFloat32);
-    labels.select(1, 0).fill_(1);
-    labels.narrow(0, 0, kPairs / 2).select(1, 0).zero_();
-    labels.narrow(0, 0, kPairs / 2).select(1, 1).fill_(1);
-    std::iota(rows.begin(), rows.end(), 0);
-    const auto options = torch::TensorOptions(torch::kFloat32);
-    images = models::rows_as_inputs(pictures, rows, options);
-    text = models::rows_as_inputs(texts, rows, options);
-  }
-  [[nodiscard]] const torch::Tensor& inputs(Modality modality) const {
-    return modality == Modality::kImage ? images : text;
-  }
-};
 
 std::vector<Modality> modalities_of(const Capabilities& can) {
   std::vector<Modality> modalities;
@@ -308,8 +264,7 @@ class Bench {
   }
 
   static constexpr std::int64_t kCrafted = kInputsPerBatch;
-  static constexpr models::ModelShape kShape{
-      .image_px = kPx, .feature_dim = 0, .text_dim = kWords, .n_labels = kLabels, .code_bits = kBits};
+  static constexpr models::ModelShape kShape = kNoiseShape;
 
   const MethodsBench& options_;
   double seconds_;

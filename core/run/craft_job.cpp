@@ -3,6 +3,7 @@
 #include "core/run/targets.hpp"
 #include "core/train/batches.hpp"
 #include "core/train/checkpoint.hpp"
+#include "core/train/device_batches.hpp"
 
 namespace gauntlet::run {
 namespace {
@@ -45,7 +46,7 @@ struct PerturbationSizes {
   double linf = 0;
 
   void add(const torch::Tensor& delta) {
-    const torch::Tensor flat = delta.reshape({delta.size(0), -1}).to(torch::kFloat64);
+    const torch::Tensor flat = delta.reshape({delta.size(0), -1}).cpu().to(torch::kFloat64);
     sums[0] += flat.pow(2).mean(1).sum();
     sums[1] += flat.norm(2, 1).sum();
     linf = std::max(linf, flat.abs().max().item<double>());
@@ -66,10 +67,11 @@ std::vector<spec::ResultRow> size_rows(const PerturbationSizes& sizes, std::int6
 
 void add_targets(const Targets& targets, const data::PreparedSet& set, std::int64_t begin, std::int64_t end,
                  attacks::AttackBatch& batch) {
-  batch.target_labels = targets.labels.slice(0, begin, end).to(torch::kFloat32);
+  batch.target_labels = targets.labels.slice(0, begin, end).to(batch.inputs.device(), torch::kFloat32);
   const torch::Tensor items = targets.items.slice(0, begin, end).contiguous();
-  batch.target_text = train::text_of(
-      set, std::span(items.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(items.numel())));
+  batch.target_text = train::inputs_on(
+      batch.inputs.device(), set, Modality::kText,
+      std::span(items.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(items.numel())));
 }
 
 /// Adversarial inputs of this rank's shard, in row order.
@@ -81,12 +83,13 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += kInputsPerBatch) {
     const std::int64_t end = std::min(begin + kInputsPerBatch, shard.end);
     const std::span rows(plan.rows.data() + begin, static_cast<std::size_t>(end - begin));
-    const torch::Tensor clean = train::inputs_of(set, plan.modality, rows);
-    attacks::AttackBatch batch{.inputs = clean, .labels = train::labels_of(set, rows), .rows = rows};
+    const torch::Tensor clean = train::inputs_on(run.device, set, plan.modality, rows);
+    attacks::AttackBatch batch{
+        .inputs = clean, .labels = train::labels_of(set, rows).to(run.device), .rows = rows};
     if (plan.targets.labels.defined()) add_targets(plan.targets, set, begin, end, batch);
-    const torch::Tensor adversarial = attack.perturb(batch);
+    const torch::Tensor adversarial = attack.perturb(batch).to(run.device);
     sizes.add(adversarial - clean);
-    crafted.push_back(plan.part == data::Part::kQuery ? adversarial : adversarial - clean);
+    crafted.push_back((plan.part == data::Part::kQuery ? adversarial : adversarial - clean).cpu());
     run.progress.update(
         {.fraction = static_cast<double>(end - shard.begin) / static_cast<double>(shard.end - shard.begin),
          .phase = "craft"});

@@ -4,7 +4,7 @@
 #include "core/metrics/codes.hpp"
 #include "core/run/image_features.hpp"
 #include "core/run/jobs.hpp"
-#include "core/train/batches.hpp"
+#include "core/train/device_batches.hpp"
 
 namespace gauntlet::run {
 namespace {
@@ -50,12 +50,13 @@ Result<Source> open_source(const JobRun& run, const EncodePlan& plan, const data
 }
 
 /// The inputs of rows [begin, end) of the source.
-torch::Tensor inputs_of(const Source& source, const EncodePlan& plan, const data::PreparedSet& set,
-                        std::int64_t begin, std::int64_t end) {
-  if (plan.crafted) return source.crafted.slice(0, begin, end);
+torch::Tensor inputs_of(const JobRun& run, const Source& source, const EncodePlan& plan,
+                        const data::PreparedSet& set, std::int64_t begin, std::int64_t end) {
+  if (plan.crafted) return source.crafted.slice(0, begin, end).to(run.device);
   const std::span rows(source.rows.data() + begin, static_cast<std::size_t>(end - begin));
-  if (source.features.values.width > 0) return train::features_of(source.features.values, rows);
-  return train::inputs_of(set, plan.modality, rows);
+  if (source.features.values.width > 0)
+    return train::features_of(source.features.values, rows).to(run.device);
+  return train::inputs_on(run.device, set, plan.modality, rows);
 }
 
 /// Relaxed codes [n, K] of this rank's shard.
@@ -67,9 +68,11 @@ Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, co
   std::vector<torch::Tensor> codes;
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += kInputsPerBatch) {
     const std::int64_t end = std::min(begin + kInputsPerBatch, shard.end);
-    const torch::Tensor inputs = inputs_of(source, plan, set, begin, end);
-    codes.push_back(plan.part == data::Part::kRetrieval ? pipeline.encode_retrieval(plan.modality, inputs)
-                                                        : pipeline.encode_query(plan.modality, inputs));
+    const torch::Tensor inputs = inputs_of(run, source, plan, set, begin, end);
+    const torch::Tensor relaxed = plan.part == data::Part::kRetrieval
+                                      ? pipeline.encode_retrieval(plan.modality, inputs)
+                                      : pipeline.encode_query(plan.modality, inputs);
+    codes.push_back(relaxed.cpu());
     run.progress.update(
         {.fraction = static_cast<double>(end - shard.begin) / static_cast<double>(shard.end - shard.begin),
          .phase = "encode"});
@@ -127,9 +130,9 @@ Result<std::vector<spec::ResultRow>> costs_of(const JobRun& run, const EncodePla
   if (plan.part != data::Part::kQuery || defense == "none" || source.rows.empty())
     return std::vector<spec::ResultRow>{};
   const auto n = std::min<std::size_t>(kLatencyQueries, source.rows.size());
-  const torch::Tensor queries = plan.crafted
-                                    ? source.crafted.slice(0, 0, static_cast<std::int64_t>(n))
-                                    : train::inputs_of(set, plan.modality, std::span(source.rows).first(n));
+  const torch::Tensor queries =
+      plan.crafted ? source.crafted.slice(0, 0, static_cast<std::int64_t>(n)).to(run.device)
+                   : train::inputs_on(run.device, set, plan.modality, std::span(source.rows).first(n));
   std::vector<spec::ResultRow> rows = {reading("added_latency",
                                                added_latency_ms(plan.modality, queries, pipeline, model),
                                                "ms", false, static_cast<std::int64_t>(n))};

@@ -3,6 +3,7 @@
 #include "core/models/backbone.hpp"
 #include "core/run/image_features.hpp"
 #include "core/run/jobs.hpp"
+#include "core/train/device_batches.hpp"
 
 namespace gauntlet::run {
 namespace {
@@ -21,6 +22,7 @@ Result<std::shared_ptr<models::Backbone>> open_backbone(const JobRun& run, const
   GAUNTLET_TRY(std::shared_ptr<models::Backbone> trunk,
                models::make_backbone(config, train::shape_for(set, 0), kOwner, &run.communicator));
   GAUNTLET_CHECK_OK(models::load_pretrained(*trunk, config, kOwner));
+  trunk->to(run.device);
   return trunk;
 }
 
@@ -34,7 +36,8 @@ torch::Tensor features_of_shard(const JobRun& run, const data::PreparedSet& set,
     items.resize(static_cast<std::size_t>(std::min(kBatch, shard.end - begin)));
     std::iota(items.begin(), items.end(), begin);
     const auto n = static_cast<std::int64_t>(items.size());
-    features.narrow(0, begin - shard.begin, n).copy_(trunk.forward(train::images_of(set, items)));
+    features.narrow(0, begin - shard.begin, n)
+        .copy_(trunk.forward(train::inputs_on(run.device, set, Modality::kImage, items)));
     run.progress.update({.fraction = static_cast<double>(begin + n - shard.begin) /
                                      static_cast<double>(shard.end - shard.begin),
                          .phase = "features"});

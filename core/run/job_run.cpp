@@ -6,6 +6,7 @@
 
 #include "core/artifacts/stand_in.hpp"
 #include "core/base/random.hpp"
+#include "core/base/text.hpp"
 #include "core/io/npy.hpp"
 #include "core/models/weights.hpp"
 #include "core/train/batches.hpp"
@@ -44,12 +45,13 @@ Result<torch::Tensor> codes_of_rows(const artifacts::Artifact& artifact, std::sp
 }
 
 defenses::TargetCopies copies_of(const models::ModelEntry& entry, const Json& config,
-                                 const LoadedModel& loaded, collective::Communicator* communicator) {
+                                 const LoadedModel& loaded, const JobRun& run) {
   defenses::TargetCopies copies;
-  copies.copy = [&entry, config, model = loaded.model, shape = loaded.shape,
-                 communicator]() -> Result<std::shared_ptr<models::HashingModel>> {
+  copies.copy = [&entry, config, model = loaded.model, shape = loaded.shape, communicator = &run.communicator,
+                 device = run.device]() -> Result<std::shared_ptr<models::HashingModel>> {
     GAUNTLET_TRY(std::shared_ptr<models::HashingModel> copy, entry.make(config, shape, communicator));
     GAUNTLET_CHECK_OK(models::restore(*copy, models::state_of(*model)));
+    copy->to(device);
     copy->eval();
     return copy;
   };
@@ -78,6 +80,16 @@ bool has_input(const JobRun& run, std::string_view role) {
   return run.attempt.job.find_input(role) != nullptr;
 }
 
+Status check_world_size(const JobRun& run, std::int64_t batch_size) {
+  const int world = run.attempt.world;
+  if (batch_size >= world || batch_size < 1) return {};
+  return fail(
+      ErrorCode::kInvalid,
+      "{}: a batch of {} cannot be split over {} ranks; allowed: at most {}, or batch_size at least {}",
+      run.attempt.job.entry, count_of(static_cast<std::size_t>(batch_size), "pair"), world,
+      count_of(static_cast<std::size_t>(batch_size), "rank"), world);
+}
+
 Result<data::PreparedSet> open_data(const JobRun& run) {
   GAUNTLET_TRY(const artifacts::Artifact artifact, open_input(run, "data", spec::JobKind::kPrepare));
   return data::PreparedSet::open(artifact.folder);
@@ -104,10 +116,10 @@ Result<LoadedModel> open_model(const JobRun& run) {
   GAUNTLET_TRY(loaded.model, entry->make(artifact.job.config.value("model", Json::object()), loaded.shape,
                                          &run.communicator));
   GAUNTLET_CHECK_OK(train::load_module(artifact.file("model.safetensors"), *loaded.model));
+  loaded.model->to(run.device);
   loaded.model->eval();
   for (torch::Tensor& parameter : loaded.model->parameters()) parameter.requires_grad_(false);
-  loaded.copies =
-      copies_of(*entry, artifact.job.config.value("model", Json::object()), loaded, &run.communicator);
+  loaded.copies = copies_of(*entry, artifact.job.config.value("model", Json::object()), loaded, run);
   return loaded;
 }
 
@@ -134,9 +146,11 @@ Result<TrainingCodes> open_training_codes(const JobRun& run, const data::Prepare
   TrainingCodes codes;
   GAUNTLET_TRY(const artifacts::Artifact image, open_input(run, "codes_image", spec::JobKind::kEncode));
   GAUNTLET_TRY(const artifacts::Artifact text, open_input(run, "codes_text", spec::JobKind::kEncode));
-  GAUNTLET_TRY(codes.image, codes_of_rows(image, rows));
-  GAUNTLET_TRY(codes.text, codes_of_rows(text, rows));
-  codes.labels = train::labels_of(set, rows);
+  GAUNTLET_TRY(const torch::Tensor image_codes, codes_of_rows(image, rows));
+  GAUNTLET_TRY(const torch::Tensor text_codes, codes_of_rows(text, rows));
+  codes.image = image_codes.to(run.device);
+  codes.text = text_codes.to(run.device);
+  codes.labels = train::labels_of(set, rows).to(run.device);
   return codes;
 }
 

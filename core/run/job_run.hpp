@@ -27,6 +27,7 @@ struct JobRun {
   const worker::AttemptContext& attempt;
   worker::ProgressSink& progress;
   collective::Communicator& communicator;
+  torch::Device device = torch::kCPU;  ///< where tensors of models, batches and codes live
 
   [[nodiscard]] const Json& config() const { return attempt.job.config; }
   [[nodiscard]] bool is_main_rank() const { return attempt.rank == 0; }
@@ -38,6 +39,9 @@ struct JobRun {
                                                      spec::JobKind kind);
 [[nodiscard]] bool has_input(const JobRun& run, std::string_view role);
 
+/// Errors (kInvalid): a global batch of so many items leaves ranks without any; says what would fit.
+[[nodiscard]] Status check_world_size(const JobRun& run, std::int64_t batch_size);
+
 /// The prepared set of input "data".
 [[nodiscard]] Result<data::PreparedSet> open_data(const JobRun& run);
 
@@ -45,7 +49,7 @@ struct JobRun {
 /// cell.
 [[nodiscard]] std::uint64_t seed_of(const JobRun& run, std::string_view purpose);
 
-/// The target model of input "model": eval mode, weights frozen.
+/// The target model of input "model": on the run's device, eval mode, weights frozen.
 struct LoadedModel {
   std::shared_ptr<models::HashingModel> model;
   models::ModelShape shape;
@@ -64,7 +68,7 @@ struct LoadedModel {
 /// Codes and labels of the clean training set, from inputs "codes_image" and "codes_text" (codes of the
 /// retrieval set, of which the training set is a part).
 struct TrainingCodes {
-  torch::Tensor image;   ///< [N, K] float ±1
+  torch::Tensor image;   ///< [N, K] float ±1; all on the run's device
   torch::Tensor text;    ///< [N, K] float ±1
   torch::Tensor labels;  ///< [N, C] float 0/1
 };

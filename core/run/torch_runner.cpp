@@ -4,6 +4,7 @@
 
 #include "core/base/check.hpp"
 #include "core/base/version.hpp"
+#include "core/collective/device_transport.hpp"
 #include "core/run/jobs.hpp"
 #include "core/train/seeding.hpp"
 
@@ -12,8 +13,31 @@ namespace {
 
 constexpr int kRendezvousTimeoutS = 60;
 
-Result<std::unique_ptr<collective::Communicator>> join_gang(const worker::AttemptContext& attempt) {
+/// Where the attempt's tensors live. Errors: kInvalid in a build without such devices, kIo when there is
+/// none.
+Result<torch::Device> device_of(const worker::AttemptContext& attempt,
+                                collective::DeviceTransport* transport) {
+  if (attempt.device == "cpu") return torch::Device(torch::kCPU);
+  if (transport == nullptr) {
+    return fail(ErrorCode::kInvalid,
+                "the attempt was given a {} device, and this gauntlet-rank is built for processors; "
+                "`GAUNTLET_DEVICE=cuda ./dev build` makes the other",
+                attempt.device);
+  }
+  if (transport->n_devices() == 0)
+    return fail(ErrorCode::kIo, "the attempt was given a {} device; {}", attempt.device,
+                transport->devices());
+  return torch::Device(transport->device_type(), 0);  // the agent shows each rank its own device only
+}
+
+Result<std::unique_ptr<collective::Communicator>> join_gang(const worker::AttemptContext& attempt,
+                                                            torch::Device device,
+                                                            collective::DeviceTransport* transport) {
   if (attempt.world == 1) return collective::make_solo_communicator();
+  if (!device.is_cpu()) {
+    return collective::make_device_communicator(attempt.rendezvous.string(), attempt.rank, attempt.world,
+                                                kRendezvousTimeoutS, *transport);
+  }
   return collective::make_gloo_communicator(attempt.rendezvous.string(), attempt.rank, attempt.world,
                                             kRendezvousTimeoutS);
 }
@@ -45,11 +69,15 @@ Result<worker::AttemptResult> run_kind(const JobRun& run) {
 }  // namespace
 
 std::string TorchRunner::environment() const {
-  const Json environment = {{"program", program()},
-                            {"version", version()},
-                            {"revision", revision()},
-                            {"versions", {{"libtorch", TORCH_VERSION}}},
-                            {"device", "cpu"}};
+  Json environment = {{"program", program()},
+                      {"version", version()},
+                      {"revision", revision()},
+                      {"versions", {{"libtorch", TORCH_VERSION}}},
+                      {"device", "cpu"}};
+  if (transport_ != nullptr) {
+    environment["versions"][transport_->library()] = transport_->version();
+    environment["variables"] = transport_->environment();
+  }
   const Result<std::string> text = canonical_json(environment);
   GAUNTLET_CHECK(text.has_value());
   return *text;
@@ -58,9 +86,11 @@ std::string TorchRunner::environment() const {
 Result<worker::AttemptResult> TorchRunner::run(const worker::AttemptContext& attempt,
                                                worker::ProgressSink& progress) {
   train::set_threads(attempt.threads);
-  GAUNTLET_TRY(const auto communicator, join_gang(attempt));
+  GAUNTLET_TRY(const torch::Device device, device_of(attempt, transport_));
+  GAUNTLET_TRY(const auto communicator, join_gang(attempt, device, transport_));
   try {
-    return run_kind({.attempt = attempt, .progress = progress, .communicator = *communicator});
+    return run_kind(
+        {.attempt = attempt, .progress = progress, .communicator = *communicator, .device = device});
   } catch (
       const collective::CollectiveFailure& failure) {  // crosses torch's backward, so it has to be thrown
     return fail(ErrorCode::kCollective, "{}", failure.what());

@@ -24,7 +24,7 @@ Result<worker::AttemptResult> train_anew(const JobRun& run, train::FileCheckpoin
   if (entry->about.capabilities.black_box) setup.ranked_lists = ranked_lists.get();
   setup.images = train::stored_inputs_of(set, Modality::kImage, rows);
   setup.text = train::stored_inputs_of(set, Modality::kText, rows);
-  setup.labels = open.codes.labels;
+  setup.labels = open.codes.labels.cpu();  // rows are picked where the stored inputs are
   setup.seed = seed_of(run, fmt::format("train_attack/{}/{}", attempt.job.entry, name_of(modality)));
   setup.communicator = &run.communicator;
   setup.on_epoch = progress_of_epochs(run);

@@ -3,6 +3,7 @@
 #include "core/run/jobs.hpp"
 #include "core/train/batches.hpp"
 #include "core/train/checkpoint.hpp"
+#include "core/train/device_batches.hpp"
 #include "core/train/seeding.hpp"
 #include "core/train/trainer.hpp"
 
@@ -28,17 +29,23 @@ Result<worker::AttemptResult> train_anew(const JobRun& run, train::FileCheckpoin
   Json located = config;
   located.update(attempt.job.locations);
   GAUNTLET_CHECK_OK(models::load_pretrained(*model, located, attempt.job.entry));
-  models::TrainingSetup setup{.labels = train::labels_of(set, set.rows(data::Part::kTrain)),
+  model->to(run.device);
+  models::TrainingSetup setup{.labels = train::labels_of(set, set.rows(data::Part::kTrain)).to(run.device),
                               .seed = seed_of(run, "training"),
                               .communicator = &run.communicator};
   GAUNTLET_TRY(const auto training, entry->make_training(located, model, setup));
   GAUNTLET_TRY(const ImageFeatures features, open_features(run, set));
-  const auto batches = train::make_batch_source(set, {.batch_size = training->batch_size(),
-                                                      .keeps_partial_batch = training->keeps_partial_batch(),
-                                                      .seed = seed_of(run, "order"),
-                                                      .rank = attempt.rank,
-                                                      .world_size = attempt.world,
-                                                      .image_features = features.values});
+  const auto batches =
+      train::make_device_batch_source(set,
+                                      {.batch_size = training->batch_size(),
+                                       .keeps_partial_batch = training->keeps_partial_batch(),
+                                       .seed = seed_of(run, "order"),
+                                       .rank = attempt.rank,
+                                       .world_size = attempt.world,
+                                       .image_features = features.values},
+                                      run.device);
+  // A batch is never larger than the training set.
+  GAUNTLET_CHECK_OK(check_world_size(run, std::min(training->batch_size(), batches->n_pairs())));
   const auto on_epoch = [&](const train::EpochReport& report) {
     run.progress.update({.epoch = report.epoch,
                          .epochs = report.n_epochs,

@@ -11,6 +11,7 @@
 
 #include "core/base/check.hpp"
 #include "core/models/epochs.hpp"
+#include "core/train/device_batches.hpp"
 
 namespace gauntlet::train {
 namespace {
@@ -70,8 +71,9 @@ bool has_label(const data::PreparedSet& set, std::int64_t item) {
 /// An empty optional ends each epoch.
 class PrefetchedBatches final : public BatchSource {
  public:
-  PrefetchedBatches(const data::PreparedSet& set, const BatchOptions& options)
-      : set_(set), options_(options) {
+  /// `stored`: pictures and texts in the type they are stored in.
+  PrefetchedBatches(const data::PreparedSet& set, const BatchOptions& options, bool stored)
+      : set_(set), options_(options), stored_(stored) {
     const std::vector<std::int64_t>& train = set.rows(data::Part::kTrain);
     for (std::size_t position = 0; position < train.size(); ++position) {
       if (has_label(set, train[position])) positions_.push_back(static_cast<std::int64_t>(position));
@@ -146,10 +148,13 @@ class PrefetchedBatches final : public BatchSource {
     const std::vector<std::int64_t>& train = set_.rows(data::Part::kTrain);
     std::vector<std::int64_t> items;
     for (const std::int64_t position : positions) items.push_back(train[static_cast<std::size_t>(position)]);
+    const auto inputs = [&](Modality modality) {
+      return stored_ ? stored_inputs_of(set_, modality, items) : inputs_of(set_, modality, items);
+    };
     return models::TrainingBatch{
         options_.image_features.width > 0 ? features_of(options_.image_features, items)
-                                          : images_of(set_, items),
-        text_of(set_, items), labels_of(set_, items),
+                                          : inputs(Modality::kImage),
+        inputs(Modality::kText), labels_of(set_, items),
         torch::tensor(torch::ArrayRef<std::int64_t>(positions.data(), positions.size()), torch::kInt64)};
   }
 
@@ -167,6 +172,7 @@ class PrefetchedBatches final : public BatchSource {
 
   const data::PreparedSet& set_;
   BatchOptions options_;
+  bool stored_;
   std::vector<std::int64_t> positions_;  // of labelled items within rows(Part::kTrain)
   std::int64_t n_skipped_ = 0;
   std::int64_t batch_size_ = 0;
@@ -176,6 +182,37 @@ class PrefetchedBatches final : public BatchSource {
   std::condition_variable changed_;
   std::deque<Made> ready_;
   std::jthread maker_;  // last: stops before anything it uses goes
+};
+
+/// Stored inputs (bytes or float) as floats on a device.
+torch::Tensor floats_on(torch::Device device, const torch::Tensor& stored) {
+  const torch::Tensor there = stored.to(device);
+  if (there.is_floating_point()) return there;
+  const torch::Tensor values = there.to(torch::kFloat32);
+  return values.dim() == 4 ? values / 255 : values;  // pictures have four dimensions, texts two
+}
+
+/// Moves the batches of another source.
+class DeviceBatches final : public BatchSource {
+ public:
+  DeviceBatches(std::unique_ptr<BatchSource> stored, torch::Device device)
+      : stored_(std::move(stored)), device_(device) {}
+
+  [[nodiscard]] std::int64_t n_steps_per_epoch() const override { return stored_->n_steps_per_epoch(); }
+  [[nodiscard]] std::int64_t n_pairs() const override { return stored_->n_pairs(); }
+  [[nodiscard]] std::int64_t n_skipped() const override { return stored_->n_skipped(); }
+  void start_at(std::int64_t epoch) override { stored_->start_at(epoch); }
+
+  [[nodiscard]] std::optional<models::TrainingBatch> next() override {
+    const std::optional<models::TrainingBatch> batch = stored_->next();
+    if (!batch) return std::nullopt;
+    return models::TrainingBatch{floats_on(device_, batch->images), floats_on(device_, batch->text),
+                                 batch->labels.to(device_), batch->rows.to(device_)};
+  }
+
+ private:
+  std::unique_ptr<BatchSource> stored_;
+  torch::Device device_;
 };
 
 }  // namespace
@@ -225,7 +262,21 @@ models::ModelShape shape_for(const data::PreparedSet& set, std::int64_t code_bit
 
 std::unique_ptr<BatchSource> make_batch_source(const data::PreparedSet& set, const BatchOptions& options) {
   GAUNTLET_CHECK(options.batch_size > 0 && options.rank < options.world_size);
-  return std::make_unique<PrefetchedBatches>(set, options);
+  return std::make_unique<PrefetchedBatches>(set, options, /*stored=*/false);
+}
+
+torch::Tensor inputs_on(torch::Device device, const data::PreparedSet& set, Modality modality,
+                        std::span<const std::int64_t> items) {
+  if (device.is_cpu()) return inputs_of(set, modality, items);
+  return floats_on(device, stored_inputs_of(set, modality, items));
+}
+
+std::unique_ptr<BatchSource> make_device_batch_source(const data::PreparedSet& set,
+                                                      const BatchOptions& options, torch::Device device) {
+  if (device.is_cpu()) return make_batch_source(set, options);
+  GAUNTLET_CHECK(options.batch_size > 0 && options.rank < options.world_size);
+  return std::make_unique<DeviceBatches>(std::make_unique<PrefetchedBatches>(set, options, /*stored=*/true),
+                                         device);
 }
 
 Slice slice_of(std::int64_t n, std::int64_t rank, std::int64_t world_size) {

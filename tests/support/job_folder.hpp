@@ -73,6 +73,7 @@ class JobFolder {
   [[nodiscard]] std::filesystem::path checkpoint_of(const JobKey& key) const {
     return work_ / "checkpoints" / key.hex() / "checkpoint.safetensors";
   }
+  [[nodiscard]] const std::filesystem::path& path() const { return work_.path(); }
   [[nodiscard]] const artifacts::ArtifactStore& store() const { return store_; }
 
  private:

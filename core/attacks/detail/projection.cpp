@@ -46,7 +46,7 @@ torch::Tensor random_start(const torch::Tensor& clean, std::span<const std::int6
       }
     }
   });
-  return projected(delta.to(clean.scalar_type()), clean, ball);
+  return projected(delta.to(clean.device(), clean.scalar_type()), clean, ball);
 }
 
 torch::Tensor descend(const torch::Tensor& clean, const torch::Tensor& start,

@@ -17,14 +17,14 @@ constexpr std::int64_t kTextOwn = 2;
 CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> net, const TrainingSetup& setup)
     : critics(config, setup.labels.size(1)), config_(config), net_(std::move(net)), setup_(setup) {
   const torch::Dtype dtype = net_->parameters().front().scalar_type();
-  critics->to(dtype);
+  critics->to(setup_.labels.device(), dtype);
   share_weights(*net_, *setup_.communicator);
   share_weights(*critics, *setup_.communicator);
 
   const std::int64_t n_bits = net_->named_parameters()["hash_v.fc.bias"].size(0);
-  relaxed_image = torch::zeros({setup_.labels.size(0), n_bits}, dtype);
+  relaxed_image = torch::zeros({setup_.labels.size(0), n_bits}, setup_.labels.options().dtype(dtype));
   relaxed_text = torch::zeros_like(relaxed_image);
-  codes = random_codes(setup_.labels.size(0), n_bits, setup_.seed, dtype);
+  codes = random_codes(setup_.labels.size(0), n_bits, setup_.seed, dtype).to(setup_.labels.device());
 
   std::vector<torch::Tensor> generator = trainable_parameters(*net_);
   for (const torch::nn::Module* part : {static_cast<torch::nn::Module*>(critics->Cns.get()),
@@ -94,9 +94,9 @@ torch::Tensor CpahTraining::consistency_loss(const CpahForward& pass) {
   const torch::Tensor features =
       torch::cat({pass.image.common, pass.text.common, pass.image.own, pass.text.own});
   const std::int64_t batch = pass.labels.size(0);
-  const torch::Tensor classes = torch::cat({torch::full({2 * batch}, kCommon, torch::kInt64),
-                                            torch::full({batch}, kImageOwn, torch::kInt64),
-                                            torch::full({batch}, kTextOwn, torch::kInt64)});
+  const torch::Tensor classes = torch::cat({torch::full({2 * batch}, kCommon, pass.rows.options()),
+                                            torch::full({batch}, kImageOwn, pass.rows.options()),
+                                            torch::full({batch}, kTextOwn, pass.rows.options())});
   const torch::Tensor logits = config_.consistency == "released" ? features : critics->Cns(features);
   return torch::cross_entropy_loss(logits, classes, {}, at::Reduction::Sum);
 }

@@ -1,4 +1,5 @@
 #include "core/models/detail/dadh.hpp"
+#include "core/models/epochs.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::models {
@@ -12,19 +13,38 @@ constexpr std::uint64_t kTextDropTag = 0x44545800;    // "DTX"
 constexpr std::uint64_t kSecondDropTag = 0x44325400;  // "D2T"
 constexpr RateDrops kDrops{.first = 1, .every = 100, .factor = 0.8};
 
+/// weighted_triplets of the global batch, of which each rank counts those of its own rows as anchors: B^3
+/// terms are most of a step. The gradient is that of this rank's part, times the number of ranks.
+torch::Tensor triplets_over_ranks(const torch::Tensor& anchors, const torch::Tensor& targets,
+                                  const LabelOverlap& overlap, double margin,
+                                  collective::Communicator& ranks) {
+  if (ranks.world_size() == 1) return weighted_triplets(anchors, targets, overlap, margin);
+  const RankShare share = share_of_rank(anchors.size(0), ranks);
+  const std::int64_t n_own = share.last - share.first;
+  LabelOverlap own = overlap;
+  own.similar = overlap.similar.narrow(0, share.first, n_own);
+  own.weights = overlap.weights.narrow(0, share.first, n_own);
+  const torch::Tensor part = weighted_triplets(anchors.narrow(0, share.first, n_own), targets, own, margin);
+  torch::Tensor sum = part.detach().clone();
+  ranks.all_reduce_sum_(sum);
+  return sum +
+         static_cast<double>(ranks.world_size()) * (part - part.detach());  // the reducer takes the mean
+}
+
 }  // namespace
 
 DadhTraining::DadhTraining(const DadhConfig& config, std::shared_ptr<DadhNet> net, const TrainingSetup& setup)
     : critics(config, net->code_bits()), config_(config), net_(std::move(net)), setup_(setup) {
   const torch::Dtype dtype = net_->parameters().front().scalar_type();
-  critics->to(dtype);
+  critics->to(setup.labels.device(), dtype);
   setup_.labels = setup.labels.to(dtype);
   share_weights(*net_, *setup_.communicator);
   share_weights(*critics, *setup_.communicator);
 
-  relaxed_image = torch::zeros({setup_.labels.size(0), net_->code_bits()}, dtype);
+  relaxed_image = torch::zeros({setup_.labels.size(0), net_->code_bits()}, setup_.labels.options());
   relaxed_text = torch::zeros_like(relaxed_image);
-  codes = random_codes(setup_.labels.size(0), net_->code_bits(), setup_.seed, dtype);
+  codes =
+      random_codes(setup_.labels.size(0), net_->code_bits(), setup_.seed, dtype).to(setup_.labels.device());
 
   const std::vector<torch::Tensor> learned = trainable_parameters(*net_);
   generator_ = {config_.adam.make(learned), setup_.communicator->make_reducer(learned)};
@@ -127,7 +147,8 @@ CriticLoss DadhTraining::code_critic_step(const DadhForward& pass, const torch::
 DadhLoss DadhTraining::generator_loss(const DadhForward& pass) {
   const LabelOverlap overlap(pass.labels);
   const auto triplets = [&](const torch::Tensor& anchors, const torch::Tensor& targets) {
-    return config_.triplet_factor * weighted_triplets(anchors, targets, overlap, config_.margin);
+    return config_.triplet_factor *
+           triplets_over_ranks(anchors, targets, overlap, config_.margin, *setup_.communicator);
   };
   DadhLoss loss;
   loss.image_to_text = triplets(pass.code_v, pass.code_t);

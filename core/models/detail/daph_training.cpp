@@ -10,11 +10,11 @@ DaphTraining::DaphTraining(const DaphConfig& config, std::shared_ptr<DaphNet> ne
                            std::unique_ptr<DaphProxies> proxies, const TrainingSetup& setup)
     : config_(config), net_(std::move(net)), proxies_(std::move(proxies)), setup_(setup) {
   const torch::Dtype dtype = net_->parameters().front().scalar_type();
-  proxies_->to(dtype);
+  proxies_->to(setup.labels.device(), dtype);
   setup_.labels = setup.labels.to(dtype);
   share_weights(*net_, *setup_.communicator);
   share_weights(*proxies_, *setup_.communicator);
-  proxy_image_ = torch::zeros({setup_.labels.size(0), net_->shape().code_bits}, dtype);
+  proxy_image_ = torch::zeros({setup_.labels.size(0), net_->shape().code_bits}, setup_.labels.options());
   proxy_text_ = torch::zeros_like(proxy_image_);
 
   const auto optimiser = [&](const std::vector<torch::Tensor>& parameters, double base) {

@@ -15,7 +15,8 @@ template <class Draw>
 torch::Tensor drawn(const RowDraws& draws, std::uint64_t tag, std::int64_t width, const Draw& draw) {
   const std::int64_t n_rows = draws.rows.size(0);
   torch::Tensor values = torch::empty({n_rows, width}, torch::kFloat32);
-  const std::int64_t* row = draws.rows.const_data_ptr<std::int64_t>();
+  const torch::Tensor rows = draws.rows.cpu();
+  const std::int64_t* row = rows.const_data_ptr<std::int64_t>();
   float* out = values.mutable_data_ptr<float>();
   for (std::int64_t item = 0; item < n_rows; ++item) {
     const auto index =
@@ -23,7 +24,7 @@ torch::Tensor drawn(const RowDraws& draws, std::uint64_t tag, std::int64_t width
     RandomStream stream = RandomStream::of(draws.seed, tag, index);
     for (std::int64_t column = 0; column < width; ++column) *out++ = static_cast<float>(draw(stream));
   }
-  return values;
+  return values.to(draws.rows.device());
 }
 
 }  // namespace

@@ -1,0 +1,29 @@
+// `gauntlet bench ddp`: how much of a second rank's time arrives as throughput.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/base/json.hpp"
+#include "core/base/result.hpp"
+
+namespace gauntlet::run {
+
+struct DdpBench {
+  bool quick = false;     ///< a third of the repetitions, of half the time
+  std::string loop = {};  ///< cpah, dadh, daph, dcmh or drfgd; "": all of them
+  /// Told before each figure: what is measured now.
+  std::function<void(const std::string&)> on_figure;
+};
+
+/// Training loops over noise in the sizes of picto_scenes at the entries' own batch sizes, on one rank and on
+/// two that share each batch, one thread each, over Gloo; in turns, medians over repetitions.
+/// {"<name>_1_pairs_per_s",
+/// "<name>_2_pairs_per_s"; "ddp_efficiency_2_<name>": the second over twice the first;
+/// "ddp_cpu_efficiency_2_<name>": processor time per pair of one rank over that of both together, which a
+/// busy machine distorts less and which sees no waiting}. Ranks are forks of this process, which must not
+/// have computed anything yet. Errors: kInvalid for another loop; those of an entry that cannot be built with
+/// its own defaults; a rank that ends badly.
+[[nodiscard]] Result<Json> bench_ddp(const DdpBench& bench);
+
+}  // namespace gauntlet::run
