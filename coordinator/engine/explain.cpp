@@ -6,6 +6,7 @@
 #include "coordinator/engine/placement.hpp"
 #include "coordinator/engine/quarantine.hpp"
 #include "coordinator/engine/retry_policy.hpp"
+#include "coordinator/engine/spread.hpp"
 #include "core/base/overloaded.hpp"
 #include "core/base/text.hpp"
 
@@ -124,6 +125,10 @@ void explain_placement(const State& state, const Job& job, const Now& now,
     reasons.emplace_back("no worker is connected; start one with `gauntlet worker`");
     return;
   }
+  if (needs_spread(state, shape)) {
+    for (std::string& reason : explain_spread(state, shape)) reasons.push_back(std::move(reason));
+    return;
+  }
   const Worker* nearest = nullptr;
   for (const auto& [id, worker] : state.workers()) {
     if (!total_lack(worker, shape).empty()) continue;
@@ -138,6 +143,7 @@ void explain_placement(const State& state, const Job& job, const Now& now,
       if (reasons.size() > kMaxNamed) break;
       reasons.push_back(fmt::format("worker {} {}", worker.offer.name, total_lack(worker, shape)));
     }
+    for (std::string& reason : explain_spread(state, shape)) reasons.push_back(std::move(reason));
     return;
   }
   const std::string lack = current_lack(*nearest, asked, now);
@@ -199,6 +205,11 @@ std::vector<std::string> explain(const State& state, JobId id, const Now& now, c
             reasons.push_back(fmt::format("attempt {} runs on worker {} since {}", job.attempts,
                                           worker == nullptr ? "?" : worker->offer.name,
                                           seconds_until(now.steady, lease.started)));
+            for (const GangPart& part : state.gang(id)) {
+              const Worker* member = state.find_worker(part.worker);
+              reasons.push_back(fmt::format("{} on worker {}", count_of(part.ranks, "rank"),
+                                            member == nullptr ? "?" : member->offer.name));
+            }
             if (worker != nullptr && !worker->attached) {
               reasons.push_back(
                   fmt::format("worker {} has lost its connection and may come back", worker->offer.name));

@@ -21,6 +21,10 @@ Status State::check_invariants() const {
 
 Status State::check_jobs() const {
   std::set<LeaseId> leases;
+  for (const auto& [id, parts] : gangs_) {
+    if (!std::holds_alternative<Leased>(job(id).state))
+      return fail(ErrorCode::kInternal, "job {} has a gang and does not run", id.value);
+  }
   for (std::uint64_t number = 0; number < jobs_.size(); ++number) {
     const JobId id{number};
     if (!has_job(id)) continue;
@@ -79,11 +83,34 @@ Status State::check_lease(JobId id, const Leased& lease) const {
   }
   if (lease.lease.value > last_lease_)
     return fail(ErrorCode::kInternal, "lease {} was never given", lease.lease.value);
+  if (!gang(id).empty()) return check_gang(id, lease);
   const std::int64_t asked = occupied(id, lease).gpus;
   if (std::popcount(lease.gpus) != asked) {
     return fail(ErrorCode::kInternal, "job {} asked for {} gpus and got {}", id.value, asked,
                 std::popcount(lease.gpus));
   }
+  return {};
+}
+
+Status State::check_gang(JobId id, const Leased& lease) const {
+  const spec::Resources& asked = shape_of(job(id)).job.resources;
+  std::int64_t n_ranks = 0;
+  std::set<WorkerId> members;
+  for (const GangPart& part : gang(id)) {
+    n_ranks += part.ranks;
+    const Worker* worker = find_worker(part.worker);
+    const bool leads = part.worker == lease.worker;
+    if (worker == nullptr || part.ranks == 0 || !members.insert(part.worker).second ||
+        std::popcount(part.gpus) != (asked.gpus > 0 ? static_cast<int>(part.ranks) : 0) ||
+        std::count(worker->parts.begin(), worker->parts.end(), id) != (leads ? 0 : 1)) {
+      return fail(ErrorCode::kInternal, "job {}: its part at worker {} is wrong", id.value,
+                  part.worker.value);
+    }
+    if (leads && part.gpus != lease.gpus)
+      return fail(ErrorCode::kInternal, "job {}: its lead has other gpus", id.value);
+  }
+  if (n_ranks != asked.world_size() || gang(id).front().worker != lease.worker || members.size() < 2)
+    return fail(ErrorCode::kInternal, "job {}: its gang is not whole", id.value);
   return {};
 }
 
@@ -131,12 +158,20 @@ Status State::check_workers() const {
         return fail(ErrorCode::kInternal, "worker {} lists job {}, which it does not hold", id.value,
                     held.value);
       }
-      if ((used_gpus & lease->gpus) != 0)
-        return fail(ErrorCode::kInternal, "worker {}: a gpu given twice", id.value);
-      used_gpus |= lease->gpus;
-      const spec::Resources& asked = occupied(held, *lease);
-      cpus -= std::min(asked.cpus, worker.offer.cpus);
-      memory_mb -= asked.memory_mb;
+    }
+    for (const auto* jobs : {&worker.leases, &worker.parts}) {
+      for (const JobId held : *jobs) {
+        const auto* lease = std::get_if<Leased>(&job(held).state);
+        if (lease == nullptr)
+          return fail(ErrorCode::kInternal, "worker {} has a part of job {}, which does not run", id.value,
+                      held.value);
+        const Use use = use_of(held, *lease, worker);
+        if ((used_gpus & use.gpus) != 0)
+          return fail(ErrorCode::kInternal, "worker {}: a gpu given twice", id.value);
+        used_gpus |= use.gpus;
+        cpus -= use.cpus;
+        memory_mb -= use.memory_mb;
+      }
     }
     if (cpus != worker.free_cpus || memory_mb != worker.free_memory_mb ||
         (worker.free_gpus & used_gpus) != 0) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <deque>
 
 #include "coordinator/engine/quarantine.hpp"
+#include "coordinator/engine/spread.hpp"
 
 namespace gauntlet::engine {
 namespace {
@@ -63,6 +65,7 @@ class Round {
   }
 
  private:
+  const ReadyQueue& queue_of(QueueRef ref) const { return state_.sweeps()[ref.sweep].queues[ref.queue]; }
   ReadyQueue& queue(QueueRef ref) { return state_.sweeps()[ref.sweep].queues[ref.queue]; }
 
   bool is_stuck(std::uint32_t shape) const {
@@ -128,10 +131,15 @@ class Round {
     std::vector<std::vector<WorkerId>> before;
     for (const QueueRef ref : starved) {
       before.push_back(std::exchange(queue(ref).reserved, {}));
-      keep_workers_for(ref, before.back(), 1);
+      if (is_spread(queue(ref).shape)) {
+        keep_gang_for(ref);
+      } else {
+        keep_workers_for(ref, before.back(), 1);
+      }
     }
     const std::size_t most = state_.workers().size() / 2;
     for (std::size_t at = 0; at < starved.size(); ++at) {
+      if (is_spread(queue(starved[at]).shape)) continue;
       const std::size_t room = most > reservations_.size() ? most - reservations_.size() : 0;
       const std::size_t has = queue(starved[at]).reserved.size();
       keep_workers_for(starved[at], before[at], std::min(n_owed(starved[at]), has + room));
@@ -144,10 +152,11 @@ class Round {
     return std::min<std::size_t>(queue(ref).overtaken / per_job, queue(ref).heap.size());
   }
 
-  bool may_be_kept(Worker& worker, std::uint32_t shape) const {
+  bool may_be_kept(Worker& worker, std::uint32_t shape) {
+    const bool could =
+        is_spread(shape) ? ranks_in_total(worker, state_.shape(shape)) > 0 : state_.hosts(worker, shape);
     return worker.attached && !worker.draining && worker.quarantine.empty() && worker.kept == kNone &&
-           state_.hosts(worker, shape) &&
-           stays_long_enough(worker, state_.shape(shape).job.resources, now_.steady);
+           could && stays_long_enough(worker, state_.shape(shape).job.resources, now_.steady);
   }
 
   /// The first variant that the worker could run if it were empty.
@@ -180,12 +189,46 @@ class Round {
   }
 
   void keep(QueueRef ref, Worker& worker) {
+    keep(ref, worker, best_variant(worker, state_.shape(queue(ref).shape).job.resources));
+  }
+
+  void keep(QueueRef ref, Worker& worker, const spec::Resources& asked) {
     ReadyQueue& waiting = queue(ref);
     worker.kept = static_cast<std::uint32_t>(reservations_.size());
     waiting.reserved.push_back(worker.id);
-    reservations_.push_back({&worker, ref, waiting.shape,
-                             &best_variant(worker, state_.shape(waiting.shape).job.resources),
-                             state_.sweeps()[ref.sweep].row.priority});
+    reservations_.push_back({&worker, ref, waiting.shape, &asked, state_.sweeps()[ref.sweep].row.priority});
+  }
+
+  /// Whether jobs of the shape go over several workers.
+  bool is_spread(std::uint32_t shape) {
+    if (state_.shape(shape).job.resources.world_size() < 2) return false;
+    const auto [known, is_new] = spread_shapes_.try_emplace(shape, false);
+    if (is_new) known->second = needs_spread(state_, state_.shape(shape));
+    return known->second;
+  }
+
+  /// Keeps a worker for every part of the gang, or none: half a gang kept would be of no use to anybody.
+  void keep_gang_for(QueueRef ref) {
+    const std::uint32_t shape = queue(ref).shape;
+    const Shape& wanted = state_.shape(shape);
+    std::vector<Worker*> workers;
+    for (auto& [id, worker] : state_.workers()) {
+      if (may_be_kept(worker, shape)) workers.push_back(&worker);
+    }
+    for (const PartPlan& part : plan_spread(workers, wanted.job.resources.world_size(),
+                                            [&](Worker& worker) { return ranks_in_total(worker, wanted); })) {
+      keep(ref, *part.worker, shares_.emplace_back(share_of(wanted.job.resources, part.ranks)));
+    }
+  }
+
+  /// Ranks of a gang that the worker may take now.
+  std::int64_t ranks_for(Worker& worker, QueueRef ref) const {
+    const std::uint32_t shape = queue_of(ref).shape;
+    const spec::Resources& asked = state_.shape(shape).job.resources;
+    if (!stays_long_enough(worker, asked, now_.steady)) return 0;
+    std::int64_t n_ranks = ranks_now(worker, state_.shape(shape));
+    while (n_ranks > 0 && !respects_reservation(worker, ref, shape, share_of(asked, n_ranks))) --n_ranks;
+    return n_ranks;
   }
 
   void drop_reservation(std::uint32_t at) {
@@ -265,21 +308,44 @@ class Round {
   void place_top(QueueRef ref) {
     const std::uint32_t shape = queue(ref).shape;
     const spec::Resources& asked = state_.shape(shape).job.resources;
+    if (is_spread(shape)) return place_gang(ref);
     Worker* worker = nullptr;
     std::size_t variant = 0;
     for (; worker == nullptr && variant < asked.n_variants(); ++variant) {
       worker = choose_worker(ref, asked.variant(variant));
     }
-    if (worker == nullptr) {
-      stuck_shapes_.push_back(shape);
-      stuck_queues_.push_back(ref);
-      return;
+    if (worker == nullptr) return get_stuck(ref);
+    grant(ref, *worker, asked.variant(variant - 1), {});
+    count_overtakes(ref, *worker);
+  }
+
+  void get_stuck(QueueRef ref) {
+    stuck_shapes_.push_back(queue(ref).shape);
+    stuck_queues_.push_back(ref);
+  }
+
+  void place_gang(QueueRef ref) {
+    const spec::Resources& asked = state_.shape(queue(ref).shape).job.resources;
+    const std::vector<PartPlan> plan = plan_spread(state_.open_workers(), asked.world_size(),
+                                                   [&](Worker& worker) { return ranks_for(worker, ref); });
+    if (plan.size() < 2) return get_stuck(ref);
+    std::vector<GangPart> parts;
+    for (const PartPlan& part : plan) {
+      parts.push_back({part.worker->id, static_cast<std::uint32_t>(part.ranks),
+                       asked.gpus > 0 ? lowest_bits(part.worker->free_gpus, part.ranks) : 0});
     }
-    grant(ref, *worker, asked.variant(variant - 1));
-    const std::int32_t priority = state_.sweeps()[ref.sweep].row.priority;
+    grant(ref, *plan.front().worker, asked, std::move(parts));
+    for (const PartPlan& part : plan) count_overtakes(ref, *part.worker);
+  }
+
+  void count_overtakes(QueueRef placed, Worker& worker) {
+    const std::int32_t priority = state_.sweeps()[placed.sweep].row.priority;
     for (const QueueRef passed : stuck_queues_) {
       const bool outranked = priority > state_.sweeps()[passed.sweep].row.priority;
-      if (!outranked && state_.hosts(*worker, queue(passed).shape)) count_overtake(queue(passed));
+      const std::uint32_t shape = queue(passed).shape;
+      const bool could =
+          is_spread(shape) ? ranks_in_total(worker, state_.shape(shape)) > 0 : state_.hosts(worker, shape);
+      if (!outranked && could) count_overtake(queue(passed));
     }
   }
 
@@ -289,24 +355,29 @@ class Round {
     if (passed.overtaken < per_job * passed.heap.size()) ++passed.overtaken;
   }
 
-  void grant(QueueRef ref, Worker& worker, const spec::Resources& asked) {
+  void grant(QueueRef ref, Worker& worker, const spec::Resources& asked, std::vector<GangPart> parts) {
     ReadyQueue& from = queue(ref);
     const JobId id{from.heap.front()};
     std::pop_heap(from.heap.begin(), from.heap.end(), std::greater<>{});
     from.heap.pop_back();
     from.overtaken -= std::min(from.overtaken, state_.config().max_overtakes);
-    settle_reservations(ref, worker);
+    if (parts.empty()) {
+      settle_reservations(ref, worker);
+    } else {
+      drop_reservations_of(ref);  // all of them were for this gang; the next one starts its own claim
+    }
     Leased lease{.lease = state_.next_lease(),
                  .worker = worker.id,
-                 .gpus = lowest_bits(worker.free_gpus, asked.gpus),
+                 .gpus = parts.empty() ? lowest_bits(worker.free_gpus, asked.gpus) : parts.front().gpus,
                  .started = now_.steady,
                  .slot = 0};
     if (asked.time_s > 0) lease.deadline = now_.steady + std::chrono::seconds(asked.time_s);
     const AttemptNo attempt{++state_.job(id).attempts};
     state_.sweeps()[ref.sweep].served += cost_of(asked);
+    if (!parts.empty()) state_.set_gang(id, parts);
     state_.set_state(id, lease);
-    transitions_.push_back({now_.wall_ms, JobLeased{id, lease.lease, attempt, worker.id, lease.gpus}});
-    list_grant(worker.id, {id, lease.lease, attempt, lease.gpus});
+    transitions_.push_back({now_.wall_ms, JobLeased{id, lease.lease, attempt, worker.id, lease.gpus, parts}});
+    list_grant(worker.id, {id, lease.lease, attempt, lease.gpus, std::move(parts)});
   }
 
   /// A job of the queue was given to the worker: one kept worker fewer is needed.
@@ -326,10 +397,10 @@ class Round {
     number_ = state_.next_round();
   }
 
-  void list_grant(WorkerId worker, const LeaseGrant& given) {
+  void list_grant(WorkerId worker, LeaseGrant given) {
     const auto [at, is_new] = batch_of_.try_emplace(worker, leases_.size());
     if (is_new) leases_.push_back({worker, {}});
-    leases_[at->second].grants.push_back(given);
+    leases_[at->second].grants.push_back(std::move(given));
   }
 
   State& state_;
@@ -339,6 +410,8 @@ class Round {
   std::vector<std::uint32_t> stuck_shapes_;
   std::vector<QueueRef> stuck_queues_;
   std::vector<Reservation> reservations_;
+  std::deque<spec::Resources> shares_;                     ///< that reservations ask for
+  std::unordered_map<std::uint32_t, bool> spread_shapes_;  ///< by shape, as far as worked out
   std::vector<GiveLeases> leases_;
   std::unordered_map<WorkerId, std::size_t> batch_of_;
 };

@@ -1,11 +1,13 @@
 // Placement: which ready job goes to which worker now.
 // Order: priority of the sweep, then the sweep that was served least, then the job submitted first. A job
-// goes to one worker whole (its gang, its cpus, its GPUs) or not at all. A job asking for more cpus than a
-// worker has gets the whole worker. Jobs that do not fit may be passed by `max_overtakes` placements; then a
-// worker is kept for the first of them, and one more for the next with every further `max_overtakes`, up to
-// half of the workers. So a shape that is hard to place gets at least one placement to `max_overtakes` others
-// once workers have emptied, and a gang of eight waits for a bounded number of smaller jobs. Cost of a call:
-// what it grants times the open workers, plus the shapes that do not fit; never the queued jobs.
+// goes to one worker whole (its gang, its cpus, its GPUs) or not at all; a gang that fits no single worker
+// goes to several at once (spread.hpp), all of it or nothing, and when it is passed too often, all of them
+// are kept for it. A job asking for more cpus than a worker has gets the whole worker. Jobs that do not fit
+// may be passed by `max_overtakes` placements; then a worker is kept for the first of them, and one more for
+// the next with every further `max_overtakes`, up to half of the workers. So a shape that is hard to place
+// gets at least one placement to `max_overtakes` others once workers have emptied, and a gang of eight waits
+// for a bounded number of smaller jobs. Cost of a call: what it grants times the open workers, plus the
+// shapes that do not fit; never the queued jobs.
 #pragma once
 
 #include <bit>
@@ -20,7 +22,8 @@ struct LeaseGrant {
   JobId job;
   LeaseId lease;
   AttemptNo attempt;
-  std::uint64_t gpus = 0;  ///< bit i = device i of the worker
+  std::uint64_t gpus = 0;            ///< bit i = device i of the worker
+  std::vector<GangPart> parts = {};  ///< of a gang over several workers, this one first; else empty
 };
 
 /// New leases of one worker, in the order in which they were given.

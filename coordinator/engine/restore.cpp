@@ -28,6 +28,12 @@ Status restore_leases(State& state, const RestoredRows& rows, const Now& now) {
     Leased lease{.lease = row.lease, .worker = row.worker, .gpus = row.gpus, .started = {}, .slot = 0};
     lease.started = now.steady - Milliseconds(std::max<std::int64_t>(0, now.wall_ms - row.started_ms));
     const std::int64_t time_s = state.shape_of(state.job(row.job)).job.resources.time_s;
+    for (const GangPart& part : row.parts) {
+      if (state.find_worker(part.worker) != nullptr) continue;
+      return fail(ErrorCode::kCorrupt, "lease {} names worker {}, which is not in the database",
+                  row.lease.value, part.worker.value);
+    }
+    if (!row.parts.empty()) state.set_gang(row.job, row.parts);
     if (time_s > 0) lease.deadline = lease.started + std::chrono::seconds(time_s);
     state.job(row.job).attempts = static_cast<std::uint32_t>(row.attempt.value);
     state.set_state(row.job, lease);

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "coordinator/engine/quarantine.hpp"
+#include "coordinator/engine/spread.hpp"
 #include "core/base/check.hpp"
 
 namespace gauntlet::engine {
@@ -75,6 +76,12 @@ std::string_view name_of(JobStateTag state) {
       return "cancelled";
   }
   return "unknown";
+}
+
+bool qualifies(const Worker& worker, const Shape& shape) {
+  return has_labels(worker.offer, shape.job.resources.labels) &&
+         (!shape.needs_torch || worker.offer.has_torch) &&
+         (shape.entry == kNone || worker.entries.contains(shape.entry));
 }
 
 // ---------------------------------------------------------------- jobs
@@ -310,17 +317,47 @@ void State::count_free(Worker& worker) {
   worker.free_cpus = worker.offer.cpus;
   worker.free_memory_mb = worker.offer.memory_mb;
   worker.free_gpus = all_gpus(worker.offer.gpus) & ~worker.bad_gpus;
-  for (const JobId id : worker.leases) {
-    const spec::Resources& asked = occupied(id, std::get<Leased>(job(id).state));
-    worker.free_cpus -= std::min(asked.cpus, worker.offer.cpus);
-    worker.free_memory_mb -= asked.memory_mb;
-    worker.free_gpus &= ~std::get<Leased>(job(id).state).gpus;
+  for (const auto* jobs : {&worker.leases, &worker.parts}) {
+    for (const JobId id : *jobs) occupy(worker, use_of(id, std::get<Leased>(job(id).state), worker));
   }
+}
+
+State::Use State::use_of(JobId id, const Leased& lease, const Worker& worker) const {
+  const std::span<const GangPart> parts = gang(id);
+  if (parts.empty()) {
+    const spec::Resources& asked = occupied(id, lease);
+    return {std::min(asked.cpus, worker.offer.cpus), asked.memory_mb, lease.gpus};
+  }
+  for (const GangPart& part : parts) {
+    if (part.worker != worker.id) continue;
+    const spec::Resources share = share_of(shape_of(job(id)).job.resources, part.ranks);
+    return {std::min(share.cpus, worker.offer.cpus), share.memory_mb, part.gpus};
+  }
+  GAUNTLET_CHECK(false);
+  return {};
+}
+
+void State::occupy(Worker& worker, const Use& use) const {
+  worker.free_cpus -= use.cpus;
+  worker.free_memory_mb -= use.memory_mb;
+  worker.free_gpus &= ~use.gpus;
+}
+
+void State::free(Worker& worker, const Use& use) const {
+  worker.free_cpus += use.cpus;
+  worker.free_memory_mb += use.memory_mb;
+  worker.free_gpus |= use.gpus & all_gpus(worker.offer.gpus) & ~worker.bad_gpus;
+}
+
+std::span<const GangPart> State::gang(JobId id) const {
+  if (gangs_.empty()) return {};
+  const auto found = gangs_.find(id);
+  return found == gangs_.end() ? std::span<const GangPart>() : std::span<const GangPart>(found->second);
 }
 
 void State::remove_worker(WorkerId id) {
   Worker* worker = find_worker(id);
-  GAUNTLET_CHECK(worker != nullptr && worker->leases.empty());
+  GAUNTLET_CHECK(worker != nullptr && worker->leases.empty() && worker->parts.empty());
   worker->attached = false;
   refresh_open(*worker);
   const auto agent = agents_.find(worker->offer.agent_id);
@@ -353,10 +390,14 @@ void State::quarantine_gpu(Worker& worker, std::uint32_t device) {
 void State::take(JobId id, Leased& lease) {
   Worker* worker = find_worker(lease.worker);
   GAUNTLET_CHECK(worker != nullptr);
-  const spec::Resources& asked = occupied(id, lease);
-  worker->free_cpus -= std::min(asked.cpus, worker->offer.cpus);
-  worker->free_memory_mb -= asked.memory_mb;
-  worker->free_gpus &= ~lease.gpus;
+  occupy(*worker, use_of(id, lease, *worker));
+  for (const GangPart& part : gang(id)) {
+    if (part.worker == lease.worker) continue;
+    Worker* const other = find_worker(part.worker);
+    GAUNTLET_CHECK(other != nullptr);
+    occupy(*other, use_of(id, lease, *other));
+    other->parts.push_back(id);
+  }
   lease.slot = static_cast<std::uint32_t>(worker->leases.size());
   worker->leases.push_back(id);
   refresh_open(*worker);
@@ -365,10 +406,15 @@ void State::take(JobId id, Leased& lease) {
 void State::release(JobId id, const Leased& lease) {
   Worker* worker = find_worker(lease.worker);
   GAUNTLET_CHECK(worker != nullptr && worker->leases[lease.slot] == id);
-  const spec::Resources& asked = occupied(id, lease);
-  worker->free_cpus += std::min(asked.cpus, worker->offer.cpus);
-  worker->free_memory_mb += asked.memory_mb;
-  worker->free_gpus |= lease.gpus & all_gpus(worker->offer.gpus) & ~worker->bad_gpus;
+  free(*worker, use_of(id, lease, *worker));
+  for (const GangPart& part : gang(id)) {
+    if (part.worker == lease.worker) continue;
+    Worker* const other = find_worker(part.worker);
+    GAUNTLET_CHECK(other != nullptr);
+    free(*other, use_of(id, lease, *other));
+    std::erase(other->parts, id);
+  }
+  if (!gangs_.empty()) gangs_.erase(id);
   const JobId last = worker->leases.back();
   worker->leases[lease.slot] = last;
   std::get<Leased>(job(last).state).slot = lease.slot;
@@ -386,10 +432,7 @@ bool State::hosts(Worker& worker, std::uint32_t shape_index) const {
   std::uint8_t& known = worker.hosts[shape_index];
   if (known == 0) {
     const Shape& asked = shapes_[shape_index];
-    const bool yes = fits_in_total(worker, asked.job.resources) &&
-                     has_labels(worker.offer, asked.job.resources.labels) &&
-                     (!asked.needs_torch || worker.offer.has_torch) &&
-                     (asked.entry == kNone || worker.entries.contains(asked.entry));
+    const bool yes = fits_in_total(worker, asked.job.resources) && qualifies(worker, asked);
     known = yes ? 2 : 1;
   }
   return known == 2;

@@ -136,6 +136,9 @@ struct WorkerOffer {
   std::uint32_t credit = 1;
   bool has_torch = false;
   std::map<std::string, std::string> labels = {};
+  std::string reach = {};    ///< workers with equal ones can share a gang; "" = its gangs stay with it
+  std::string address = {};  ///< what its launcher calls it
+  std::vector<std::uint32_t> gpu_indices = {};  ///< how CUDA counts its devices there; empty = as we do
   SteadyTime ends = SteadyTime::max();  ///< when it leaves; jobs whose time limit is later are not started
   std::vector<std::tuple<std::string, std::string, std::int64_t>> entries;  ///< kind of entry, name, version
 };
@@ -158,6 +161,7 @@ struct Worker {
   std::int64_t free_memory_mb = 0;
   std::uint64_t free_gpus = 0;  ///< bit i = device i
   std::vector<JobId> leases;
+  std::vector<JobId> parts;  ///< gangs led by another worker that have ranks here
   bool attached = false;
   bool draining = false;
   SteadyTime last_heard;  ///< attached: last frame; else: when the connection closed
@@ -201,6 +205,10 @@ class State {
   [[nodiscard]] const StateCounts& counts() const { return counts_; }
   /// The state a job without an attempt must have, given its needs.
   [[nodiscard]] JobState settled(JobId id) const;
+  /// Before a job becomes leased: it is a gang over these workers, the lease's first.
+  void set_gang(JobId id, std::vector<GangPart> parts) { gangs_[id] = std::move(parts); }
+  /// Empty for every job that is not leased to several workers.
+  [[nodiscard]] std::span<const GangPart> gang(JobId id) const;
   /// Every change of a job's state: counters, ready queues, timers, the worker's resources.
   void set_state(JobId id, JobState state);
   /// Adds jobs (waiting, not yet counted in any sweep), needs and memberships. Errors (kCorrupt): an unknown
@@ -276,6 +284,15 @@ class State {
   void count(JobId id, const JobState& state, std::int64_t by);
   void take(JobId id, Leased& lease);
   void release(JobId id, const Leased& lease);
+  /// What the job occupies at one of its workers, and the devices there.
+  struct Use {
+    std::int64_t cpus = 0;
+    std::int64_t memory_mb = 0;
+    std::uint64_t gpus = 0;
+  };
+  [[nodiscard]] Use use_of(JobId id, const Leased& lease, const Worker& worker) const;
+  void occupy(Worker& worker, const Use& use) const;
+  void free(Worker& worker, const Use& use) const;
   void count_free(Worker& worker);
   [[nodiscard]] std::uint32_t best_home(JobId id) const;
   void activate(std::uint32_t sweep);
@@ -289,6 +306,7 @@ class State {
   [[nodiscard]] Status check_lease(JobId id, const Leased& lease) const;
   [[nodiscard]] Status check_counts() const;
   [[nodiscard]] Status check_workers() const;
+  [[nodiscard]] Status check_gang(JobId id, const Leased& lease) const;
 
   EngineConfig config_;
   std::vector<Job> jobs_;
@@ -306,6 +324,7 @@ class State {
   std::vector<std::uint32_t> active_sweeps_;
   std::vector<Timer> timers_;  ///< heap, earliest first; entries whose job moved on are dropped when due
 
+  std::unordered_map<JobId, std::vector<GangPart>> gangs_;  ///< of leased jobs
   std::map<WorkerId, Worker> workers_;
   std::unordered_map<std::string, WorkerId> agents_;
   std::vector<Worker*> open_workers_;  ///< into workers_
@@ -316,6 +335,9 @@ class State {
   std::uint64_t round_ = 0;
   std::size_t rotation_ = 0;
 };
+
+/// Whether the worker has what such jobs need besides resources: labels, torch, the entry.
+[[nodiscard]] bool qualifies(const Worker& worker, const Shape& shape);
 
 /// What a restart goes on with; `transitions` bring the database to what the graph implies, and are usually
 /// none.

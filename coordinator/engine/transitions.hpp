@@ -75,13 +75,21 @@ struct JobCancelled {
 struct JobRetried {
   JobId job;
 };
+/// What one worker contributes to a gang.
+struct GangPart {
+  WorkerId worker;
+  std::uint32_t ranks = 0;
+  std::uint64_t gpus = 0;  ///< devices of the worker, bit i = device i
+  bool operator==(const GangPart&) const = default;
+};
 /// An attempt begins: the lease's row, state leased.
 struct JobLeased {
   JobId job;
   LeaseId lease;
   AttemptNo attempt;
   WorkerId worker;
-  std::uint64_t gpus = 0;  ///< devices of the worker, bit i = device i
+  std::uint64_t gpus = 0;            ///< devices of the worker, bit i = device i
+  std::vector<GangPart> parts = {};  ///< of a gang over several workers, this one first; else empty
 };
 /// The attempt is done: rows, curves and the job's state change together; the lease's row becomes the
 /// attempt's. A job that had to run again (its artifact was damaged) replaces its earlier rows: with attempt
@@ -190,6 +198,7 @@ struct LeaseRow {
   WorkerId worker;
   std::uint64_t gpus = 0;
   std::int64_t started_ms = 0;
+  std::vector<GangPart> parts = {};  ///< as in JobLeased
 };
 
 /// A worker that holds leases.

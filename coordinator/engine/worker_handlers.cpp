@@ -32,9 +32,16 @@ void drop_worker(State& state, const Now& now, WorkerId id, ErrorCode code, cons
                  Decision& decision) {
   const Worker* worker = state.find_worker(id);
   const std::string name = worker->offer.name;
-  const std::vector<JobId> leases = worker->leases;
+  std::vector<JobId> leases = worker->leases;
+  const std::vector<JobId> parts = worker->parts;
   decision.transitions.push_back(
       {now.wall_ms, WorkerLeft{id, reason}});  // the loss is told before its consequences
+  for (const JobId job : parts) {              // a gang without one of its machines is over
+    decision.messages.emplace_back(StopLeases{std::get<Leased>(state.job(job).state).worker,
+                                              {current_ref(state, job)},
+                                              fmt::format("worker {} of its gang: {}", name, reason)});
+  }
+  leases.insert(leases.end(), parts.begin(), parts.end());
   for (const JobId job : leases) {
     AttemptEnd end{.code = code, .outcome = {.message = fmt::format("worker {}: {}", name, reason)}};
     end_attempt(state, now, job, std::move(end), decision.transitions);

@@ -48,6 +48,26 @@ void add_lease(const engine::LeaseGrant& grant, const engine::JobPayload& payloa
   engine::for_each_device(grant.gpus, [&](std::uint32_t device) { lease.add_gpus(device); });
 }
 
+/// A gang's machines as the launcher and CUDA there name them.
+void add_parts(const engine::State& state, const engine::LeaseGrant& grant, const engine::JobPayload& payload,
+               proto::Lease& lease) {
+  for (const engine::GangPart& part : grant.parts) {
+    const engine::Worker* const worker = state.find_worker(part.worker);
+    proto::GangPart& message = *lease.add_parts();
+    message.set_ranks(part.ranks);
+    if (worker == nullptr) continue;  // gone meanwhile: the lease is taken back in the next frame
+    message.set_address(worker->offer.address);
+    engine::for_each_device(part.gpus, [&](std::uint32_t device) {
+      const auto& indices = worker->offer.gpu_indices;
+      message.add_gpus(device < indices.size() ? indices[device] : device);
+    });
+  }
+  if (grant.parts.empty()) return;
+  spec::Resources whole = payload.resources;
+  whole.or_else.clear();
+  *lease.mutable_resources() = proto::to_proto(whole);
+}
+
 }  // namespace
 
 /// Payloads of one commit by their job. They come in the order of the grants, so that with one worker the
@@ -206,7 +226,9 @@ void Hub::deliver(const engine::GiveLeases& leases, Session& session, PayloadFin
   for (const engine::LeaseGrant& grant : leases.grants) {
     const engine::JobPayload& payload = payloads.find(grant.job);
     work_.queue_wait.observe(static_cast<double>(payload.waited_ms) / 1000);
-    add_lease(grant, payload, *frame.mutable_lease_batch()->add_leases());
+    proto::Lease& lease = *frame.mutable_lease_batch()->add_leases();
+    add_lease(grant, payload, lease);
+    add_parts(state_, grant, payload, lease);
     n_bytes += payload.canonical.size() + payload.locations.size() + payload.title.size() + 100;
     if (n_bytes > kLeaseFrameBytes) {
       session.send(frame);

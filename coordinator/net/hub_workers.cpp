@@ -13,6 +13,7 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::uint32_t kMaxCredit = 4096;
+constexpr std::size_t kMaxNameBytes = 256;
 
 constexpr std::int64_t kMaxRemainingS = std::int64_t{10} * 366 * 86400;
 
@@ -47,6 +48,10 @@ Result<engine::WorkerOffer> offer_from(const proto::WorkerJoin& join, SteadyTime
     return fail(ErrorCode::kInvalid, "worker {} has {} s left; allowed are 0 (no limit) to {}", join.name(),
                 join.remaining_s(), kMaxRemainingS);
   }
+  if (join.reach().size() > kMaxNameBytes || join.address().size() > kMaxNameBytes) {
+    return fail(ErrorCode::kInvalid, "worker {}: reach and address may have at most {} bytes", join.name(),
+                kMaxNameBytes);
+  }
   GAUNTLET_CHECK_OK(check_labels(join));
   engine::WorkerOffer offer;
   offer.labels = {join.labels().begin(), join.labels().end()};
@@ -58,6 +63,9 @@ Result<engine::WorkerOffer> offer_from(const proto::WorkerJoin& join, SteadyTime
   offer.gpus = join.gpus_size();
   offer.credit = join.credit();
   offer.has_torch = join.has_torch();
+  offer.reach = join.reach();
+  offer.address = join.address();
+  for (const proto::Gpu& gpu : join.gpus()) offer.gpu_indices.push_back(gpu.index());
   for (const proto::EntryVersion& entry : join.entries()) {
     offer.entries.emplace_back(entry.kind(), entry.name(), entry.version());
   }

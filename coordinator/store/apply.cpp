@@ -15,6 +15,13 @@ int outcome_number(ErrorCode code) {
   return static_cast<int>(name_of(code) == "unknown" ? ErrorCode::kInternal : code);
 }
 
+std::string text_of(const std::vector<engine::GangPart>& parts) {
+  if (parts.empty()) return "";
+  Json text = Json::array();
+  for (const engine::GangPart& part : parts) text.push_back({part.worker.value, part.ranks, part.gpus});
+  return text.dump();
+}
+
 class Applier {
  public:
   explicit Applier(StoreState& state)
@@ -73,9 +80,9 @@ class Applier {
     GAUNTLET_CHECK_OK(job->run_with(change.attempt, at_ms_, change.job));
     GAUNTLET_TRY(db::Statement * lease,
                  connection_.cached("INSERT INTO leases (job_id, lease_id, attempt, worker_id, "
-                                    "gpus, started_ms) VALUES (?, ?, ?, ?, ?, ?)"));
-    GAUNTLET_CHECK_OK(
-        lease->run_with(change.job, change.lease, change.attempt, change.worker, change.gpus, at_ms_));
+                                    "gpus, started_ms, parts) VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    GAUNTLET_CHECK_OK(lease->run_with(change.job, change.lease, change.attempt, change.worker, change.gpus,
+                                      at_ms_, text_of(change.parts)));
     last_lease_ = std::max(last_lease_, change.lease.value);
     return {};
   }

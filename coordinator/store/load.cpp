@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "coordinator/store/state.hpp"
+#include "core/base/json.hpp"
 
 namespace gauntlet::store {
 namespace {
@@ -75,22 +78,42 @@ Status load_edges(db::Connection& connection, RestoredRows& rows) {
                   });
 }
 
+/// What apply writes for a gang.
+Result<std::vector<engine::GangPart>> parts_from(const std::string& text) {
+  std::vector<engine::GangPart> parts;
+  if (text.empty()) return parts;
+  GAUNTLET_TRY(const Json list, parse_json(text, "the parts of a lease"));
+  for (const Json& part : list) {
+    const bool is_part =
+        part.is_array() && part.size() == 3 &&
+        std::all_of(part.begin(), part.end(), [](const Json& n) { return n.is_number_unsigned(); });
+    if (!is_part) return fail(ErrorCode::kCorrupt, "the parts of a lease are {}", text);
+    parts.push_back(
+        {WorkerId{part[0].get<std::uint64_t>()}, part[1].get<std::uint32_t>(), part[2].get<std::uint64_t>()});
+  }
+  return parts;
+}
+
 Status load_leases(db::Connection& connection, RestoredRows& rows) {
-  GAUNTLET_CHECK_OK(for_each(connection,
-                             "SELECT job_id, lease_id, attempt, worker_id, gpus, started_ms FROM leases "
-                             "ORDER BY lease_id",
-                             [&](const db::Statement& row) -> Status {
-                               rows.leases.push_back({.job = id_at<JobTag>(row, 0),
-                                                      .lease = id_at<LeaseTag>(row, 1),
-                                                      .attempt = id_at<AttemptTag>(row, 2),
-                                                      .worker = id_at<WorkerTag>(row, 3),
-                                                      .gpus = static_cast<std::uint64_t>(row.integer(4)),
-                                                      .started_ms = row.integer(5)});
-                               return {};
-                             }));
+  GAUNTLET_CHECK_OK(
+      for_each(connection,
+               "SELECT job_id, lease_id, attempt, worker_id, gpus, started_ms, parts FROM leases "
+               "ORDER BY lease_id",
+               [&](const db::Statement& row) -> Status {
+                 GAUNTLET_TRY(auto parts, parts_from(std::string(row.text(6))));
+                 rows.leases.push_back({.job = id_at<JobTag>(row, 0),
+                                        .lease = id_at<LeaseTag>(row, 1),
+                                        .attempt = id_at<AttemptTag>(row, 2),
+                                        .worker = id_at<WorkerTag>(row, 3),
+                                        .gpus = static_cast<std::uint64_t>(row.integer(4)),
+                                        .started_ms = row.integer(5),
+                                        .parts = std::move(parts)});
+                 return {};
+               }));
   return for_each(connection,
                   "SELECT worker_id, agent_id, name, cpus, memory_mb, gpus FROM workers WHERE worker_id IN "
-                  "(SELECT worker_id FROM leases) ORDER BY worker_id",
+                  "(SELECT worker_id FROM leases UNION ALL SELECT json_extract(p.value, '$[0]') FROM leases, "
+                  "json_each(CASE parts WHEN '' THEN '[]' ELSE parts END) p) ORDER BY worker_id",
                   [&](const db::Statement& row) -> Status {
                     rows.workers.push_back({.id = id_at<WorkerTag>(row, 0),
                                             .agent_id = std::string(row.text(1)),

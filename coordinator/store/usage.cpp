@@ -143,7 +143,9 @@ constexpr std::string_view kOldEvents = "FROM events WHERE at_ms < ?1 AND kind <
 constexpr std::string_view kOldWorkers =
     "FROM workers WHERE left_ms < ?1 AND worker_id NOT IN (SELECT worker_id FROM attempts) AND worker_id NOT "
     "IN "
-    "(SELECT worker_id FROM leases) AND worker_id < (SELECT max(worker_id) FROM workers)";
+    "(SELECT worker_id FROM leases UNION ALL SELECT json_extract(p.value, '$[0]') FROM leases, "
+    "json_each(CASE parts WHEN '' THEN '[]' ELSE parts END) p) AND worker_id < (SELECT max(worker_id) FROM "
+    "workers)";
 constexpr std::string_view kOldEnvironments =
     "FROM environments WHERE ?1 > 0 AND environment_id NOT IN (SELECT environment_id FROM attempts WHERE "
     "environment_id IS NOT NULL)";

@@ -87,7 +87,10 @@ class Books {
     }
     for (const auto& [job, lease] : leases) made.leases.push_back(lease);
     std::set<std::uint64_t> holders;  // workers without leases are of no use after a restart
-    for (const auto& [job, lease] : leases) holders.insert(lease.worker.value);
+    for (const auto& [job, lease] : leases) {
+      holders.insert(lease.worker.value);
+      for (const GangPart& part : lease.parts) holders.insert(part.worker.value);
+    }
     for (const std::uint64_t id : holders) made.workers.push_back(workers.at(id));
     made.last_lease = LeaseId{last_lease};
     made.last_worker = WorkerId{last_worker};
@@ -170,7 +173,8 @@ class Books {
     last_lease = change.lease.value;
     attempts[job] = change.attempt.value;
     states[job] = JobStateTag::kLeased;
-    leases[job] = {change.job, change.lease, change.attempt, change.worker, change.gpus, at_ms_};
+    leases[job] = {change.job,  change.lease, change.attempt, change.worker,
+                   change.gpus, at_ms_,       change.parts};
   }
   void take(const AttemptDone& change) {
     end(change.job, change.lease, change.attempt, change.worker);

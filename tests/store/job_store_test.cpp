@@ -231,6 +231,22 @@ TEST_F(Store, RefusesWhatDoesNotFitTogetherAndKeepsNothingOfIt) {
   EXPECT_EQ(dump(store), before);
 }
 
+TEST_F(Store, TheWorkersOfAGangAreKnownAgain) {
+  JobStore store = *JobStore::open_in_memory();
+  ASSERT_TRUE(store.submit(small_sweep(), 1000));
+  const std::vector<engine::GangPart> parts = {{WorkerId{1}, 4, 0b1111}, {WorkerId{2}, 2, 0b0110}};
+  const auto applied = store.apply(std::vector<Transition>{
+      worker_joined(),
+      {1500, engine::WorkerJoined{WorkerId{2}, "agent2", "node2", 8, 1000, 4}},
+      {2000, JobLeased{JobId{1}, LeaseId{5}, AttemptNo{1}, WorkerId{1}, 0b1111, parts}}});
+  ASSERT_TRUE(applied) << applied.error().message;
+  const auto loaded = store.load();
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->leases.at(0).parts, parts);
+  ASSERT_THAT(loaded->workers, SizeIs(2)) << "the one that holds no lease of its own too";
+  EXPECT_EQ(loaded->workers[1].agent_id, "agent2");
+}
+
 TEST_F(Store, ALifeOfAJobIsWrittenDown) {
   JobStore store = *JobStore::open_in_memory();
   ASSERT_TRUE(store.submit(small_sweep(), 1000));
