@@ -161,7 +161,7 @@ TEST(Pbs, ReadsWhatItsCommandsPrint) {
       "    Job_Name = gauntlet-0a1b2c-7\n"
       "    job_state = Q\n"
       "    comment = Not Running: Insufficient amount of resource: ngpus\n"
-      "    Variable_List = PBS_O_HOME=/home/x,PBS_O_LANG=C,\n"
+      "    Variable_List = PBS_O_SHELL=bash,PBS_O_LANG=C,\n"
       "\tPBS_O_PATH=/bin\n"
       "\n"
       "Job Id: 18.head\n"

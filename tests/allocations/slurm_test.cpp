@@ -42,20 +42,20 @@ class SlurmSite : public Site {
 TEST_F(SlurmSite, ASweepSurvivesTheDeathOfANode) {
   start_coordinator();
   const Finished added = gauntlet({"alloc", "slurm", "add", "--partition", "main", "--time", "10m", "--cpus",
-                                   "2", "--max", "2", "--idle", "3s", "--min-work", "1s"});
+                                   "2", "--max", "2", "--idle", "2s", "--min-work", "1s"});
   ASSERT_EQ(added.exit_code, 0) << added.err;
   EXPECT_EQ(added.out, "queue 1: up to 2 allocations of 1 node at a time\n");
   EXPECT_EQ(n_live_jobs(), 0);  // nothing waits
-  submit_noops(1500, 8);
+  submit_noops(800, 6);
   ASSERT_TRUE(wait_until(
-      [&] { return number("SELECT count(*) AS n FROM v_jobs WHERE state = 'done'") > 100; }, kPatience));
+      [&] { return number("SELECT count(*) AS n FROM v_jobs WHERE state = 'done'") > 50; }, kPatience));
   EXPECT_LE(n_live_jobs(), 2);
   const std::string node = busy_node();
   ASSERT_FALSE(node.empty());
   slurm_->kill_node(node);
   const Finished waited = gauntlet({"wait", "noops"});
   EXPECT_EQ(waited.exit_code, 0) << waited.err;
-  expect_exactly_once(1500);
+  expect_exactly_once(800);
   EXPECT_THAT(jobs(), HasSubstr("NODE_FAIL"));
   ASSERT_TRUE(wait_until(
       [&] { return n_live_jobs() == 0 && n_allocations("ended") > 0 && n_allocations("running") == 0; },
