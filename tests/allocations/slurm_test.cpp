@@ -47,8 +47,8 @@ TEST_F(SlurmSite, ASweepSurvivesTheDeathOfANode) {
   EXPECT_EQ(added.out, "queue 1: up to 2 allocations of 1 node at a time\n");
   EXPECT_EQ(n_live_jobs(), 0);  // nothing waits
   submit_noops(800, 6);
-  ASSERT_TRUE(wait_until(
-      [&] { return number("SELECT count(*) AS n FROM v_jobs WHERE state = 'done'") > 50; }, kPatience));
+  ASSERT_TRUE(wait_until([&] { return number("SELECT count(*) AS n FROM v_jobs WHERE state = 'done'") > 50; },
+                         kPatience));
   EXPECT_LE(n_live_jobs(), 2);
   const std::string node = busy_node();
   ASSERT_FALSE(node.empty());
