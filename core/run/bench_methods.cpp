@@ -4,6 +4,7 @@
 
 #include "core/attacks/attack.hpp"
 #include "core/defenses/defense.hpp"
+#include "core/models/trained_models.hpp"
 #include "core/models/weights.hpp"
 #include "core/run/jobs.hpp"
 #include "core/run/noise_pairs.hpp"
@@ -31,7 +32,7 @@ class Bench {
 
   Result<Json> run() {
     GAUNTLET_CHECK_OK(build_target());
-    for (const models::ModelEntry* entry : models::model_registry().entries()) {
+    for (const models::ModelEntry* entry : models::trained_models()) {
       GAUNTLET_CHECK_OK(measure_model(*entry));
     }
     for (const attacks::AttackEntry* entry : attacks::attack_registry().entries()) {

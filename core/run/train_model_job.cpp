@@ -16,6 +16,23 @@ std::int64_t n_trainable(const models::HashingModel& model) {
   return n;
 }
 
+/// A model that comes trained is kept as a checkpoint, so that everything else finds it like any other.
+Result<worker::AttemptResult> take_over(const JobRun& run, const models::ModelEntry& entry,
+                                        const Json& located, const models::ModelShape& shape) {
+  GAUNTLET_TRY(const std::shared_ptr<models::HashingModel> model,
+               entry.make(located, shape, &run.communicator));
+  if (!run.is_main_rank()) return worker::AttemptResult{};
+  const worker::AttemptContext& attempt = run.attempt;
+  GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
+  GAUNTLET_CHECK_OK(train::save_module(draft.folder() / "model.safetensors", *model));
+  const Json about = {{"shape", models::to_json(shape)}, {"n_steps", 0}, {"n_skipped", 0}};
+  GAUNTLET_TRY(const artifacts::Artifact artifact,
+               attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
+  return worker::AttemptResult{.rows = {reading("training_time", 0, "s", false)},
+                               .curves = {},
+                               .manifest_hash = artifact.manifest_hash};
+}
+
 Result<worker::AttemptResult> train_anew(const JobRun& run, train::FileCheckpointer& checkpointer) {
   const worker::AttemptContext& attempt = run.attempt;
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
@@ -23,11 +40,12 @@ Result<worker::AttemptResult> train_anew(const JobRun& run, train::FileCheckpoin
   const Json config = run.config().value("model", Json::object());
   const models::ModelShape shape = train::shape_for(set, run.config().value("bits", std::int64_t{0}));
 
+  Json located = config;
+  located.update(attempt.job.locations);
+  if (entry->make_training == nullptr) return take_over(run, *entry, located, shape);
   train::seed_weights(seed_of(run, "weights"));
   GAUNTLET_TRY(const std::shared_ptr<models::HashingModel> model,
                entry->make(config, shape, &run.communicator));
-  Json located = config;
-  located.update(attempt.job.locations);
   GAUNTLET_CHECK_OK(models::load_pretrained(*model, located, attempt.job.entry));
   model->to(run.device);
   models::TrainingSetup setup{.labels = train::labels_of(set, set.rows(data::Part::kTrain)).to(run.device),

@@ -1,6 +1,7 @@
 // Every registered attack against the promises of its interface: what it makes of a batch.
 
 #include "core/models/losses.hpp"
+#include "core/models/trained_models.hpp"
 #include "tests/methods_a/attack_toy.hpp"
 
 namespace gauntlet::attacks {
@@ -133,7 +134,7 @@ TEST_P(EveryAttack, DoesNotDependOnTheBatchAnInputIsIn) {
 
 /// Weights, batch statistics, the vectors of spectral norms, train flags and gradients of every target model.
 TEST_P(EveryAttack, LeavesEveryTargetModelAsItWas) {
-  for (const models::ModelEntry* target : models::model_registry().entries()) {
+  for (const models::ModelEntry* target : models::trained_models()) {
     SCOPED_TRACE(target->about.name);
     const AttackToy toy(*target);
     const auto untouched = AttackToy(*target).model;

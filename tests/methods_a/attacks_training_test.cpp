@@ -3,6 +3,7 @@
 
 #include <ATen/autocast_mode.h>
 
+#include "core/models/trained_models.hpp"
 #include "tests/methods_a/attack_toy.hpp"
 
 namespace gauntlet::attacks {
@@ -77,7 +78,7 @@ TEST_P(EveryTrainedAttack, SaysWhereItDiverged) {
 }
 
 TEST_P(EveryTrainedAttack, LeavesEveryTargetModelAsItWas) {
-  for (const models::ModelEntry* target : models::model_registry().entries()) {
+  for (const models::ModelEntry* target : models::trained_models()) {
     SCOPED_TRACE(target->about.name);
     const AttackToy toy(*target);
     const auto untouched = AttackToy(*target).model;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/models/trained_models.hpp"
 #include "core/train/checkpoint.hpp"
 #include "tests/methods_a/toys.hpp"
 
@@ -207,9 +208,7 @@ TEST_P(EveryModel, ComesBackFromItsCheckpoint) {
   EXPECT_TRUE(same_state(*saved, *loaded));
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryModel,
-                         ::testing::ValuesIn(model_registry().entries().begin(),
-                                             model_registry().entries().end()),
+INSTANTIATE_TEST_SUITE_P(Registry, EveryModel, ::testing::ValuesIn(trained_models()),
                          [](const auto& tested) { return std::string(tested.param->about.name); });
 
 TEST(ModelShape, ComesBackFromJson) {

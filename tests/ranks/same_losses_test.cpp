@@ -5,6 +5,7 @@
 #include "core/attacks/attack.hpp"
 #include "core/defenses/defense.hpp"
 #include "core/models/state.hpp"
+#include "core/models/trained_models.hpp"
 #include "core/train/batches.hpp"
 #include "tests/methods_a/attack_toy.hpp"
 #include "tests/ranks/forked_ranks.hpp"
@@ -198,7 +199,7 @@ void add_sides(std::vector<Subject>& found, const EntryInfo& about, Train train)
 
 std::vector<Subject> subjects() {
   std::vector<Subject> found;
-  for (const models::ModelEntry* entry : models::model_registry().entries())
+  for (const models::ModelEntry* entry : models::trained_models())
     found.push_back({.about = &entry->about, .train = &train_a_model});
   for (const attacks::AttackEntry* entry : attacks::attack_registry().entries())
     if (entry->train != nullptr) add_sides(found, entry->about, &train_an_attack);

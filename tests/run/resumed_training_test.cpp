@@ -8,6 +8,7 @@
 #include "core/attacks/attack.hpp"
 #include "core/defenses/defense.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/models/trained_models.hpp"
 #include "core/train/checkpoint.hpp"
 #include "core/train/file_checkpointer.hpp"
 #include "tests/methods_a/toys.hpp"
@@ -61,7 +62,7 @@ class Subjects {
 void add_models(Subjects& subjects) {
   constexpr auto kKind = spec::JobKind::kTrainModel;
   const auto& registry = models::model_registry();
-  for (const models::ModelEntry* entry : registry.entries()) subjects.add(kKind, entry->about, "");
+  for (const models::ModelEntry* entry : models::trained_models()) subjects.add(kKind, entry->about, "");
   subjects.add(kKind, (*registry.find("dcmh"))->about, "",
                {{"optimiser", "sgd"}, {"momentum", 0.9}, {"schedule", "stage"}, {"stage_epochs", 2}},
                "momentum");
