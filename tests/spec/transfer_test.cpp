@@ -70,6 +70,16 @@ TEST(Transfer, NamesOfAxesReadLaterAndLabelsOfTheFileAreFound) {
   EXPECT_THAT(parse_problems(sweep("cpah", "{name: pgd, source: {model: dadh}}", "[1, 2]")), IsEmpty());
 }
 
+TEST(Transfer, NumbersMeanTheirValueHoweverTheyAreWritten) {
+  for (const std::string_view bits : {"16", "016", "+16", "0x10", "1e1"}) {
+    const std::string text = sweep("cpah", fmt::format("{{name: pgd, source: {{bits: {}}}}}", bits));
+    if (!parse_problems(text).empty()) continue;
+    EXPECT_EQ(expanded(text).cells[0].cell.attack, "pgd from bits 16") << bits;
+  }
+  EXPECT_THAT(parse_problems(sweep("cpah", "{name: pgd, source: {bits: 99999}}")), testing::Not(IsEmpty()));
+  EXPECT_THAT(parse_problems(sweep("cpah", "{name: pgd, source: {model: [dadh]}}")), testing::Not(IsEmpty()));
+}
+
 TEST(Transfer, SaysWhatIsWrongWithASource) {
   EXPECT_THAT(parse_problems(sweep("cpah", "{name: pgd, source: {model: cpahh}}")),
               ElementsAre(HasSubstr("unknown model 'cpahh'")));

@@ -185,9 +185,17 @@ void AxisReader::read_source(const YamlNode& node, const CatalogEntry& entry, Ax
   for (const YamlNode::Member& member : node.members) {
     const auto axis = axis_from(member.key->text);
     if (!axis || std::ranges::find(kSourceKeys, member.key->text) == kSourceKeys.end()) continue;
-    const auto text = text_of(*member.value, fmt::format("{} of {}", member.key->text, what), report_);
-    if (!text) continue;
-    value.source[*axis] = *text;
+    AxisValue
+        named;  // as the value of that axis will be called, which for numbers is not how they are written
+    if (*axis == Axis::kBits || *axis == Axis::kSeed) {
+      if (!read_name(*axis, *member.value, named)) continue;
+    } else if (const auto text =
+                   text_of(*member.value, fmt::format("{} of {}", member.key->text, what), report_)) {
+      named.name = *text;
+    } else {
+      continue;
+    }
+    value.source[*axis] = named.name;
     sources_.emplace_back(*axis, member.value);
   }
   if (node.members.empty()) report_.add(node.place, "{} names nothing", what);
