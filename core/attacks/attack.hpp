@@ -25,6 +25,12 @@ namespace gauntlet::attacks {
 
 using Weights = std::map<std::string, torch::Tensor>;
 
+/// What queries are compared with: codes [M, K] ±1 and labels [M, C] 0/1 of the retrieval items of the other
+/// modality, as whatever encodes the database under the defense gives them.
+struct Database {
+  torch::Tensor codes, labels;
+};
+
 /// What is attacked, as the attack may see it. Everything outlives the attack. A black-box attack
 /// (capabilities.black_box) gets neither `encode` nor the codes.
 struct AttackSurface {
@@ -40,6 +46,14 @@ struct AttackSurface {
   double input_high = 1;
   std::int64_t code_bits = 0;
   Weights weights = {};  ///< what `train` made; empty for attacks that do not train
+  /// For attacks that look at the ranking itself; costs nothing until it is called. Errors: those of reading
+  /// it. Empty for black-box attacks and while training.
+  std::function<Result<Database>()> database = {};
+  /// The target alone where `encode` is a defended pipeline; empty where it is the target.
+  std::function<torch::Tensor(const torch::Tensor&)> encode_undefended = {};
+  /// Random pipelines: the passes of `encode` that follow draw from the streams of this number. Empty where
+  /// nothing is random.
+  std::function<void(std::uint64_t draw)> use_draw = {};
 };
 
 /// A batch of inputs to perturb. Random draws come from RandomStream::of(seed, tag, row), so that a result
@@ -60,6 +74,9 @@ class Attack {
   /// Adversarial inputs of the same shape, within the budget and the valid range. Model weights and train
   /// flags are unchanged.
   virtual torch::Tensor perturb(const AttackBatch& batch) = 0;
+  /// What it noticed of each input of the last batch, name → [B] double; the names are always the same. A
+  /// craft job keeps them with the inputs and reports their means.
+  [[nodiscard]] virtual std::map<std::string, torch::Tensor> observed() const { return {}; }
 };
 
 /// All that a black-box attack learns from its target: ranked lists, and how many it has asked for.

@@ -18,12 +18,15 @@ struct OpenSurface {
   LoadedModel target;
   TrainingCodes codes;  ///< of whatever encodes the database under the job's protocol and defense
   std::unique_ptr<defenses::Pipeline> pipeline;  ///< adaptive and retrained protocols only
+  bool encodes_database = false;                 ///< the pipeline encodes the database too
   QueryCodes encode;                             ///< of what is attacked, black box or not
 };
 
 /// The surface of the job's config: `protocol` static means the bare target model, anything else the whole
-/// pipeline of `defense`. Training codes are those of the defense's own model where it replaces the target. A
-/// black-box attack gets neither encode nor codes; see make_ranked_lists.
+/// pipeline of `defense`, with gradients as the attack's option
+/// `gradient` says. The run and the set outlive the surface. Training codes are those of the defense's own
+/// model where it replaces the target. A black-box attack gets neither encode nor codes; see
+/// make_ranked_lists.
 [[nodiscard]] Result<OpenSurface> open_surface(const JobRun& run, const data::PreparedSet& set,
                                                const attacks::AttackEntry& entry, Modality modality);
 

@@ -135,6 +135,11 @@ class Bench {
     };
     surface.train_codes_image = plain_.train_codes_image;
     surface.train_codes_text = plain_.train_codes_text;
+    const torch::Tensor& retrieved =
+        modality == Modality::kImage ? surface.train_codes_text : surface.train_codes_image;
+    surface.database = [data = attacks::Database{retrieved, pairs_.labels}]() -> Result<attacks::Database> {
+      return data;
+    };
     return surface;
   }
 

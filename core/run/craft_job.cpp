@@ -1,3 +1,6 @@
+#include <map>
+#include <sstream>
+
 #include "core/run/attack_surface.hpp"
 #include "core/run/jobs.hpp"
 #include "core/run/targets.hpp"
@@ -53,6 +56,47 @@ struct PerturbationSizes {
   }
 };
 
+/// What an attack noticed, [n] double by name, of this rank's inputs.
+using Observed = std::map<std::string, torch::Tensor>;
+
+/// The inputs' values of every batch, one after the other. An attack's names are always the same.
+Observed joined(const std::vector<Observed>& batches) {
+  std::map<std::string, std::vector<torch::Tensor>> parts;
+  for (const Observed& batch : batches) {
+    for (const auto& [name, values] : batch) parts[name].push_back(values.to(torch::kFloat64));
+  }
+  Observed all;
+  for (const auto& [name, values] : parts) all[name] = torch::cat(values).contiguous();
+  return all;
+}
+
+/// All ranks' values. The names are those of rank 0, which has the first inputs.
+Observed gathered(const Observed& local, const JobRun& run) {
+  std::string names;
+  for (const auto& [name, values] : local) names += name + "\n";
+  names += "\n";  // never empty, which not every communicator takes
+  const torch::Tensor own =
+      torch::from_blob(names.data(), {static_cast<std::int64_t>(names.size())}, torch::kUInt8).clone();
+  const torch::Tensor told = run.communicator.gather_rows(run.is_main_rank() ? own : own.slice(0, 0, 0));
+  std::istringstream lines(std::string(reinterpret_cast<const char*>(told.const_data_ptr<std::uint8_t>()),
+                                       static_cast<std::size_t>(told.numel())));
+  Observed all;
+  for (std::string name; std::getline(lines, name) && !name.empty();) {
+    const auto found = local.find(name);
+    all[name] = run.communicator.gather_rows(found != local.end() ? found->second
+                                                                  : torch::zeros({0}, torch::kFloat64));
+  }
+  return all;
+}
+
+/// One row per name: the mean over inputs.
+void add_means(const Observed& observed, std::vector<spec::ResultRow>& rows) {
+  for (const auto& [name, values] : observed) {
+    if (values.numel() > 0)
+      rows.push_back(reading(name, values.mean().item<double>(), "value", false, values.numel()));
+  }
+}
+
 /// Perceptibility is the root of the mean squared error over queries, on the [0,1] scale (TA-DCH's
 /// definition).
 std::vector<spec::ResultRow> size_rows(const PerturbationSizes& sizes, std::int64_t n, Modality modality,
@@ -76,10 +120,11 @@ void add_targets(const Targets& targets, const data::PreparedSet& set, std::int6
 
 /// Adversarial inputs of this rank's shard, in row order.
 torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data::PreparedSet& set,
-                            attacks::Attack& attack, PerturbationSizes& sizes) {
+                            attacks::Attack& attack, PerturbationSizes& sizes, Observed& observed) {
   const train::Slice shard =
       train::slice_of(static_cast<std::int64_t>(plan.rows.size()), run.attempt.rank, run.attempt.world);
   std::vector<torch::Tensor> crafted;
+  std::vector<Observed> batches;
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += kInputsPerBatch) {
     const std::int64_t end = std::min(begin + kInputsPerBatch, shard.end);
     const std::span rows(plan.rows.data() + begin, static_cast<std::size_t>(end - begin));
@@ -89,11 +134,13 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
     if (plan.targets.labels.defined()) add_targets(plan.targets, set, begin, end, batch);
     const torch::Tensor adversarial = attack.perturb(batch).to(run.device);
     sizes.add(adversarial - clean);
+    batches.push_back(attack.observed());
     crafted.push_back((plan.part == data::Part::kQuery ? adversarial : adversarial - clean).cpu());
     run.progress.update(
         {.fraction = static_cast<double>(end - shard.begin) / static_cast<double>(shard.end - shard.begin),
          .phase = "craft"});
   }
+  observed = joined(batches);
   if (!crafted.empty()) return torch::cat(crafted).contiguous();
   return train::inputs_of(set, plan.modality, {});
 }
@@ -137,20 +184,26 @@ Result<worker::AttemptResult> run_craft(const JobRun& run) {
                entry->make(run.config().value("attack", Json::object()), open.surface, seed));
 
   PerturbationSizes sizes;
-  const torch::Tensor local = perturb_shard(run, plan, set, *attack, sizes);
+  Observed local_observed;
+  const torch::Tensor local = perturb_shard(run, plan, set, *attack, sizes, local_observed);
   const torch::Tensor crafted = run.communicator.gather_rows(local);
   run.communicator.all_reduce_sum_(sizes.sums);
   const torch::Tensor linf_of_ranks =
       run.communicator.gather_rows(torch::full({1}, sizes.linf, torch::kFloat64));
   sizes.linf = linf_of_ranks.max().item<double>();
+  const Observed observed = gathered(local_observed, run);
   if (!run.is_main_rank()) return worker::AttemptResult{};
 
   GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
   GAUNTLET_TRY(const Json about, write_crafted(draft.folder(), plan, crafted, sizes.linf));
+  if (!observed.empty())
+    GAUNTLET_CHECK_OK(train::save_tensors(draft.folder() / "observed.safetensors", observed));
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
-  return worker::AttemptResult{.rows = size_rows(sizes, crafted.size(0), plan.modality, queries_used),
+  worker::AttemptResult result{.rows = size_rows(sizes, crafted.size(0), plan.modality, queries_used),
                                .manifest_hash = artifact.manifest_hash};
+  add_means(observed, result.rows);
+  return result;
 }
 
 }  // namespace gauntlet::run

@@ -34,6 +34,7 @@ inline Json short_settings_of(const EntryInfo& about, std::int64_t n_epochs = 1)
   Json config = settings_of(about);
   for (auto& [name, value] : config.items()) {
     if (name.find("epochs") != std::string::npos && value.is_number_integer()) value = n_epochs;
+    if (name == "iterations") value = 200;
   }
   return config;
 }

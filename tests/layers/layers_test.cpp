@@ -33,7 +33,7 @@ const std::map<std::string, Names> kMayInclude = {
     {"core/metrics", {"core/base", "core/registry", "core/spec", "core/io"}},
     {"core/collective", {"core/base"}},
     {"core/models", {"core/base", "core/registry", "core/io", "core/collective"}},
-    {"core/attacks", {"core/base", "core/registry", "core/collective", "core/models"}},
+    {"core/attacks", {"core/base", "core/registry", "core/metrics", "core/collective", "core/models"}},
     {"core/defenses", {"core/base", "core/registry", "core/collective", "core/models", "core/attacks"}},
     {"core/train", {"core/base", "core/io", "core/data", "core/collective", "core/models", "core/defenses"}},
     {"core/run",

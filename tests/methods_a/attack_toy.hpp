@@ -63,6 +63,9 @@ struct AttackToy {
     };
     surface.train_codes_image = codes(Modality::kImage);
     surface.train_codes_text = codes(Modality::kText);
+    surface.database = [data = Database{codes(other(modality)), train.labels}]() -> Result<Database> {
+      return data;
+    };
     return surface;
   }
 
@@ -107,6 +110,9 @@ struct AttackToy {
 
   [[nodiscard]] static Json config_of(const AttackEntry& entry, const Json& changes) {
     Json config = testing::toy_config(entry.about);
+    for (const FieldInfo& field : entry.about.fields()) {
+      if (field.name == "iterations") config[field.name] = 6;
+    }
     config.update(changes);
     return config;
   }

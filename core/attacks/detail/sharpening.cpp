@@ -22,10 +22,13 @@ double sharpness(std::int64_t step, std::int64_t n_steps) {
   return kAlphaOfTenth.at(static_cast<std::size_t>(kTenths * step / n_steps));
 }
 
-torch::Tensor sharpened(const torch::Tensor& code, double alpha) {
+torch::Tensor unsaturated(const torch::Tensor& code) {
   const double limit = 1 - (code.scalar_type() == torch::kDouble ? kSaturationDouble : kSaturationFloat);
-  const torch::Tensor inside = code + (code.clamp(-limit, limit) - code).detach();
-  return torch::tanh(alpha * torch::atanh(inside));
+  return code + (code.clamp(-limit, limit) - code).detach();
+}
+
+torch::Tensor sharpened(const torch::Tensor& code, double alpha) {
+  return torch::tanh(alpha * torch::atanh(unsaturated(code)));
 }
 
 }  // namespace gauntlet::attacks

@@ -18,4 +18,7 @@ namespace gauntlet::attacks {
 /// a bit beyond it can still be turned as long as its own tanh has a gradient.
 [[nodiscard]] torch::Tensor sharpened(const torch::Tensor& code, double alpha);
 
+/// The code held off ±1 in that way, with the gradient of the code itself.
+[[nodiscard]] torch::Tensor unsaturated(const torch::Tensor& code);
+
 }  // namespace gauntlet::attacks
