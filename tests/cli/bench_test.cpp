@@ -41,6 +41,35 @@ TEST_F(BenchCoordinator, PlacementGivesEveryJobAWorkerAndBoundsTheWaitOfGangs) {
   EXPECT_GT(figures["utilization"], 0.8);
 }
 
+TEST_F(BenchCoordinator, ClusterSimulatesDaysOfNodesThatFail) {
+  const testing_support::Finished bench =
+      gauntlet({"bench", "cluster", "--nodes", "8", "--quick", "--workdir", workdir().string(), "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const Json document = Json::parse(bench.out);
+  EXPECT_EQ(document["bench"], "cluster");
+  const Json& figures = document["figures"];
+  EXPECT_EQ(figures["gpus"], 64);
+  EXPECT_EQ(figures["days"], 2);
+  for (const char* figure : {"jobs_done", "preemptions", "utilization", "database_bytes_per_job",
+                             "rss_peak_mib", "cpu_us_per_attempt", "heartbeat_us"}) {
+    EXPECT_GT(figures.value(figure, 0.0), 0) << figure;
+  }
+  EXPECT_LE(figures["utilization"], 1);
+  EXPECT_GE(figures["attempts"], figures["jobs_done"]);
+  EXPECT_LE(figures["queue_wait_p50_s"], figures["queue_wait_p99_s"]);
+  EXPECT_TRUE(std::filesystem::is_empty(workdir())) << "the scratch folder goes";
+}
+
+TEST_F(BenchCoordinator, ArtifactsGoThereAndComeBack) {
+  const testing_support::Finished bench =
+      gauntlet({"bench", "artifacts", "--quick", "--tls", "--workdir", workdir().string(), "--json"});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  const Json document = Json::parse(bench.out);
+  for (const char* figure : {"artifact_mb", "artifact_push_mb_per_s", "artifact_fetch_mb_per_s"})
+    EXPECT_GT(document["figures"].value(figure, 0.0), 0) << figure;
+  EXPECT_TRUE(std::filesystem::is_empty(workdir())) << "the scratch folder goes";
+}
+
 class BenchMetrics : public CliTest {};
 
 TEST_F(BenchMetrics, EveryPathIsMeasuredAndThePlainCalculationAgrees) {
