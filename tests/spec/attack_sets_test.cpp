@@ -210,5 +210,17 @@ TEST(AttackSets, ThoseOfTheProgramHaveTheSizesTheyAreNamedFor) {
                                                        {"worst_targeted/standard@1", 4 + 1 + 10}}));
 }
 
+TEST(AttackSets, MembersAreAttacksOfThisProgramWithOptionsTheyHave) {
+  for (const AttackSet& set : Catalog::builtin().attack_sets()) {
+    for (const SetMember& member : set.members) {
+      const auto entry = Catalog::builtin().find(EntryKind::kAttack, member.attack);
+      ASSERT_TRUE(entry) << set.text() << ": " << entry.error().message;
+      const auto config = complete_config((*entry)->fields, member.options, member.attack);
+      EXPECT_TRUE(config) << set.text() << " " << member.name << ": "
+                          << (config ? "" : config.error().message);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gauntlet::spec
