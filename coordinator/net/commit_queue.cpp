@@ -99,11 +99,12 @@ void CommitQueue::run_writer() {
         n_transitions = 0;
         if (ok) {
           const Task& task = std::get<Task>(batch.front());
-          asio::post(io_, [this, then = task.run(store_)] {
+          std::function<void()> then = task.run(store_);
+          forget_early(task.ticket);  // whoever hears of the end may begin the next
+          asio::post(io_, [this, then = std::move(then)] {
             answered(false);
             then();
           });
-          forget_early(task.ticket);
         }
       }
       batch.pop_front();

@@ -62,7 +62,8 @@ TEST_F(SlurmSite, ASweepSurvivesTheDeathOfANode) {
       kPatience));  // given back
   EXPECT_EQ(queue()["state"], "active");
   EXPECT_EQ(gauntlet({"alloc", "remove", "1"}).exit_code, 0);
-  EXPECT_TRUE(queue().is_null());
+  EXPECT_TRUE(
+      wait_until([&] { return queue().is_null(); }, kPatience));  // once Slurm has said that all are over
 }
 
 TEST_F(SlurmSite, ARestartedCoordinatorFindsItsAllocationsAndRemovalCancelsThem) {

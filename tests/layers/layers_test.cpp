@@ -60,11 +60,12 @@ const std::map<std::string, Names> kMayInclude = {
     {"worker/rank",
      {"core/base", "core/collective", "core/registry", "core/spec", "core/data", "core/metrics",
       "core/models", "core/attacks", "core/defenses", "core/run", "worker/executor"}},
-    {"cli",
-     {"core/base", "core/registry", "core/spec", "core/proto", "core/tls", "core/db", "core/io",
-       "core/artifacts", "core/data", "core/metrics", "results", "coordinator/engine", "coordinator/alloc",
-       "coordinator/store", "coordinator/net", "coordinator/client", "worker/launch", "worker/external",
-       "worker/executor", "worker/transfer", "worker/agent"}},
+    {"cli", {"core/base",         "core/registry",     "core/spec",       "core/proto",
+             "core/tls",          "core/db",           "core/io",         "core/artifacts",
+             "core/data",         "core/metrics",      "results",         "coordinator/engine",
+             "coordinator/alloc", "coordinator/store", "coordinator/net", "coordinator/client",
+             "worker/launch",     "worker/external",   "worker/executor", "worker/transfer",
+             "worker/agent"}},
 };
 
 const Names kTorchBoxes = {"core/collective", "core/models", "core/attacks", "core/defenses",
