@@ -44,7 +44,8 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
     const Weights weights = models::with_prefix(surface.weights, prefix);
     if (!weights.empty()) network.to(weights.begin()->second.scalar_type());
     GAUNTLET_CHECK_OK(models::restore(network, weights, kName));
-    network.to(surface.train_labels.device());
+    // A black-box attack that was trained elsewhere may know no labels here.
+    if (surface.train_labels.defined()) network.to(surface.train_labels.device());
     network.eval();
     return {};
   };

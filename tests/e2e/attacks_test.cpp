@@ -19,13 +19,30 @@ namespace {
 const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
 
 /// Whatever costs time in some attack, made small.
-const std::map<std::string, int> kSmall = {
-    {"steps", 2},          {"epochs", 1},          {"steps_per_epoch", 3},     {"hidden", 16},
-    {"middle", 8},         {"width", 4},           {"disc_width", 4},          {"translator_width", 4},
-    {"map_width", 4},      {"text_map_hidden", 8}, {"text_hidden", 8},         {"text_disc_hidden", 8},
-    {"n_train", 64},       {"n_queries", 40},      {"prototype_epochs", 1},    {"epochs_image", 1},
-    {"epochs_text", 1},    {"epochs_knockoff", 1}, {"epochs_perturbation", 1}, {"epochs_generator", 1},
-    {"backbone_width", 4}, {"anchors", 1},         {"target_min_items", 2}};
+const std::map<std::string, int> kSmall = {{"steps", 2},
+                                           {"epochs", 1},
+                                           {"steps_per_epoch", 3},
+                                           {"hidden", 16},
+                                           {"middle", 8},
+                                           {"width", 4},
+                                           {"disc_width", 4},
+                                           {"translator_width", 4},
+                                           {"map_width", 4},
+                                           {"text_map_hidden", 8},
+                                           {"text_hidden", 8},
+                                           {"text_disc_hidden", 8},
+                                           {"iterations", 5},
+                                           {"n_train", 64},
+                                           {"n_queries", 40},
+                                           {"prototype_epochs", 1},
+                                           {"epochs_image", 1},
+                                           {"epochs_text", 1},
+                                           {"epochs_knockoff", 1},
+                                           {"epochs_perturbation", 1},
+                                           {"epochs_generator", 1},
+                                           {"backbone_width", 4},
+                                           {"anchors", 1},
+                                           {"target_min_items", 2}};
 
 struct Tried {
   std::string name, protocol;
@@ -40,7 +57,9 @@ std::vector<Tried> attacks_of(const Json& catalog) {
     const bool asks = std::ranges::any_of(entry.at("fields"),
                                           [](const Json& field) { return field.at("name") == "n_queries"; });
     Tried attack{entry.at("name"), "static", can.at("image"), can.at("text"), can.at("targeted"), asks};
-    if (attack.name == "none") continue;
+    const bool is_ensemble =
+        std::ranges::any_of(entry.at("fields"), [](const Json& field) { return field.at("name") == "set"; });
+    if (attack.name == "none" || is_ensemble) continue;  // members of ensembles are tried as themselves
     tried.push_back(attack);
     for (const auto& [capability, protocol] : {std::pair{"adaptive", "adaptive"}, {"trains", "retrained"}}) {
       if (!can.at(capability).get<bool>()) continue;
@@ -144,6 +163,41 @@ TEST(Attacks, RunUnderEveryProtocolTheyClaimAndRecordTheirSizes) {
       }
     }
   }
+}
+
+TEST(Ensembles, ReportTheWorstOfTheirMembers) {
+  const testing_support::TempFolder folder;
+  const std::string workdir = (folder.path() / "runs").string();
+  folder.write("worst.yaml", R"(gauntlet: 1
+name: worst
+axes:
+  dataset: [{name: picto_scenes, preset: smoke}]
+  model: [{name: cpah, backbone_width: 8, hidden: 32, epochs: 2, batch_size: 64}]
+  bits: [16]
+  defense: [none]
+  direction: [i2t]
+  seed: [1]
+  attack: [none, {name: worst, set: quick}, {name: worst_targeted, set: quick}]
+metrics: [map, t_map]
+)");
+  const testing_support::Finished run = testing_support::run(
+      {kGauntlet, "run", "worst.yaml", "--workdir", workdir}, folder.path(), {}, std::chrono::seconds(600));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+
+  std::map<std::string, double> numbers;
+  const Json rows = json_of(
+      {kGauntlet, "query", "SELECT attack || ' ' || metric, value FROM v_results WHERE metric LIKE '%map%'",
+       "--workdir", workdir, "--format", "json"},
+      folder.path());
+  for (const Json& row : rows.at("rows")) numbers[row[0]] = row[1];
+  const std::string worst = "worst/quick@1 ", targeted = "worst_targeted/quick@1 ";
+  for (const std::string& name : {worst + "map", targeted + "t_map", targeted + "t_map:clean"})
+    ASSERT_TRUE(numbers.contains(name)) << name;
+  EXPECT_LE(numbers[worst + "map"], numbers[worst + "map:best_single"]);
+  EXPECT_LE(numbers[worst + "map:best_single"], numbers[worst + "map:clean"]);
+  EXPECT_DOUBLE_EQ(numbers[worst + "map:clean"], numbers["none map"]);
+  EXPECT_GE(numbers[worst + "map"], numbers[worst + "map:absolute_floor"]);
+  EXPECT_GE(numbers[targeted + "t_map"], numbers[targeted + "t_map:clean"]);
 }
 
 }  // namespace

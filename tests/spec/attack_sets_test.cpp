@@ -171,6 +171,22 @@ TEST(Ensemble, ATargetedOneEvaluatesAgainstTheTargetsOfItsMembers) {
   EXPECT_EQ(members_of(untargeted, "evaluate").at(0).find_input("crafted"), nullptr);
 }
 
+TEST(Ensemble, TwoOfEqualSettingsKeepTheirOwnMembers) {
+  const std::string text = sweep("none", "[worst, worst_targeted]", "i2t", "[t_map]");
+  const ParsedSweep read = parse_sweep(text, "w.yaml", Catalog::builtin());
+  ASSERT_TRUE(read.spec) << testing::PrintToString(texts(read.problems));
+  const auto expansion = expand(*read.spec, Catalog::builtin(), &fake_content_id);
+  ASSERT_TRUE(expansion) << testing::PrintToString(texts(expansion.error()));
+  std::size_t n_targeted = 0;
+  for (std::size_t job = 0; job < expansion->jobs.size(); ++job) {
+    const std::string canonical = expansion->jobs.canonical(job);
+    if (canonical.find("\"t_map\"") == std::string::npos) continue;
+    ++n_targeted;
+    EXPECT_THAT(canonical, HasSubstr("\"crafted\""));
+  }
+  EXPECT_EQ(n_targeted, 1U);
+}
+
 TEST(Ensemble, KeysAreTheHashesOfTheirForms) {
   const Expansion expansion = expansion_of(sweep("[none, box_blur, saat]", "worst"));
   for (const PlannedJob& planned : expansion.jobs) {

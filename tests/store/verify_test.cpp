@@ -120,12 +120,13 @@ const Damage kDamages[] = {
      "(4, 1, 9, 1, 1, 1, 2, 14)",
      "job #4 holds lease 9, but attempt 1 has ended"},
     {"leases",
-     "UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (3, 9, 1, 1, 0, 1)",
+     "UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (3, 9, 1, 1, 0, 1, "
+     "'')",
      "job #3 holds lease 9, which job #4 holds too"},
     {"leases", "UPDATE workers SET left_ms = 1", "job #4 holds lease 9 of worker node1, which has left"},
     {"leases",
      "UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (3, 10, 1, 1, 3, "
-     "1); "
+     "1, ''); "
      "UPDATE counters SET value = 10 WHERE name = 'last_lease'",
      "job #4 has a gpu of worker node1 that job #3 has too"},
     {"attempts", "UPDATE jobs SET attempt = 0 WHERE job_id = 1", "job #1 is at attempt 0, but has attempt 1"},

@@ -178,7 +178,8 @@ class CellGraph {
   std::map<std::pair<ConfigId, ConfigId>, MaybeJob> prepared_;
   std::map<std::tuple<const CatalogEntry*, ConfigId, std::uint32_t>, std::optional<Chosen>> crafters_;
   /// By the ensemble's config, dataset value, whether adaptive, whether images ask; nothing after a problem.
-  std::map<std::array<std::uint32_t, 4>, std::optional<Ensemble>> ensembles_;
+  /// By name of the entry, since two may have equal settings, and by what members depend on.
+  std::map<std::pair<std::string, std::array<std::uint32_t, 4>>, std::optional<Ensemble>> ensembles_;
   std::map<std::uint32_t, Chosen> bare_;  ///< defense "none" by dataset value
   std::vector<Trained> trained_{8192};    ///< a cache: attacks vary faster than what they attack
   std::vector<CellJob> roles_;            ///< of the cell at hand

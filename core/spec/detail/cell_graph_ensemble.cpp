@@ -69,8 +69,9 @@ const AttackSet& CellGraph::set_of(const CellPlan& cell) const {
 /// Null after a problem.
 const CellGraph::Ensemble* CellGraph::ensemble_of(const CellPlan& cell) {
   const bool is_adaptive = cell.attack->protocol == "adaptive";
-  const auto [slot, is_new] = ensembles_.try_emplace(std::array<std::uint32_t, 4>{
-      cell.attack->config, at(cell.point, Axis::kDataset), is_adaptive, cell.image_queries});
+  const auto [slot, is_new] = ensembles_.try_emplace(
+      {cell.attack->entry->name,
+       {cell.attack->config, at(cell.point, Axis::kDataset), is_adaptive, cell.image_queries}});
   if (is_new) slot->second = choose_ensemble(cell, set_of(cell));
   return slot->second ? &*slot->second : nullptr;
 }
