@@ -34,6 +34,8 @@ Result<engine::RestoredRows> JobStore::load() { return load_all(state_->connecti
 
 namespace {
 
+/// Submissions from this size on are large.
+constexpr std::size_t kLargeSubmission = 10'000;
 /// The keys of a million jobs come in no order: with less, pages of their index are written again and again.
 constexpr const char* kLargeCache = "PRAGMA cache_size=-262144;";
 constexpr const char* kUsualCache = "PRAGMA cache_size=-65536; PRAGMA shrink_memory;";
@@ -43,6 +45,14 @@ Status timed_commit(StoreState& state, db::Transaction& transaction) {
   GAUNTLET_CHECK_OK(transaction.commit());
   state.commit_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   return {};
+}
+
+/// What is not committed is rolled back; the cache is as large as usual.
+void end_submission(StoreState& state) {
+  const bool was_large = state.open_submission && state.open_submission->n_jobs >= kLargeSubmission;
+  state.open_submission.reset();
+  if (was_large)
+    static_cast<void>(state.connection.execute(kUsualCache));  // an error would cost memory, no more
 }
 
 // Runs `work` in one transaction; after an error nothing of it is in the database or in memory.
@@ -68,13 +78,12 @@ Result<engine::SubmitOutcome> JobStore::submit(const Submission& submission, std
 Status JobStore::begin_submission(std::shared_ptr<const SubmissionHead> head, std::int64_t at_ms) {
   GAUNTLET_CHECK(!has_open_submission());
   auto opened = [&]() -> Result<OpenSubmission> {
-    GAUNTLET_CHECK_OK(state_->connection.execute(kLargeCache));
     GAUNTLET_TRY(db::Transaction transaction, db::Transaction::begin(state_->connection));
     GAUNTLET_TRY(auto writer, store::begin_submission(*state_, std::move(head), at_ms));
-    return OpenSubmission{std::move(transaction), std::move(writer)};
+    return OpenSubmission{.transaction = std::move(transaction), .writer = std::move(writer)};
   }();
   if (!opened) {
-    drop_submission();
+    state_->forget();
     return fail(std::move(opened.error()));
   }
   state_->open_submission.emplace(std::move(*opened));
@@ -83,7 +92,12 @@ Status JobStore::begin_submission(std::shared_ptr<const SubmissionHead> head, st
 
 Status JobStore::add_to_submission(const SubmissionPart& part) {
   GAUNTLET_CHECK(has_open_submission());
-  Status added = state_->open_submission->writer->add(part);
+  OpenSubmission& open = *state_->open_submission;
+  const bool was_large = open.n_jobs >= kLargeSubmission;
+  open.n_jobs += part.jobs.size();
+  Status added;
+  if (!was_large && open.n_jobs >= kLargeSubmission) added = state_->connection.execute(kLargeCache);
+  if (added) added = open.writer->add(part);
   if (!added) drop_submission();
   return added;
 }
@@ -99,15 +113,13 @@ Result<engine::SubmitOutcome> JobStore::finish_submission() {
     drop_submission();
     return finished;
   }
-  state_->open_submission.reset();
-  GAUNTLET_CHECK_OK(state_->connection.execute(kUsualCache));
+  end_submission(*state_);
   return finished;
 }
 
 void JobStore::drop_submission() {
-  state_->open_submission.reset();
+  end_submission(*state_);
   state_->forget();
-  static_cast<void>(state_->connection.execute(kUsualCache));  // an error would cost memory, no more
 }
 
 bool JobStore::has_open_submission() const { return state_->open_submission.has_value(); }
