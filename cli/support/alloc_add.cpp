@@ -7,6 +7,7 @@
 #include "cli/support/allocation_options.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
+#include "coordinator/net/alloc_messages.hpp"
 #include "coordinator/net/batch_commands.hpp"
 
 namespace gauntlet::cli {
@@ -69,18 +70,7 @@ Result<int> run(const Options& options) {
   if (options.dry_run) return show_script(options, spec);
   GAUNTLET_TRY(client::Client client, options.connect.connect());
   proto::Frame request;
-  proto::AllocSpec& message = *request.mutable_alloc_add_request()->mutable_spec();
-  message.set_system(spec.system);
-  message.set_partition(spec.partition);
-  message.set_time_s(spec.time_s);
-  message.set_nodes(spec.nodes);
-  message.set_cpus(spec.cpus);
-  message.set_gpus(spec.gpus);
-  message.set_memory_mb(spec.memory_mb);
-  message.set_max(spec.max);
-  message.set_idle_s(spec.idle_s);
-  message.set_min_work_s(spec.min_work_s);
-  message.mutable_extra()->Add(spec.extra.begin(), spec.extra.end());
+  coordinator::add_spec(spec, *request.mutable_alloc_add_request()->mutable_spec());
   GAUNTLET_TRY(const proto::Frame answer, client.request(std::move(request), Milliseconds(90'000)));
   const proto::AllocAddReply& reply = answer.alloc_add_reply();
   for (const std::string& remark : reply.notes()) note(fmt::format("gauntlet: {}\n", remark));

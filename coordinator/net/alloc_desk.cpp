@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 
+#include "coordinator/net/alloc_messages.hpp"
 #include "coordinator/net/batch_commands.hpp"
 #include "coordinator/store/allocations.hpp"
 #include "core/base/check.hpp"
@@ -25,34 +26,6 @@ std::string random_tag() {
   std::array<unsigned char, 3> bytes{};
   GAUNTLET_CHECK(::getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
   return fmt::format("{:02x}{:02x}{:02x}", bytes[0], bytes[1], bytes[2]);
-}
-
-alloc::QueueSpec spec_from(const proto::AllocSpec& message) {
-  return {.system = message.system(),
-          .partition = message.partition(),
-          .time_s = message.time_s(),
-          .nodes = message.nodes(),
-          .cpus = message.cpus(),
-          .gpus = message.gpus(),
-          .memory_mb = message.memory_mb(),
-          .max = message.max(),
-          .idle_s = message.idle_s(),
-          .min_work_s = message.min_work_s(),
-          .extra = {message.extra().begin(), message.extra().end()}};
-}
-
-void add_spec(const alloc::QueueSpec& spec, proto::AllocSpec& message) {
-  message.set_system(spec.system);
-  message.set_partition(spec.partition);
-  message.set_time_s(spec.time_s);
-  message.set_nodes(spec.nodes);
-  message.set_cpus(spec.cpus);
-  message.set_gpus(spec.gpus);
-  message.set_memory_mb(spec.memory_mb);
-  message.set_max(spec.max);
-  message.set_idle_s(spec.idle_s);
-  message.set_min_work_s(spec.min_work_s);
-  message.mutable_extra()->Add(spec.extra.begin(), spec.extra.end());
 }
 
 void add_allocation(const alloc::AllocationRow& row, const alloc::Agents& agents,
