@@ -58,7 +58,8 @@ Result<Owned<X509>> signed_by_itself(EVP_PKEY& key, const std::string& host) {
   std::array<unsigned char, kSerialBytes> serial{};
   if (made == nullptr || RAND_bytes(serial.data(), kSerialBytes) != 1)
     return fail(refused_by_openssl("make a certificate"));
-  serial[0] &= 0x7f;  // positive
+  // Positive, and without a leading zero, which DER forbids and readers refuse.
+  serial[0] = static_cast<unsigned char>((serial[0] & 0x3f) | 0x40);
   ASN1_INTEGER* number = X509_get_serialNumber(made.get());
   ASN1_STRING_set(number, serial.data(), kSerialBytes);
   X509_set_version(made.get(), X509_VERSION_3);

@@ -165,5 +165,16 @@ TEST(Fingerprint, IsReadAsPeopleWriteIt) {
   }
 }
 
+/// One serial number in some 250 begins with a zero byte, which DER does not allow.
+TEST(TlsIdentity, EveryOneThatIsMadeCanBeRead) {
+  const testing_support::TempFolder folder;
+  for (int made = 0; made < 1000; ++made) {
+    std::filesystem::remove(folder.path() / "tls.crt");
+    std::filesystem::remove(folder.path() / "tls.key");
+    const auto identity = tls::own_identity(folder.path(), "node1");
+    ASSERT_TRUE(identity) << identity.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace gauntlet::coordinator
