@@ -1,0 +1,61 @@
+#include "core/base/check.hpp"
+#include "core/spec/detail/cell_graph.hpp"
+#include "core/spec/detail/composed.hpp"
+
+namespace gauntlet::spec::detail {
+
+ConfigId CellGraph::describe_defense(const Chosen& defense) {
+  const auto address = std::uint64_t{reinterpret_cast<std::uintptr_t>(defense.entry)};
+  return configs_.composed(made_from(Composed::kDefense, defense.config, address, address >> 32U), [&] {
+    return Json{{"name", defense.entry->name},
+                {"version", defense.entry->version},
+                {"config", configs_.value(defense.config)}};
+  });
+}
+
+ConfigId CellGraph::craft_config(const Crafting& what) {
+  const std::uint32_t defense = what.defense == nullptr ? 0 : describe_defense(*what.defense) + 1;
+  const auto from = made_from(Composed::kCraft, what.attack->config, what.side, what.part, what.limit,
+                              defense, what.protocol == "retrained");
+  return configs_.composed(from, [&] {
+    return Json{{"attack", configs_.value(what.attack->config)},
+                {"modality", name_of(what.side)},
+                {"part", name_of(what.part)},
+                {"limit", what.limit},
+                {"protocol", what.protocol},
+                {"defense", defense == 0 ? Json() : configs_.value(defense - 1)}};
+  });
+}
+
+ConfigId CellGraph::train_attack_config(const Crafting& what) {
+  const bool is_retrained = what.protocol == "retrained";
+  const std::uint32_t defense = is_retrained ? describe_defense(*what.defense) + 1 : 0;
+  return configs_.composed(made_from(Composed::kTrainAttack, what.attack->config, what.side, defense), [&] {
+    return Json{{"attack", configs_.value(what.attack->config)},
+                {"modality", name_of(what.side)},
+                {"protocol", is_retrained ? "retrained" : "static"},
+                {"defense", is_retrained ? configs_.value(defense - 1) : Json()}};
+  });
+}
+
+ConfigId CellGraph::evaluate_config(const CellPlan& cell, const std::vector<std::string>& metrics) {
+  return configs_.composed(made_from(Composed::kEvaluate, cell.metric_set, cell.image_queries), [&] {
+    return Json{{"metrics", metrics},
+                {"direction", cell.image_queries ? "i2t" : "t2i"},
+                {"versions", metric_versions(metrics)}};
+  });
+}
+
+/// Versions of the metrics' entries: a metric that changes its numbers changes the key.
+Json CellGraph::metric_versions(const std::vector<std::string>& metrics) const {
+  Json versions = Json::object();
+  for (const std::string& metric : metrics) {
+    const std::string base = metric.substr(0, metric.find_first_of("@:/"));
+    const auto entry = catalog_.find(EntryKind::kMetric, base);
+    GAUNTLET_CHECK(entry.has_value());
+    versions[base] = (*entry)->version;
+  }
+  return versions;
+}
+
+}  // namespace gauntlet::spec::detail
