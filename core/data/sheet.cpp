@@ -8,9 +8,10 @@
 #include <map>
 #include <optional>
 
+#include "core/data/captions.hpp"
 #include "core/data/detail/custom_set.hpp"
-#include "core/data/detail/text_painter.hpp"
 #include "core/data/inspect.hpp"
+#include "core/draw/text_painter.hpp"
 #include "core/io/npy.hpp"
 #include "core/io/picture.hpp"
 #include "core/io/png.hpp"
@@ -75,7 +76,7 @@ Status draw_sheet(const Pictures& pictures, std::span<const std::int64_t> rows,
       return fail(ErrorCode::kInvalid, "there is no row {}; allowed: 0 to {}", row, pictures.n_items - 1);
     }
   }
-  const auto painter = options.captions ? detail::TextPainter::open(kLetterPx) : std::nullopt;
+  const auto painter = options.captions ? draw::TextPainter::open(kLetterPx) : std::nullopt;
   const std::int64_t side = std::max(pictures.height, pictures.width);
   Layout layout;
   layout.zoom = std::clamp<std::int64_t>((options.cell_px + side - 1) / side, 1, 64);
@@ -125,13 +126,9 @@ Pictures planar_pictures_of(std::span<const float> values, const std::vector<std
 
 /// " | cat, mat": the words of a row whose names are known.
 std::string words_of_row(const PreparedSet& set, std::int64_t row) {
-  const Json names = set.about().value("text_names", Json::array());
-  if (!set.text_is_binary() || names.size() != static_cast<std::size_t>(set.text_dim())) return "";
-  std::vector<std::string> words;
-  for (std::size_t word = 0; word < names.size() && words.size() < kMaxWords; ++word) {
-    if (set.text_u8()[static_cast<std::size_t>(row) * names.size() + word] != 0 && names[word].is_string())
-      words.push_back(names[word].get<std::string>());
-  }
+  if (word_names(set).empty()) return "";
+  std::vector<std::string> words = words_of_item(set, row);
+  words.resize(std::min(words.size(), kMaxWords));
   return fmt::format(" | {}", fmt::join(words, ", "));
 }
 
@@ -208,14 +205,8 @@ Status write_sheet(const PreparedSet& set, std::span<const std::int64_t> rows,
   if (set.height() == 0)
     return fail(ErrorCode::kInvalid, "the set holds image features, there is nothing to look at");
   Pictures pictures = pictures_of(set.images(), {set.n_items(), set.height(), set.width(), 3});
-  const std::vector<std::string> names = set.label_names();
   pictures.caption = [&](std::int64_t row) {
-    std::vector<std::string> present;
-    for (std::size_t label = 0; label < names.size(); ++label) {
-      if (set.labels()[static_cast<std::size_t>(row) * names.size() + label] != 0)
-        present.push_back(names[label]);
-    }
-    return fmt::format("{}: {}{}", row, fmt::join(present, ", "), words_of_row(set, row));
+    return fmt::format("{}: {}{}", row, fmt::join(labels_of_item(set, row), ", "), words_of_row(set, row));
   };
   return draw_sheet(pictures, rows, path, options);
 }

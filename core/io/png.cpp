@@ -34,11 +34,11 @@ class PngImage {
 
 }  // namespace
 
-Status write_png(const std::filesystem::path& path, const RgbImage& image) {
+Result<std::vector<std::byte>> encode_png(const RgbImage& image, std::string_view name) {
   if (!is_sane(image)) {
     return fail(ErrorCode::kInvalid,
                 "cannot write {}: a picture of {} x {} with {} bytes; at least 1 x 1 and at most {} pixels",
-                path.string(), image.width, image.height, image.pixels.size(), kMaxPngPixels);
+                name, image.width, image.height, image.pixels.size(), kMaxPngPixels);
   }
   PngImage png;
   png->width = static_cast<png_uint_32>(image.width);
@@ -47,10 +47,16 @@ Status write_png(const std::filesystem::path& path, const RgbImage& image) {
   std::vector<std::byte> encoded(PNG_IMAGE_PNG_SIZE_MAX(*png.get()));
   png_alloc_size_t size = encoded.size();
   if (png_image_write_to_memory(png.get(), encoded.data(), &size, 0, image.pixels.data(), 0, nullptr) == 0) {
-    return fail(ErrorCode::kInternal, "cannot encode {}: {}", path.string(), png->message);
+    return fail(ErrorCode::kInternal, "cannot encode {}: {}", name, png->message);
   }
+  encoded.resize(size);
+  return encoded;
+}
+
+Status write_png(const std::filesystem::path& path, const RgbImage& image) {
+  GAUNTLET_TRY(const std::vector<std::byte> encoded, encode_png(image, path.string()));
   GAUNTLET_TRY(detail::AtomicFile file, detail::AtomicFile::create(path));
-  GAUNTLET_CHECK_OK(file.write(std::span(encoded).first(size)));
+  GAUNTLET_CHECK_OK(file.write(encoded));
   return file.commit();
 }
 

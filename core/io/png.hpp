@@ -25,6 +25,9 @@ inline constexpr std::int64_t kMaxPngPixels = std::int64_t{1} << 28;
 /// Errors: kNoSpace, kIo; kInvalid for an empty or too large picture.
 [[nodiscard]] Status write_png(const std::filesystem::path& path, const RgbImage& image);
 
+/// The bytes of such a file. Errors: kInvalid for an empty or too large picture, which `name` names.
+[[nodiscard]] Result<std::vector<std::byte>> encode_png(const RgbImage& image, std::string_view name);
+
 /// Reads any PNG as RGB: palettes and grey are expanded, 16 bits cut to 8, transparency laid over white.
 /// Errors: kNotFound, kIo, kCorrupt with libpng's own words.
 [[nodiscard]] Result<RgbImage> read_png(const std::filesystem::path& path);

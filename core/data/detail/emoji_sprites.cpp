@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "core/base/check.hpp"
-#include "core/data/detail/freetype.hpp"
+#include "core/draw/freetype.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
@@ -91,22 +91,9 @@ std::uint32_t overlap(int source, int cell, int side) {
 
 }  // namespace
 
-Result<OpenFace> open_face(const std::filesystem::path& font) {
-  FT_Library library = nullptr;
-  if (FT_Init_FreeType(&library) != 0) return fail(ErrorCode::kOutOfMemory, "FreeType cannot be started");
-  OpenFace open;
-  open.library.reset(library);
-  FT_Face face = nullptr;
-  if (const FT_Error error = FT_New_Face(library, font.c_str(), 0, &face); error != 0) {
-    return fail(ErrorCode::kInvalid, "cannot read the font {} (FreeType error {})", font.string(), error);
-  }
-  open.face.reset(face);
-  return open;
-}
-
 Result<SpriteSheet> read_sprites(const std::filesystem::path& font, std::span<const Concept> concepts) {
   GAUNTLET_TRY(Shaper shaper, Shaper::open(font));
-  GAUNTLET_TRY(const OpenFace open, open_face(font));
+  GAUNTLET_TRY(const draw::OpenFace open, draw::open_face(font));
   FT_Face face = open.face.get();
   if (!FT_HAS_FIXED_SIZES(face) || FT_Select_Size(face, 0) != 0) {
     return fail(ErrorCode::kInvalid, "{} is not a bitmap colour font (NotoColorEmoji.ttf is)", font.string());

@@ -1,8 +1,8 @@
-#include "core/data/detail/text_painter.hpp"
+#include "core/draw/text_painter.hpp"
 
 #include "core/base/program.hpp"
 
-namespace gauntlet::data::detail {
+namespace gauntlet::draw {
 namespace {
 
 constexpr const char* kFonts[] = {"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
@@ -31,11 +31,13 @@ void blend(const FT_Bitmap& letter, io::RgbImage& image, std::int64_t x, std::in
   }
 }
 
-/// Without the middle bytes of UTF-8 sequences, so that one letter shows as one '?'.
+/// A middle byte of a UTF-8 sequence: one letter shows as one '?'.
+bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U; }
+
 std::string one_byte_per_letter(std::string_view text) {
   std::string letters;
   for (const char byte : text) {
-    if ((static_cast<unsigned char>(byte) & 0xC0U) != 0x80U) letters.push_back(byte);
+    if (!is_continuation(byte)) letters.push_back(byte);
   }
   return letters;
 }
@@ -60,7 +62,8 @@ TextPainter::TextPainter(OpenFace face) : face_(std::move(face)) {
 std::int64_t TextPainter::width_of(std::string_view text) const {
   std::int64_t width = 0;
   for (const char letter : text) {
-    if (load_letter(face_.face.get(), letter, FT_LOAD_DEFAULT)) width += face_.face->glyph->advance.x >> 6;
+    if (!is_continuation(letter) && load_letter(face_.face.get(), letter, FT_LOAD_DEFAULT))
+      width += face_.face->glyph->advance.x >> 6;
   }
   return width;
 }
@@ -85,11 +88,11 @@ std::vector<std::string> TextPainter::wrap(std::string_view text, std::int64_t w
 
 void TextPainter::draw(io::RgbImage& image, std::string_view line, std::int64_t x, std::int64_t y) const {
   for (const char letter : line) {
-    if (!load_letter(face_.face.get(), letter, FT_LOAD_RENDER)) continue;
+    if (is_continuation(letter) || !load_letter(face_.face.get(), letter, FT_LOAD_RENDER)) continue;
     const FT_GlyphSlot slot = face_.face->glyph;
     blend(slot->bitmap, image, x + slot->bitmap_left, y + ascent_ - slot->bitmap_top);
     x += slot->advance.x >> 6;
   }
 }
 
-}  // namespace gauntlet::data::detail
+}  // namespace gauntlet::draw

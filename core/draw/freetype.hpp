@@ -10,7 +10,7 @@
 
 #include "core/base/result.hpp"
 
-namespace gauntlet::data::detail {
+namespace gauntlet::draw {
 
 struct FreeTypeDeleter {
   void operator()(FT_Library library) const { FT_Done_FreeType(library); }
@@ -28,4 +28,4 @@ struct OpenFace {
 /// Errors (kInvalid): FreeType cannot read the file.
 [[nodiscard]] Result<OpenFace> open_face(const std::filesystem::path& font);
 
-}  // namespace gauntlet::data::detail
+}  // namespace gauntlet::draw
