@@ -232,6 +232,32 @@ TEST(CustomFamilies, TriplesOfPictureNamesAndCaptionsBecomePicturesAndWords) {
   EXPECT_NEAR(set->images()[2 * 8 * 8 * 3], 120, 3);
 }
 
+/// NUS-WIDE in that form: a caption is what the owner of the photo typed, in a text file.
+TEST(CustomFamilies, CaptionsMayBeALineOfTextEach) {
+  const TempFolder folder;
+  write_pictures(folder);
+  folder.write("src/index.mat",
+               mat5::file({mat5::chars("index", {"d/im0.jpg", "d/im1.jpg ", "d/im2.jpg", "d/im3.jpg"})}));
+  folder.write("src/label.mat", mat5::file({mat5::numbers<std::int64_t>("category", mat5::kInt64, {4, 2},
+                                                                        mat5::kI64, {1, 0, 1, 0, 0, 1, 0, 1})}));
+  const Json config = {{"source", (folder / "src").string()}, {"image_px", 8}};
+  // The first line ends like a line of a list of paths and labels; Windows ends lines with two bytes.
+  folder.write("src/caption.txt", "cat 10 0 1\r\n123456\r\n\r\nDog, cat \xe7" "a\r\n");
+  EXPECT_EQ(prepare_custom(config, folder / "out"), "");
+  const auto set = PreparedSet::open(folder / "out");
+  ASSERT_TRUE(set) << set.error().message;
+  const Json about = about_of(folder / "out");
+  EXPECT_EQ(about["family"], "DCHMT triple");
+  EXPECT_EQ(about["choices"]["arrays"]["captions"], (Json{{"file", "caption.txt"}}));
+  EXPECT_EQ(about["text_names"], (Json{"cat", "10", "dog"}));
+  EXPECT_THAT(set->text_u8(), ElementsAre(1, 1, 0, /**/ 0, 0, 0, /**/ 0, 0, 0, /**/ 1, 0, 1));
+  EXPECT_THAT(set->labels(), ElementsAre(1, 0, 0, 1, 1, 0, 0, 1));
+
+  folder.write("src/caption.txt", "cat\ndog\nbird\n");
+  EXPECT_THAT(prepare_custom(config, folder / "no"),
+              HasSubstr("caption.txt has 3 rows, label.mat#category has 4"));
+}
+
 TEST(CustomFamilies, TorchcmhNamesInTwoColumnsAreJoined) {
   const TempFolder folder;
   write_pictures(folder);

@@ -242,7 +242,10 @@ Result<std::optional<Family>> detect_daph(const SourceFiles& sources) {
 std::string name_family(const SourceFiles& sources, const RoleMap& roles) {
   if (roles.contains(Role::kNames)) {
     const bool is_list = sources.files.front()->kind() == io::ContainerKind::kList;
-    return is_list ? "DeepHash lists" : roles.contains(Role::kCaptions) ? "DCHMT triple" : "torchcmh triple";
+    if (is_list) return "DeepHash lists";
+    const bool has_captions =
+        roles.contains(Role::kCaptions) || (!roles.contains(Role::kText) && !sources.captions.empty());
+    return has_captions ? "DCHMT triple" : "torchcmh triple";
   }
   const Binding& images = roles.at(Role::kImages);
   const io::ArrayInfo& info = sources.info_of(images.array);

@@ -16,6 +16,11 @@ constexpr std::size_t kMaxCaptionBytes = std::size_t{64} << 20;
 /// What some builders wrote for an empty caption.
 constexpr std::string_view kEmptyCaption = "123456";
 
+/// Without the blanks at its end: padding, and the carriage return of a file written on Windows.
+std::string_view without_end(std::string_view caption) {
+  return caption.substr(0, caption.find_last_not_of(" \t\r") + 1);
+}
+
 class Opener {
  public:
   Opener(CustomSet& set, const CustomLook& look) : set_(set), look_(look) {}
@@ -167,9 +172,7 @@ class Opener {
           set_.sources.file_of(found->second.array).texts(set_.sources.info_of(found->second.array)));
       return add_captions(texts, name, part);
     }
-    for (const std::filesystem::path& other : set_.sources.others) {
-      if (other.filename() == "caption.txt") return read_caption_file(other, part);
-    }
+    if (!set_.sources.captions.empty()) return read_caption_file(set_.sources.captions, part);
     if (look_.text == "labels") {
       set_.text_is_labels = true;
       set_.text_dim = set_.n_labels;
@@ -196,7 +199,7 @@ class Opener {
     CaptionWords words;
     for (std::size_t item = 0; item < texts.size(); ++item) {
       for (const std::string& caption : texts[item]) {
-        if (caption != kEmptyCaption) words.add(static_cast<std::uint32_t>(item), caption);
+        if (without_end(caption) != kEmptyCaption) words.add(static_cast<std::uint32_t>(item), caption);
       }
     }
     CaptionWords::Bag bag = std::move(words).finish(look_.n_words, std::vector<bool>(texts.size(), true));
@@ -259,6 +262,8 @@ Json CustomSet::roles_as_json() const {
     if (!binding.axes.empty()) one["axes"] = binding.axes;
     all[std::string(name_of(role))] = std::move(one);
   }
+  if (!vocabulary.empty() && !family.roles.contains(Role::kCaptions))
+    all["captions"] = {{"file", sources.captions.filename().string()}};
   return all;
 }
 

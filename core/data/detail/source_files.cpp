@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxFiles = 64;
 constexpr std::size_t kMaxEntries = 100'000;
+/// Known by its name, for a caption may end as the lines of a list do: "house number 1".
+constexpr std::string_view kCaptionFile = "caption.txt";
 
 Result<std::vector<fs::path>> entries_of(const fs::path& folder) {
   std::vector<fs::path> entries;
@@ -60,6 +62,11 @@ Result<SourceFiles> open_sources(const fs::path& path, const fs::path& scratch) 
   sources.root = path;
   GAUNTLET_TRY(const std::vector<fs::path> entries, entries_of(path));
   for (const fs::path& entry : entries) {
+    if (entry.filename() == kCaptionFile) {
+      sources.captions = entry;
+      sources.others.push_back(entry);
+      continue;
+    }
     const auto kind = io::sniff(entry);
     if (!kind && kind.error().code == ErrorCode::kInvalid) {
       sources.others.push_back(entry);

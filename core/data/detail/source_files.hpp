@@ -22,6 +22,7 @@ struct SourceFiles {
   std::filesystem::path root;                         ///< the folder, or the file's folder
   std::vector<std::unique_ptr<io::Container>> files;  ///< by name
   std::vector<std::filesystem::path> others;          ///< files of the folder that are no containers
+  std::filesystem::path captions;  ///< caption.txt, one line an item (DCHMT's NUS-WIDE); also in others
 
   [[nodiscard]] io::Container& file_of(const ArrayRef& ref) const { return *files[ref.file]; }
   [[nodiscard]] const io::ArrayInfo& info_of(const ArrayRef& ref) const {
