@@ -99,9 +99,9 @@ std::vector<spec::ResultRow> rows_of(const Evaluation& evaluation) {
     row.n = metric.n_queries;
     row.per_query.assign(metric.per_query.begin(), metric.per_query.end());
     rows.push_back(row);
-    const Result<MetricName> name = MetricName::parse(metric.name);
-    if (!name || (name->base != "map" && name->base != "t_map") || name->at != 0) continue;
-    MetricName valid = *name;
+    const Result<ResolvedMetric> resolved = resolve_metric(metric.name);
+    if (!resolved || !resolved->entry->needs_relevant || !resolved->name.kind.empty()) continue;
+    MetricName valid = resolved->name;
     valid.kind = "valid";
     row.metric = valid.text();
     row.value = metric.valid;

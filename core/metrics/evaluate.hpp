@@ -52,8 +52,9 @@ struct EvaluationOptions {
 [[nodiscard]] Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
                                           int n_threads);
 
-/// Rows of a result database: one per metric; `map` and `t_map` over the full ranking bring "<base>:valid"
-/// beside them, the mean over queries with a relevant item, whose n counts those queries.
+/// Rows of a result database: one per metric; those that divide by what is relevant and have no kind (`map`,
+/// `t_map`, `recall@n`, `ndcg@n`, `wap`) bring "<name>:valid" beside them, the mean over queries with a relevant
+/// item, whose n counts those queries.
 [[nodiscard]] std::vector<spec::ResultRow> rows_of(const Evaluation& evaluation);
 [[nodiscard]] std::vector<spec::Curve> curves_of(const Evaluation& evaluation);
 

@@ -21,6 +21,7 @@ constinit const MetricEntry map_entry{
               .fields = &describe_fields<NoOptions>},
     .unit = "ratio",
     .higher_is_better = true,
+    .needs_relevant = true,
     .check = &check_mean_average_precision,
     .compute = &compute,
 };

@@ -34,6 +34,8 @@ struct MetricEntry {
   std::string_view unit = "ratio";
   bool higher_is_better = true;
   bool graded = false;  ///< needs the items by shared labels: acg, ndcg, wap
+  /// Divides by what is relevant, so it says nothing of a query without: rows_of gives the valid mean too.
+  bool needs_relevant = false;
   /// Whether this form of the name (@K, kind, ties) means something. Errors (kInvalid) say what is allowed.
   Status (*check)(const MetricName& name);
   /// Called with checked names only.

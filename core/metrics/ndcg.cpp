@@ -74,6 +74,7 @@ constinit const MetricEntry ndcg_entry{
     .unit = "ratio",
     .higher_is_better = true,
     .graded = true,
+    .needs_relevant = true,
     .check = &check,
     .compute = &compute,
 };

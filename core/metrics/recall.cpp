@@ -24,6 +24,7 @@ constinit const MetricEntry recall_entry{
               .fields = &describe_fields<NoOptions>},
     .unit = "ratio",
     .higher_is_better = true,
+    .needs_relevant = true,
     .check = &check_first_n,
     .compute = &compute,
 };

@@ -22,6 +22,7 @@ constinit const MetricEntry t_map_entry{
               .fields = &describe_fields<NoOptions>},
     .unit = "ratio",
     .higher_is_better = false,
+    .needs_relevant = true,
     .check = &check_mean_average_precision,
     .compute = &compute,
 };

@@ -87,6 +87,7 @@ constinit const MetricEntry wap_entry{
     .unit = "labels",
     .higher_is_better = true,
     .graded = true,
+    .needs_relevant = true,
     .check = &check,
     .compute = &compute,
 };
