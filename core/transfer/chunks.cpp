@@ -1,13 +1,12 @@
 #include "core/transfer/chunks.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <zstd.h>
 
-#include <cerrno>
+#include <algorithm>
 
-#include "core/base/files.hpp"
 #include "core/base/hash.hpp"
+#include "core/transfer/chunk_hash.hpp"
+#include "core/transfer/disk.hpp"
 
 namespace gauntlet::transfer {
 namespace {
@@ -20,33 +19,6 @@ constexpr std::size_t kSampleBytes = std::size_t{64} << 10;
 constexpr int kLevel = 1;
 /// A sample must shrink to this share, else the chunk travels as it is.
 constexpr double kWorthwhile = 0.9;
-
-std::string digest_bytes(const Digest& digest) {
-  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
-}
-
-Result<std::string> read_part(const fs::path& path, std::uint64_t offset, std::size_t n_bytes) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return fail(system_error(errno, "read", path));
-  std::string bytes(n_bytes, '\0');
-  std::size_t n_read = 0;
-  int reason = 0;
-  while (n_read < n_bytes) {
-    const ssize_t n_more =
-        ::pread(fd, bytes.data() + n_read, n_bytes - n_read, static_cast<off_t>(offset + n_read));
-    if (n_more < 0 && errno == EINTR) continue;
-    if (n_more < 0) reason = errno;
-    if (n_more <= 0) break;
-    n_read += static_cast<std::size_t>(n_more);
-  }
-  ::close(fd);
-  if (reason != 0) return fail(system_error(reason, "read", path));
-  if (n_read < n_bytes) {
-    return fail(ErrorCode::kCorrupt, "{} ends at byte {}; its manifest says that it is longer", path.string(),
-                offset + n_read);
-  }
-  return bytes;
-}
 
 /// The zstd frame; "" when it would not be worth it.
 std::string compressed(std::string_view bytes) {
@@ -65,7 +37,10 @@ std::string compressed(std::string_view bytes) {
 
 }  // namespace
 
-std::string name_of_manifest(std::string_view text) { return digest_bytes(sha256(text)); }
+std::string name_of_manifest(std::string_view text) {
+  const Digest digest = sha256(text);
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
 
 Result<artifacts::Manifest> read_offer(const proto::ArtifactOffer& offer) {
   if (offer.manifest().size() > kMaxManifestBytes) {
@@ -95,11 +70,11 @@ Result<proto::ArtifactChunk> pack_chunk(const fs::path& folder, const artifacts:
                 file);
   const artifacts::ManifestFile& about = manifest.files[file];
   const auto n_bytes = static_cast<std::size_t>(chunk_size(about.bytes, index));
-  GAUNTLET_TRY(std::string bytes, read_part(folder / about.name, index * kChunkBytes, n_bytes));
+  GAUNTLET_TRY(std::string bytes, read_chunk(folder / about.name, index * kChunkBytes, n_bytes));
   proto::ArtifactChunk chunk;
   chunk.mutable_chunk()->set_file(file);
   chunk.mutable_chunk()->set_index(index);
-  chunk.mutable_chunk()->set_sha256(digest_bytes(sha256(std::string_view(bytes))));
+  chunk.mutable_chunk()->set_xxh3(chunk_hash(bytes));
   chunk.set_raw_bytes(static_cast<std::uint32_t>(bytes.size()));
   std::string frame = compressed(bytes);
   chunk.set_zstd(!frame.empty());
@@ -130,7 +105,7 @@ Result<std::string> unpack_chunk(const artifacts::Manifest& manifest, proto::Art
   } else {
     bytes = std::move(*chunk.mutable_data());
   }
-  if (digest_bytes(sha256(std::string_view(bytes))) != chunk.chunk().sha256())
+  if (chunk_hash(bytes) != chunk.chunk().xxh3())
     return fail(ErrorCode::kCorrupt, "chunk {} of {} does not match its hash", index, name);
   return bytes;
 }

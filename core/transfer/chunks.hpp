@@ -1,5 +1,5 @@
-// Files of an artifact in chunks that fit a frame. A chunk is named by its place and the SHA-256 of its
-// content; it travels as it is, or as one zstd frame where a sample of it shrinks.
+// Files of an artifact in chunks that fit a frame. A chunk is named by its place and a hash of its
+// content (chunk_hash.hpp); it travels as it is, or as one zstd frame where a sample of it shrinks.
 // Thread safety: free functions on plain values; any thread.
 #pragma once
 

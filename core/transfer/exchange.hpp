@@ -1,6 +1,6 @@
 // The coordinator's side of moving artifacts: answers what workers ask, one message at a time, from the disk
-// of its work folder. Memory: about 100 bytes per chunk of the kMaxOpen artifacts used last, and the message
-// in hand. Thread safety: any thread; slow, since it reads, writes and hashes.
+// of its work folder. Memory: about 100 bytes per chunk of the kMaxOpen artifacts used last, what Incoming
+// keeps, and the message in hand. Thread safety: any thread; slow, since it reads, writes and hashes.
 #pragma once
 
 #include <filesystem>

@@ -4,13 +4,16 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 
 #include "core/artifacts/adopt.hpp"
 #include "core/base/files.hpp"
+#include "core/transfer/chunk_hash.hpp"
 #include "core/transfer/chunks.hpp"
+#include "core/transfer/disk.hpp"
 
 namespace gauntlet::transfer {
 namespace {
@@ -19,39 +22,20 @@ namespace fs = std::filesystem;
 
 constexpr auto kStaleAge = std::chrono::hours(24 * 7);
 
+constexpr std::string_view kNotes = "held";
+
 /// One line of the notes.
 struct Note {
   std::uint64_t index = 0;
   std::uint32_t file = 0;
   std::uint32_t reserved = 0;
-  std::array<char, 32> sha256{};
+  std::array<char, kChunkHashBytes> hash{};
 };
-static_assert(sizeof(Note) == 48);
+static_assert(sizeof(Note) == 32);
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Status write_at(int fd, std::string_view bytes, std::uint64_t offset, const fs::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t n_written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n_written < 0 && errno == EINTR) continue;
-    if (n_written <= 0) return fail(system_error(n_written == 0 ? ENOSPC : errno, "write", path));
-    bytes.remove_prefix(static_cast<std::size_t>(n_written));
-    offset += static_cast<std::uint64_t>(n_written);
-  }
-  return {};
-}
+/// Chunks in memory until it is their turn to be hashed, of all artifacts of this process: 64 MiB.
+constexpr int kMaxKept = 16;
+std::atomic<int> n_kept = 0;
 
 }  // namespace
 
@@ -64,7 +48,7 @@ void remove_stale_incoming(const fs::path& workdir) {
   for (auto it = fs::directory_iterator(workdir / "tmp" / "incoming", error);
        !error && it != fs::directory_iterator(); it.increment(error)) {
     std::error_code ignored;
-    const auto touched = fs::last_write_time(it->path() / "chunks", ignored);
+    const auto touched = fs::last_write_time(it->path() / kNotes, ignored);
     if (ignored || fs::file_time_type::clock::now() - touched > kStaleAge)
       fs::remove_all(it->path(), ignored);
   }
@@ -127,7 +111,7 @@ Status Incoming::check_space(std::uint64_t n_missing) const {
 }
 
 Status Incoming::read_notes() {
-  const fs::path path = folder_ / "chunks";
+  const fs::path path = folder_ / kNotes;
   const Result<std::string> notes = read_file(path);
   if (!notes && notes.error().code == ErrorCode::kNotFound) return write_file_atomic(path, "");
   if (!notes) return fail(notes.error());
@@ -135,7 +119,7 @@ Status Incoming::read_notes() {
   for (std::size_t at = 0; at + sizeof note <= notes->size(); at += sizeof note) {
     std::memcpy(&note, notes->data() + at, sizeof note);
     const bool is_known = note.file < files_.size() && note.index < files_[note.file]->chunks.size();
-    if (is_known) files_[note.file]->chunks[note.index].assign(note.sha256.data(), note.sha256.size());
+    if (is_known) files_[note.file]->chunks[note.index].assign(note.hash.data(), note.hash.size());
   }
   // Half a note, of a process killed within a write: the next one must begin where notes begin.
   const std::size_t n_rest = notes->size() % sizeof note;
@@ -158,54 +142,48 @@ proto::ArtifactWanted Incoming::wanted() const {
       proto::ChunkHash& held = *wanted.add_held();
       held.set_file(file);
       held.set_index(index);
-      held.set_sha256(files_[file]->chunks[index]);
+      held.set_xxh3(files_[file]->chunks[index]);
     }
   }
   return wanted;
 }
 
 Status Incoming::take(proto::ArtifactChunk chunk) {
-  GAUNTLET_TRY(const std::string bytes, unpack_chunk(manifest_, chunk));
+  GAUNTLET_TRY(std::string bytes, unpack_chunk(manifest_, chunk));
   const std::uint32_t file = chunk.chunk().file();
   const std::uint64_t index = chunk.chunk().index();
   const std::string known = held(file, index);
-  if (known == chunk.chunk().sha256()) return {};
+  if (known == chunk.chunk().xxh3()) return {};
   if (!known.empty())
     return fail(ErrorCode::kCorrupt, "chunk {} of {} came twice, with two contents", index,
                 manifest_.files[file].name);
-  GAUNTLET_CHECK_OK(write(file, index, bytes));
+  GAUNTLET_CHECK_OK(write_chunk(path_of(file), bytes, index * kChunkBytes));
   GAUNTLET_CHECK_OK(note(chunk.chunk()));
-  File& about = *files_[file];
   {
-    std::unique_lock lock(mutex_);
-    about.chunks[index] = chunk.chunk().sha256();
-    if (about.hashing || about.n_hashed != index) return {};
-    about.hashing = true;
-    lock.unlock();
-    about.prefix.update(std::as_bytes(std::span(bytes.data(), bytes.size())));
-    lock.lock();
-    ++about.n_hashed;
-    about.hashing = false;
+    const std::lock_guard lock(mutex_);
+    File& about = *files_[file];
+    about.chunks[index] = chunk.chunk().xxh3();
+    if (index == about.n_hashed || (index > about.n_hashed && n_kept < kMaxKept))
+      about.kept.insert_or_assign(index, keep(std::move(bytes)));
   }
   return advance(file);
 }
 
-Status Incoming::write(std::uint32_t file, std::uint64_t index, std::string_view bytes) const {
-  const fs::path path = path_of(file);
-  const Descriptor target(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (target.get() < 0) return fail(system_error(errno, "write", path));
-  const std::uint64_t offset = index * kChunkBytes;
-  GAUNTLET_CHECK_OK(write_at(target.get(), bytes, offset, path));
-  // The disk begins now, so that the flush at the end has little left to wait for.
-  ::sync_file_range(target.get(), static_cast<off_t>(offset), static_cast<off_t>(bytes.size()),
-                    SYNC_FILE_RANGE_WRITE);
-  return {};
+Incoming::Kept Incoming::keep(std::string bytes) {
+  Kept kept(new std::string(std::move(bytes)));
+  ++n_kept;
+  return kept;
+}
+
+void Incoming::Uncount::operator()(const std::string* bytes) const {
+  --n_kept;
+  delete bytes;
 }
 
 Status Incoming::note(const proto::ChunkHash& chunk) {
   Note note{.index = chunk.index(), .file = chunk.file()};
-  std::memcpy(note.sha256.data(), chunk.sha256().data(), std::min(note.sha256.size(), chunk.sha256().size()));
-  const fs::path path = folder_ / "chunks";
+  std::memcpy(note.hash.data(), chunk.xxh3().data(), std::min(note.hash.size(), chunk.xxh3().size()));
+  const fs::path path = folder_ / kNotes;
   const std::lock_guard lock(mutex_);
   const Descriptor notes(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
   if (notes.get() < 0) return fail(system_error(errno, "write", path));
@@ -220,27 +198,30 @@ Status Incoming::advance(std::uint32_t file) {
   std::unique_lock lock(mutex_);
   if (about.hashing) return {};  // that thread goes on with what is held by then
   about.hashing = true;
-  Status read;
-  std::string bytes;
-  const fs::path path = path_of(file);
-  while (read && about.n_hashed < about.chunks.size() && !about.chunks[about.n_hashed].empty()) {
+  Status hashed;
+  while (hashed && about.n_hashed < about.chunks.size() && !about.chunks[about.n_hashed].empty()) {
     const std::uint64_t index = about.n_hashed;
+    auto kept = about.kept.extract(index);
     lock.unlock();
-    bytes.resize(chunk_size(manifest_.files[file].bytes, index));
-    const Descriptor source(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    const ssize_t n_read = source.get() < 0 ? -1
-                                            : ::pread(source.get(), bytes.data(), bytes.size(),
-                                                      static_cast<off_t>(index * kChunkBytes));
-    if (n_read != static_cast<ssize_t>(bytes.size())) {
-      read = fail(system_error(n_read < 0 ? errno : EIO, "read", path));
-    } else {
-      about.prefix.update(std::as_bytes(std::span(bytes.data(), bytes.size())));
-    }
+    hashed = hash_next(file, kept.empty() ? nullptr : std::move(kept.mapped()));
     lock.lock();
-    if (read) ++about.n_hashed;
+    if (!hashed) continue;
+    ++about.n_hashed;
+    about.kept.erase(about.kept.begin(), about.kept.lower_bound(about.n_hashed));
   }
   about.hashing = false;
-  return read;
+  return hashed;
+}
+
+Status Incoming::hash_next(std::uint32_t file, Kept content) {
+  if (content == nullptr) {
+    const std::uint64_t index = files_[file]->n_hashed;
+    const auto n_bytes = static_cast<std::size_t>(chunk_size(manifest_.files[file].bytes, index));
+    GAUNTLET_TRY(std::string bytes, read_chunk(path_of(file), index * kChunkBytes, n_bytes));
+    content = keep(std::move(bytes));
+  }
+  files_[file]->prefix.update(std::as_bytes(std::span(content->data(), content->size())));
+  return {};
 }
 
 Status Incoming::check_files() {

@@ -1,14 +1,16 @@
 // An artifact that arrives in chunks, in any order, on several threads, and survives the end of its process:
 //
 //   <workdir>/tmp/incoming/<SHA-256 of the manifest>[.checkpoint]/files/…   chunks at their places
-//                                                                 chunks    which of them, with their hashes
+//                                                                 held      which of them, with their hashes
 //
 // A chunk is written, then noted. What a power cut takes of a noted chunk shows when the whole file is hashed
-// at the end, and costs all of it. Thread safety: take may be called from several threads at once; everything
+// at the end, and costs all of it. Memory: 64 MiB of chunks that came before their turn to be hashed, of all
+// artifacts of a process together. Thread safety: take may be called from several threads at once; everything
 // else from one, and not beside it.
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -33,7 +35,7 @@ class Incoming {
 
   [[nodiscard]] const artifacts::Manifest& manifest() const { return manifest_; }
   [[nodiscard]] bool is_checkpoint() const { return is_checkpoint_; }
-  /// The 32 bytes of a held chunk's hash; "" when it is not held. The chunk must be one of the manifest.
+  /// A held chunk's hash; "" when it is not held. The chunk must be one of the manifest.
   [[nodiscard]] std::string held(std::uint32_t file, std::uint64_t index) const;
   /// Held chunks as a sender is told.
   [[nodiscard]] proto::ArtifactWanted wanted() const;
@@ -48,9 +50,17 @@ class Incoming {
   void discard();
 
  private:
+  struct Uncount {
+    void operator()(const std::string* bytes) const;
+  };
+  /// Content of a chunk; those of a process are counted.
+  using Kept = std::unique_ptr<std::string, Uncount>;
   struct File {
-    std::vector<std::string> chunks;  ///< hashes of held chunks, 32 bytes each; "" = not held
-    Sha256 prefix;                    ///< of the first n_hashed chunks
+    std::vector<std::string> chunks;  ///< hashes of held chunks; "" = not held
+    /// Of held chunks whose turn it is not yet, by index, as many as there is memory for; others are read
+    /// again.
+    std::map<std::uint64_t, Kept> kept;
+    Sha256 prefix;  ///< of the first n_hashed chunks
     std::uint64_t n_hashed = 0;
     bool hashing = false;  ///< a thread has the prefix
   };
@@ -59,10 +69,12 @@ class Incoming {
   [[nodiscard]] Status prepare();
   [[nodiscard]] Status read_notes();
   [[nodiscard]] Status check_space(std::uint64_t n_missing) const;
-  [[nodiscard]] Status write(std::uint32_t file, std::uint64_t index, std::string_view bytes) const;
   [[nodiscard]] Status note(const proto::ChunkHash& chunk);
   /// Goes on with the hash of a file, as far as its chunks are held.
   [[nodiscard]] Status advance(std::uint32_t file);
+  /// By one chunk; null: read again.
+  [[nodiscard]] Status hash_next(std::uint32_t file, Kept content);
+  [[nodiscard]] static Kept keep(std::string bytes);
   [[nodiscard]] Status check_files();
   [[nodiscard]] Result<std::string> place();
   [[nodiscard]] std::filesystem::path path_of(std::uint32_t file) const;

@@ -62,7 +62,7 @@ TEST(Exchange, GoesOnAfterARestartWithWhatIsThere) {
     ASSERT_TRUE(exchange.answer(made.chunk(file, 1)));
   }
   {  // a process killed within a note leaves half of it
-    std::ofstream notes(std::filesystem::directory_iterator(there / "tmp/incoming")->path() / "chunks",
+    std::ofstream notes(std::filesystem::directory_iterator(there / "tmp/incoming")->path() / "held",
                         std::ios::app | std::ios::binary);
     notes << "half a note";
   }
@@ -76,7 +76,7 @@ TEST(Exchange, GoesOnAfterARestartWithWhatIsThere) {
   const proto::ChunkHash& held = wanted->artifact_wanted().held(0);
   EXPECT_EQ(held.file(), file);
   EXPECT_EQ(held.index(), 1U);
-  EXPECT_EQ(held.sha256(), made.chunk(file, 1).artifact_chunk().chunk().sha256());
+  EXPECT_EQ(held.xxh3(), made.chunk(file, 1).artifact_chunk().chunk().xxh3());
 
   const auto early = exchange.answer(made.end());
   ASSERT_FALSE(early);
@@ -132,7 +132,7 @@ TEST(Exchange, RefusesWhatIsNoneOfTheArtifact) {
             "chunk 0 of deep/er/text came with 1073741824 bytes; 4194304 were announced");
   EXPECT_EQ(refusal([](Chunk& chunk) { (*chunk.mutable_data())[7] ^= 1; }),
             "chunk 0 of noise.bin does not match its hash");
-  EXPECT_EQ(refusal([](Chunk& chunk) { chunk.mutable_chunk()->set_sha256("short"); }),
+  EXPECT_EQ(refusal([](Chunk& chunk) { chunk.mutable_chunk()->set_xxh3("short"); }),
             "chunk 0 of noise.bin does not match its hash");
   EXPECT_EQ(refusal([](Chunk& chunk) { chunk.mutable_data()->resize(10); }, "deep/er/text"),
             "chunk 0 of deep/er/text is no zstd frame of 4194304 bytes");

@@ -188,7 +188,7 @@ Status push_stream(const Route& route, const Parcel& parcel, Work& work) {
     GAUNTLET_TRY(*frame.mutable_artifact_chunk(),
                  transfer::pack_chunk(parcel.folder, parcel.manifest, place->file, place->index));
     const auto there = parcel.held.find({place->file, place->index});
-    if (there != parcel.held.end() && there->second == frame.artifact_chunk().chunk().sha256()) {
+    if (there != parcel.held.end() && there->second == frame.artifact_chunk().chunk().xxh3()) {
       work.done();
       continue;
     }
@@ -206,7 +206,7 @@ Result<std::string> push_once(const Route& route, const proto::ArtifactOffer& of
   if (answer.has_artifact_stored()) return answer.artifact_stored().manifest();
   parcel.held.clear();
   for (const proto::ChunkHash& chunk : answer.artifact_wanted().held())
-    parcel.held.insert_or_assign({chunk.file(), chunk.index()}, chunk.sha256());
+    parcel.held.insert_or_assign({chunk.file(), chunk.index()}, chunk.xxh3());
   Work work(route, all_places(parcel.manifest));
   GAUNTLET_CHECK_OK(work.run([&](Work& shared) { return push_stream(route, parcel, shared); }));
   proto::Frame end;
