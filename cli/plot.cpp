@@ -60,6 +60,7 @@ Result<Drawn> draw_pr(db::Connection& connection, const Options& options) {
 Result<Drawn> draw_curve(db::Connection& connection, const Options& options) {
   GAUNTLET_TRY(const results::TableSpec spec, spec_of(options));
   GAUNTLET_TRY(results::MadeFigure made, results::curve_figure(connection, spec, options.x));
+  for (const std::string& note : made.notes) fmt::print(stderr, "{}\n", note);
   return Drawn{std::move(made.figure), stem_of(options) + "_" + options.x, name_missing(made.missing)};
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <deque>
+#include <limits>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -84,12 +86,21 @@ class CurveFigure {
   Result<MadeFigure> make() {
     std::unordered_map<std::int64_t, std::vector<const ValueRow*>> values;
     for (const ValueRow& value : selection_.values) values[value.cell_id].push_back(&value);
+    std::set<std::string> protocols;
+    std::vector<std::pair<const CellRow*, Place>> clean;
     for (const CellRow& cell : selection_.cells) {
       GAUNTLET_TRY(const std::optional<Place> place, place_of(cell));
       if (!place) continue;
+      if (is_budget(x_) && place->attack.empty() && shows("protocol")) {
+        clean.emplace_back(&cell, *place);
+        continue;
+      }
+      protocols.insert(cell.cell.protocol);
       for (const std::string& metric : spec_.metrics)
         GAUNTLET_CHECK_OK(add(cell, *place, metric, values[cell.cell_id]));
     }
+    for (const auto& [cell, place] : clean)
+      GAUNTLET_CHECK_OK(add_clean(*cell, place, protocols, values[cell->cell_id]));
     if (lines_.empty()) {
       return fail(
           ErrorCode::kNotFound,
@@ -131,6 +142,28 @@ class CurveFigure {
     if (place) place->attack = fmt::format("{}", fmt::join(entries, " "));
     if (place && x_ == "epsilon_image") place->x *= kGreyLevels;
     return place;
+  }
+
+  [[nodiscard]] bool shows(const std::string& axis) const {
+    return std::ranges::count(row_axes_, axis) + std::ranges::count(column_axes_, axis) +
+               std::ranges::count(series_axes_, axis) >
+           0;
+  }
+
+  /// Clean queries know no protocol: they begin the line of every one there is.
+  Status add_clean(const CellRow& clean, const Place& place, const std::set<std::string>& protocols,
+                   const std::vector<const ValueRow*>& values) {
+    for (const std::string& protocol : protocols) {
+      CellRow cell = clean;
+      cell.cell.protocol = protocol;
+      for (const std::string& metric : spec_.metrics) {
+        if (!lines_.contains({key_of(cell, metric, row_axes_), key_of(cell, metric, column_axes_),
+                              key_of(cell, metric, series_axes_)}))
+          continue;
+        GAUNTLET_CHECK_OK(add(of_protocols_.emplace_back(cell), place, metric, values));
+      }
+    }
+    return {};
   }
 
   AxisKey key_of(const CellRow& cell, const std::string& metric, const std::vector<std::string>& axes) const {
@@ -222,7 +255,11 @@ class CurveFigure {
         Panel panel{left + (left.empty() || right.empty() ? "" : ", ") + right, {}};
         for (std::size_t style = 0; style < series.size(); ++style) {
           const auto line = lines_.find({row, column, series[style]});
-          if (line != lines_.end()) GAUNTLET_CHECK_OK(draw(line->second, style, panel));
+          if (line == lines_.end()) continue;
+          GAUNTLET_CHECK_OK(draw(line->second, style, panel));
+          const std::string& name = figure.legend[style];
+          GAUNTLET_CHECK_OK(
+              note_median(line->second, panel.title.empty() ? name : panel.title + ", " + name));
         }
         for (const AxisKey& key : series) {
           const auto line = lines_.find({row, column, key});
@@ -281,6 +318,40 @@ class CurveFigure {
     return envelope;
   }
 
+  /// Robustness in one number: the budget that takes half of the queries halfway from their clean value to
+  /// their oracle floor. Only lines that have clean queries and worst cases have it.
+  Status note_median(const Line& line, const std::string& name) {
+    if (!is_budget(x_) || line.points.size() < 2 || line.points.begin()->first != 0) return {};
+    std::vector<double> budgets;
+    for (const auto& [seed, clean] : line.points.begin()->second) {
+      if (!clean.higher_is_better) return {};
+      GAUNTLET_TRY(const std::vector<float> start, query_values(connection_, clean.job_id, clean.metric));
+      std::vector<double> reached(start.size(), std::numeric_limits<double>::infinity());
+      for (const auto& [x, seeds] : line.points) {
+        const auto point = seeds.find(seed);
+        if (x == 0 || point == seeds.end()) continue;
+        const Point& at = point->second;
+        GAUNTLET_TRY(const std::vector<float> values, query_values(connection_, at.job_id, at.metric));
+        GAUNTLET_TRY(const std::vector<float> floor,
+                     query_values(connection_, at.job_id, at.metric + ":oracle_floor"));
+        if (values.size() != start.size() || floor.size() != start.size()) return {};
+        for (std::size_t query = 0; query < start.size(); ++query) {
+          if (values[query] <= (start[query] + floor[query]) / 2)
+            reached[query] = std::min(reached[query], x);
+        }
+      }
+      budgets.insert(budgets.end(), reached.begin(), reached.end());
+    }
+    if (budgets.empty()) return {};
+    const auto middle = budgets.begin() + static_cast<std::ptrdiff_t>(budgets.size() / 2);
+    std::ranges::nth_element(budgets, middle);
+    const bool is_within = std::isfinite(*middle);
+    made_.notes.push_back(fmt::format(
+        "{}: half of the queries are halfway from clean to their oracle floor {} {:g} ({})", name,
+        is_within ? "at" : "above", is_within ? *middle : line.points.rbegin()->first, made_.figure.x_label));
+    return {};
+  }
+
   /// Whether the line has any.
   bool draw_levels(const Line& line, Panel& panel) {
     bool has_any = false;
@@ -315,6 +386,7 @@ class CurveFigure {
   std::vector<std::string> row_axes_;
   std::vector<std::string> column_axes_;
   std::vector<std::string> series_axes_;
+  std::deque<CellRow> of_protocols_;  ///< clean cells, once for every protocol; lines point at them
   std::set<AxisKey> rows_;
   std::set<AxisKey> columns_;
   std::set<AxisKey> series_;

@@ -19,6 +19,7 @@ inline constexpr std::size_t kMaxSeries = 16;
 struct MadeFigure {
   Figure figure;
   std::vector<MissingNumber> missing;
+  std::vector<std::string> notes;  ///< sentences about what is drawn
 };
 
 /// Precision-recall curves, mean and standard deviation over seeds, point by point (a point: a Hamming
@@ -30,9 +31,12 @@ struct MadeFigure {
 /// A number over `x`, mean over seeds: "bits", or a number among the attacks' options ("epsilon_image" in
 /// grey levels, "steps", "iterations", …), whatever the attacks are called. Over a budget (epsilon_…) the
 /// line as measured is dotted and its envelope solid: per query the worst of this and all smaller budgets;
-/// clean queries are budget 0. Reference levels of a worst case in the picture are lines of their own, by the
-/// panel's first series that has them. Errors: kNotFound (no cell with such an option), kInvalid (cells that
-/// differ in an axis the spec does not show, two numbers at one point, more than kMaxSeries series).
+/// clean queries are budget 0 of every protocol. Where worst cases tell each query's oracle floor, a note
+/// says at which budget half of the queries are halfway there (the smallest one of the grid, values in the
+/// middle of an even number: the upper). Reference levels of a worst case in the picture are lines of their
+/// own, by the panel's first series that has them. Errors: kNotFound (no cell with such an option), kInvalid
+/// (cells that differ in an axis the spec does not show, two numbers at one point, more than kMaxSeries
+/// series).
 [[nodiscard]] Result<MadeFigure> curve_figure(db::Connection& connection, const TableSpec& spec,
                                               const std::string& x);
 

@@ -28,13 +28,16 @@ struct Measured {
   bool with_levels = false;
   std::string entry = "pgd";
   std::uint64_t seed = 1;
+  std::string protocol = "static";
 };
 
 std::vector<spec::ResultRow> rows_of(const Measured& item) {
   spec::ResultRow map = ratio("map", (static_cast<double>(item.ap[0]) + static_cast<double>(item.ap[1])) / 2);
   map.per_query = item.ap;
   if (!item.with_levels) return {map};
-  return {map, ratio("map:chance", 0.3), ratio("map:oracle_floor", 0.1)};
+  spec::ResultRow floor = ratio("map:oracle_floor", 0.1);
+  floor.per_query = {0.1F, 0.1F};
+  return {map, ratio("map:chance", 0.3), floor};
 }
 
 store::JobStore database_of(const std::vector<Measured>& items) {
@@ -70,7 +73,7 @@ store::JobStore database_of(const std::vector<Measured>& items) {
                           .bits = item.bits,
                           .defense = item.defense,
                           .attack = item.attack,
-                          .protocol = is_clean ? "none" : "static",
+                          .protocol = is_clean ? "none" : item.protocol,
                           .direction = "i2t",
                           .variant = "",
                           .seed = item.seed};
@@ -134,6 +137,41 @@ TEST(CurveFigure, AveragesOverSeedsAndDrawsTheLevelsOnce) {
   EXPECT_EQ(series[4].style, 2U);
   EXPECT_THAT(series[4].y, ElementsAre(DoubleNear(0.3, 1e-12)));
   EXPECT_THAT(series[5].y, ElementsAre(DoubleNear(0.1, 1e-12)));
+}
+
+TEST(CurveFigure, BeginsTheLineOfEveryProtocolWithCleanQueries) {
+  auto store = database_of({{"none", "none", 0, {0.8F, 0.6F}},
+                            {"none", "PGD", 2, {0.4F, 0.5F}},
+                            {"blur", "none", 0, {0.7F, 0.7F}},
+                            {"blur", "PGD", 2, {0.6F, 0.6F}},
+                            {"blur", "PGD adaptive", 2, {0.3F, 0.3F}, 32, false, "pgd", 1, "adaptive"}});
+  const auto made = curve_figure(store.connection(),
+                                 spec_of("metric: map\nrows: [protocol, defense]\ncolumns: [direction]\n"),
+                                 "epsilon_image");
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_THAT(made->figure.panels, SizeIs(2));
+  for (const Panel& panel : made->figure.panels) {
+    const bool is_static = panel.title.find("static") != std::string::npos;
+    ASSERT_THAT(panel.series, SizeIs(is_static ? 4 : 2))
+        << panel.title;  // the bare target has no adaptive attack
+    for (const Series& series : panel.series) EXPECT_THAT(series.x, ElementsAre(0, DoubleNear(2, 1e-9)));
+  }
+  EXPECT_THAT(made->notes, IsEmpty());  // no oracle floor
+}
+
+/// Clean 0.8 and 0.6, floors 0.1: halfway is 0.45 and 0.35.
+TEST(CurveFigure, SaysAtWhichBudgetHalfOfTheQueriesAreHalfway) {
+  const auto note_of = [](float first, float second) {
+    auto store = database_of({{"none", "none", 0, {0.8F, 0.6F}},
+                              {"none", "worst 2", 2, {0.44F, 0.5F}, 32, true},
+                              {"none", "worst 8", 8, {first, second}, 32, true}});
+    const auto made = curve_figure(store.connection(), spec_of(kSpec), "epsilon_image");
+    return made && made->notes.size() == 1 ? made->notes[0] : std::string("none");
+  };
+  EXPECT_EQ(note_of(0.4F, 0.3F),
+            "i2t, none: half of the queries are halfway from clean to their oracle floor at 8 (epsilon, grey "
+            "levels)");
+  EXPECT_THAT(note_of(0.4F, 0.36F), HasSubstr("above 8"));
 }
 
 TEST(CurveFigure, RunsOverBitsWithoutAnEnvelope) {
