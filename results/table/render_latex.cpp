@@ -1,5 +1,7 @@
-// Tables for papers: LaTeX with booktabs and multirow.
+// Tables for papers: LaTeX with booktabs and multirow, never wider than the page.
 #include <fmt/format.h>
+
+#include <cctype>
 
 #include "results/query/text_table.hpp"
 #include "results/table/latex_text.hpp"
@@ -7,6 +9,28 @@
 
 namespace gauntlet::results {
 namespace {
+
+constexpr std::size_t kColumnWide = 8;  ///< columns that one column of a two-column page can show
+constexpr std::size_t kPageWide = 14;   ///< columns that a page can show upright; more lie on their side
+constexpr std::size_t kLongRun = 16;    ///< letters after which a hash may break
+
+/// What holds the table: a column of the page, both columns, or a page on its side. The starred forms are the
+/// plain ones in a document of one column.
+const char* float_of(std::size_t n_columns) {
+  return n_columns <= kColumnWide ? "table" : n_columns <= kPageWide ? "table*" : "sidewaystable*";
+}
+
+/// Lets a line end inside long runs of letters and digits (a hash), where TeX sees no place to break.
+std::string breakable(const std::string& text) {
+  std::string out;
+  std::size_t run = 0;
+  for (const char letter : text) {
+    run = std::isalnum(static_cast<unsigned char>(letter)) != 0 ? run + 1 : 0;
+    out += letter;
+    if (run > 0 && run % kLongRun == 0) out += "\\allowbreak{}";
+  }
+  return out;
+}
 
 std::string set_off(const std::string& text, Mark mark) {
   switch (mark) {
@@ -73,16 +97,25 @@ std::string body_lines(const Table& table, const std::vector<ShownColumn>& colum
 
 std::string render_latex(const Table& table) {
   const std::vector<ShownColumn> columns = shown_columns(table);
-  std::string text = "% \\usepackage{booktabs,multirow}\n\\begin{table}\n\\centering\n";
+  const std::size_t n_columns = table.row_titles.size() + columns.size();
+  const std::string holder = float_of(n_columns);
+  std::string text =
+      fmt::format("% \\usepackage{{booktabs,multirow,graphicx{}}}\n\\begin{{{}}}\n\\centering\n",
+                  n_columns > kPageWide ? ",rotating" : "", holder);
+  if (n_columns > kColumnWide) text += "\\setlength{\\tabcolsep}{3pt}\n";
   if (!table.title.empty()) text += "\\caption{" + latex_text(table.title) + "}\n";
+  // Its own size, unless that is more than the line holds.
+  text += "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n";
   text += fmt::format("\\begin{{tabular}}{{{}{}}}\n\\toprule\n", std::string(table.row_titles.size(), 'l'),
                       std::string(columns.size(), 'r'));
   text += heading_lines(table, columns) + "\\midrule\n" + body_lines(table, columns);
-  text += "\\bottomrule\n\\end{tabular}\n\n\\smallskip\n\\begin{minipage}{\\linewidth}\\footnotesize\n";
+  text +=
+      "\\bottomrule\n\\end{tabular}}\n\n\\smallskip\n"
+      "\\begin{minipage}{\\linewidth}\\footnotesize\\raggedright\n";
   for (const std::string& sentence : footer(table, "bold", "underlined")) {
-    text += latex_text(sentence) + "\\par\n";
+    text += breakable(latex_text(sentence)) + "\\par\n";
   }
-  return text + "\\end{minipage}\n\\end{table}\n";
+  return text + fmt::format("\\end{{minipage}}\n\\end{{{}}}\n", holder);
 }
 
 }  // namespace gauntlet::results

@@ -32,6 +32,20 @@ Table hostile_table() {
   return *table;
 }
 
+/// As many columns as that, six rows.
+Table wide_table(int n_columns) {
+  std::vector<testing_support::SyntheticCell> cells;
+  for (int column = 0; column < n_columns; ++column) {
+    for (const char* defense : {"none", "atrdh", "saat", "rocmr", "tpap", "drfgd"}) {
+      cells.push_back(simple_cell(defense, 0.01 * column));
+      cells.back().cell.dataset = "dataset-" + std::to_string(column);
+    }
+  }
+  auto table = table_of(cells, spec_of("title: Wide\nmetric: map\nrows: [defense]\ncolumns: [dataset]"));
+  EXPECT_TRUE(table) << table.error().message;
+  return *table;
+}
+
 TEST(Render, MarkdownPrintsWhatItWouldObey) {
   const std::string text = render(hostile_table(), Format::kMarkdown);
   EXPECT_THAT(text, AllOf(HasSubstr("a\\|b"), HasSubstr("\\<script\\>"), Not(HasSubstr("\x1b"))));
@@ -68,12 +82,20 @@ TEST(Render, UnknownFormatsAreAnsweredWithTheKnown) {
               AllOf(HasSubstr("'latexx'"), HasSubstr("did you mean 'latex'?")));
 }
 
-// Compiles with pdfLaTeX; boxes that stick out are only a matter of the page's width.
-void expect_compiles(const std::vector<Table>& tables) {
+bool has_tex() {
+  return std::filesystem::exists("/usr/bin/pdflatex") &&
+         std::filesystem::exists("/usr/share/texlive/texmf-dist/tex/latex/multirow/multirow.sty");
+}
+
+constexpr const char* kNoTex =
+    "no pdfLaTeX with multirow here: apt-get install -y --no-install-recommends texlive-latex-recommended "
+    "texlive-latex-extra";
+
+/// Compiles with pdfLaTeX, and nothing sticks out of the page. `options` of the document's class.
+void expect_fits(const std::vector<Table>& tables, const std::string& options) {
   const TempFolder folder;
-  std::string text =
-      "\\documentclass[landscape]{article}\n"
-      "\\usepackage{booktabs,multirow}\n\\begin{document}\n";
+  std::string text = "\\documentclass[" + options +
+                     "]{article}\n\\usepackage{booktabs,multirow,graphicx,rotating}\n\\begin{document}\n";
   for (const Table& table : tables) text += render(table, Format::kLatex) + "\\clearpage\n";
   folder.write("tables.tex", text + "\\end{document}\n");
   const testing_support::Finished tex = testing_support::run(
@@ -81,17 +103,15 @@ void expect_compiles(const std::vector<Table>& tables) {
       folder.path(), {{"HOME", folder.path().string()}, {"PATH", "/usr/bin:/bin"}});
   EXPECT_EQ(tex.exit_code, 0) << tex.out << text;
   EXPECT_TRUE(std::filesystem::exists(folder / "tables.pdf"));
+  EXPECT_THAT(tex.out, AllOf(Not(HasSubstr("Overfull")), Not(HasSubstr("Float too large")))) << options;
 }
 
-TEST(Render, ARealTexCompilesTheTables) {
-  if (!std::filesystem::exists("/usr/bin/pdflatex") ||
-      !std::filesystem::exists("/usr/share/texlive/texmf-dist/tex/latex/multirow/multirow.sty")) {
-    GTEST_SKIP() << "no pdfLaTeX with multirow here: apt-get install -y --no-install-recommends "
-                    "texlive-latex-recommended texlive-latex-extra";
-  }
+TEST(Render, ARealTexFitsTheTablesIntoColumnsAndPages) {
+  if (!has_tex()) GTEST_SKIP() << kNoTex;
   const auto quickstart = table_of(quickstart_cells(), *read_table_spec(kTables / "quickstart.yaml"));
   ASSERT_TRUE(quickstart);
-  expect_compiles({*quickstart, hostile_table()});
+  for (const char* options : {"a4paper", "letterpaper,twocolumn"})
+    expect_fits({*quickstart, hostile_table(), wide_table(13), wide_table(40)}, options);
 }
 
 }  // namespace
