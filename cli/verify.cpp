@@ -7,6 +7,7 @@
 #include "cli/support/interrupt.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
+#include "cli/support/robustness.hpp"
 #include "cli/verb.hpp"
 #include "coordinator/net/workdir.hpp"
 #include "coordinator/store/verify.hpp"
@@ -32,6 +33,7 @@ constexpr Milliseconds kProgressInterval{200};
 struct Options {
   FolderOptions folder;
   std::string external;
+  RobustnessOptions robustness;
   bool quick = false;
   bool json = false;
 };
@@ -239,20 +241,44 @@ Result<int> run_external(const Options& options) {
 
 Result<int> run(const Options& options) {
   if (!options.external.empty()) return run_external(options);
+  if (!options.robustness.sweep.empty()) {
+    RobustnessOptions robustness = options.robustness;
+    robustness.folder = options.folder;
+    robustness.quick = options.quick;
+    robustness.json = options.json;
+    return verify_robustness(robustness);
+  }
   GAUNTLET_TRY(const Report report, verify(options));
   GAUNTLET_CHECK_OK(options.json ? print_json(as_json(options, report)) : print(as_text(options, report)));
   return report.problems.empty() ? 0 : 1;
 }
 
+void declare_robustness(CLI::App& app, RobustnessOptions& options) {
+  CLI::Option* sweep = app.add_option(
+      "--robustness", options.sweep,
+      "Judge what a sweep's numbers are worth as evidence of robustness instead (checks R01 to R21); exit "
+      "code 3 if one fails");
+  sweep->type_name("SWEEP");
+  app.add_flag("--run", options.run, "Run what the checks need beside the sweep first")->needs(sweep);
+  app.add_flag("--companion", options.companion, "Only print the sweep that the checks need")->needs(sweep);
+  app.add_option("--cpus", options.cpus, "Threads the jobs of --run may use (default: all processors)")
+      ->check(number_between(1, 4096))
+      ->needs(app.get_option("--run"));
+}
+
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   options->folder.add_to(app);
-  app.add_flag("--quick", options->quick, "Compare artifacts by names and sizes only, without reading them");
+  app.add_flag(
+      "--quick", options->quick,
+      "Compare artifacts by names and sizes only, without reading them; with --robustness: searches of "
+      "500 queries instead of 5,000");
   app.add_option(
          "--external", options->external,
          "Check a descriptor of an external entry, or a folder of them, on a small made-up dataset instead")
       ->type_name("PATH")
       ->check(CLI::ExistingPath);
+  declare_robustness(app, options->robustness);
   add_json(app, options->json);
   return [options] { return run(*options); };
 }
@@ -262,12 +288,16 @@ Action declare(CLI::App& app) {
 extern const Verb verify_verb;
 constinit const Verb verify_verb{
     .name = "verify",
-    .summary = "Check a work folder against itself: database, artifacts; exit code 1 if anything is wrong",
+    .summary =
+        "Check a work folder against itself, or what a sweep says of robustness; exit code 1 or 3 if it is "
+        "wrong",
     .examples =
         "  gauntlet verify\n"
         "  gauntlet verify --workdir /data/runs --quick\n"
         "  gauntlet verify --database backup.db --json\n"
-        "  gauntlet verify --external examples/numpy_attack/attack.yaml\n",
+        "  gauntlet verify --external examples/numpy_attack/attack.yaml\n"
+        "  gauntlet verify --robustness sweeps/quickstart.yaml --run\n"
+        "  gauntlet verify --robustness quickstart --json\n",
     .declare = &declare,
 };
 

@@ -14,7 +14,7 @@ struct ExitCode {
 inline constexpr std::array kExitCodes = {ExitCode{0, "ok"},
                                           ExitCode{1, "internal error"},
                                           ExitCode{2, "usage or invalid spec"},
-                                          ExitCode{3, "waited-for jobs failed"},
+                                          ExitCode{3, "waited-for jobs or checks failed"},
                                           ExitCode{4, "not found"},
                                           ExitCode{5, "coordinator unreachable"},
                                           ExitCode{6, "refused"},

@@ -53,8 +53,8 @@ struct EvaluationOptions {
                                           int n_threads);
 
 /// Rows of a result database: one per metric; those that divide by what is relevant and have no kind (`map`,
-/// `t_map`, `recall@n`, `ndcg@n`, `wap`) bring "<name>:valid" beside them, the mean over queries with a relevant
-/// item, whose n counts those queries.
+/// `t_map`, `recall@n`, `ndcg@n`, `wap`) bring "<name>:valid" beside them, the mean over queries with a
+/// relevant item, whose n counts those queries.
 [[nodiscard]] std::vector<spec::ResultRow> rows_of(const Evaluation& evaluation);
 [[nodiscard]] std::vector<spec::Curve> curves_of(const Evaluation& evaluation);
 

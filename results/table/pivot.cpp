@@ -9,6 +9,7 @@
 
 #include "core/db/migrate.hpp"
 #include "results/table/axes.hpp"
+#include "results/table/check_marks.hpp"
 #include "results/table/mixing.hpp"
 #include "results/table/paper.hpp"
 #include "results/table/properties.hpp"
@@ -328,6 +329,7 @@ Result<Table> make_table(db::Connection& connection, const TableSpec& spec) {
   GAUNTLET_CHECK_OK(add_significance(connection, spec, table));
   GAUNTLET_CHECK_OK(add_intervals(connection, spec, table));
   GAUNTLET_CHECK_OK(add_paper(spec, table));
+  GAUNTLET_CHECK_OK(add_check_marks(connection, spec, table));
   return table;
 }
 

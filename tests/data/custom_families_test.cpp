@@ -238,11 +238,14 @@ TEST(CustomFamilies, CaptionsMayBeALineOfTextEach) {
   write_pictures(folder);
   folder.write("src/index.mat",
                mat5::file({mat5::chars("index", {"d/im0.jpg", "d/im1.jpg ", "d/im2.jpg", "d/im3.jpg"})}));
-  folder.write("src/label.mat", mat5::file({mat5::numbers<std::int64_t>("category", mat5::kInt64, {4, 2},
-                                                                        mat5::kI64, {1, 0, 1, 0, 0, 1, 0, 1})}));
+  folder.write("src/label.mat",
+               mat5::file({mat5::numbers<std::int64_t>("category", mat5::kInt64, {4, 2}, mat5::kI64,
+                                                       {1, 0, 1, 0, 0, 1, 0, 1})}));
   const Json config = {{"source", (folder / "src").string()}, {"image_px", 8}};
   // The first line ends like a line of a list of paths and labels; Windows ends lines with two bytes.
-  folder.write("src/caption.txt", "cat 10 0 1\r\n123456\r\n\r\nDog, cat \xe7" "a\r\n");
+  folder.write("src/caption.txt",
+               "cat 10 0 1\r\n123456\r\n\r\nDog, cat \xe7"
+               "a\r\n");
   EXPECT_EQ(prepare_custom(config, folder / "out"), "");
   const auto set = PreparedSet::open(folder / "out");
   ASSERT_TRUE(set) << set.error().message;

@@ -247,8 +247,8 @@ TEST_F(GoldenC, WhatDividesByTheRelevantItemsHasAValidRow) {
       rows_of(run({"ndcg@3/stable", "recall@4", "wap", "acg@2", "precision@2"}));
   std::vector<std::string> names;
   for (const spec::ResultRow& row : rows) names.push_back(row.metric);
-  EXPECT_THAT(names, testing::ElementsAre("ndcg@3/stable", "ndcg@3:valid/stable", "recall@4", "recall@4:valid",
-                                          "wap", "wap:valid", "acg@2", "precision@2"));
+  EXPECT_THAT(names, testing::ElementsAre("ndcg@3/stable", "ndcg@3:valid/stable", "recall@4",
+                                          "recall@4:valid", "wap", "wap:valid", "acg@2", "precision@2"));
   EXPECT_NEAR(rows[0].value, (0.703918 + 0.209711) / 3, 1e-6);
   EXPECT_NEAR(rows[1].value, (0.703918 + 0.209711) / 2, 1e-6);
   EXPECT_EQ(rows[0].n, 3);

@@ -51,6 +51,33 @@ TEST(CheckRows, AreFilteredByTheirAxes) {
   EXPECT_THAT(wrong.error().message, testing::HasSubstr("unknown column 'defence'; did you mean 'defense'?"));
 }
 
+constexpr const char* kTable = R"(
+filter: {variant: [""], protocol: [static]}
+metric: map
+rows: [defense]
+columns: [direction, attack]
+)";
+
+TEST(CheckMarks, StandAtDefensesWhoseChecksFail) {
+  store::JobStore store = database_of(quickstart_cells());
+  const TableSpec spec = spec_of(kTable);
+  const std::string before = render(make_table(store.connection(), spec).value(), results::Format::kMarkdown);
+  EXPECT_THAT(before, testing::Not(testing::HasSubstr("†")));
+  CheckRow other = row_of("drfgd", "R05");
+  other.subject.dataset = "another";
+  CheckRow passed = row_of("box_blur", "R05");
+  passed.verdict = "warn";
+  // The attack of the quickstart's tables is called PGD, and checks are of all attacks on a defense.
+  ASSERT_TRUE(write_checks(store.connection(), "quickstart", std::vector{other, passed}));
+  EXPECT_EQ(render(make_table(store.connection(), spec).value(), results::Format::kMarkdown), before);
+  ASSERT_TRUE(write_checks(store.connection(), "quickstart",
+                           std::vector{row_of("drfgd", "R05"), row_of("drfgd", "R09"), passed}));
+  const std::string after = render(make_table(store.connection(), spec).value(), results::Format::kMarkdown);
+  EXPECT_THAT(after, testing::HasSubstr("| drfgd †"));
+  EXPECT_THAT(after, testing::Not(testing::HasSubstr("box_blur †")));
+  EXPECT_THAT(after, testing::HasSubstr("† robustness checks fail: drfgd R05, R09"));
+}
+
 TEST(CheckRows, OfAnUnknownSweepAreRefused) {
   store::JobStore store = database_of(quickstart_cells());
   const Status written = write_checks(store.connection(), "other", std::vector<CheckRow>{});
