@@ -56,6 +56,38 @@ struct PerturbationSizes {
   }
 };
 
+/// What the inputs of an attack have to keep to.
+struct Limits {
+  double low = 0;  ///< of a valid value
+  double high = 1;
+  double epsilon = -1;  ///< budget; below 0: none is declared
+  bool on_grid = false;
+};
+
+constexpr double kSlack = 1e-6;
+constexpr const char* kIllegal = "illegal_inputs";
+
+Limits limits_of(const JobRun& run, const attacks::AttackSurface& surface) {
+  Limits limits{.low = surface.input_low, .high = surface.input_high};
+  const Json attack = run.config().value("attack", Json::object());
+  limits.epsilon = attack.value(fmt::format("epsilon_{}", name_of(surface.modality)), -1.0);
+  limits.on_grid = surface.modality == Modality::kImage && attack.value("rounding", "none") == "u8";
+  return limits;
+}
+
+/// [B] double: 1 for inputs with a value that is no number, or outside range, budget or the grid of k/255.
+torch::Tensor illegal(const torch::Tensor& clean, const torch::Tensor& adversarial, const Limits& limits) {
+  const torch::Tensor x = adversarial.to(torch::kFloat64).flatten(1);
+  torch::Tensor wrong =
+      x.isfinite().logical_not().logical_or(x.lt(limits.low - kSlack)).logical_or(x.gt(limits.high + kSlack));
+  if (limits.epsilon >= 0) {
+    const torch::Tensor change = (x - clean.to(torch::kFloat64).flatten(1)).abs();
+    wrong = wrong.logical_or(change.gt(limits.epsilon + kSlack));
+  }
+  if (limits.on_grid) wrong = wrong.logical_or((255 * x - (255 * x).round()).abs().gt(255 * kSlack));
+  return wrong.any(1).to(torch::kFloat64);
+}
+
 /// What an attack noticed, [n] double by name, of this rank's inputs.
 using Observed = std::map<std::string, torch::Tensor>;
 
@@ -89,12 +121,17 @@ Observed gathered(const Observed& local, const JobRun& run) {
   return all;
 }
 
-/// One row per name: the mean over inputs.
-void add_means(const Observed& observed, std::vector<spec::ResultRow>& rows) {
+/// One row per name: the mean over inputs, with the values of all.
+std::vector<spec::ResultRow> rows_of(const Observed& observed) {
+  std::vector<spec::ResultRow> rows;
   for (const auto& [name, values] : observed) {
-    if (values.numel() > 0)
-      rows.push_back(reading(name, values.mean().item<double>(), "value", false, values.numel()));
+    if (values.numel() == 0) continue;
+    rows.push_back(reading(name, values.mean().item<double>(), "value", false, values.numel()));
+    const torch::Tensor all = values.to(torch::kFloat32).contiguous();
+    const auto* first = all.const_data_ptr<float>();
+    rows.back().per_query.assign(first, first + all.numel());
   }
+  return rows;
 }
 
 /// Perceptibility is the root of the mean squared error over queries, on the [0,1] scale (TA-DCH's
@@ -120,7 +157,8 @@ void add_targets(const Targets& targets, const data::PreparedSet& set, std::int6
 
 /// Adversarial inputs of this rank's shard, in row order.
 torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data::PreparedSet& set,
-                            attacks::Attack& attack, PerturbationSizes& sizes, Observed& observed) {
+                            attacks::Attack& attack, const Limits& limits, PerturbationSizes& sizes,
+                            Observed& observed) {
   const train::Slice shard =
       train::slice_of(static_cast<std::int64_t>(plan.rows.size()), run.attempt.rank, run.attempt.world);
   std::vector<torch::Tensor> crafted;
@@ -135,6 +173,7 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
     const torch::Tensor adversarial = attack.perturb(batch).to(run.device);
     sizes.add(adversarial - clean);
     batches.push_back(attack.observed());
+    if (plan.part == data::Part::kQuery) batches.back()[kIllegal] = illegal(clean, adversarial, limits);
     crafted.push_back((plan.part == data::Part::kQuery ? adversarial : adversarial - clean).cpu());
     run.progress.update(
         {.fraction = static_cast<double>(end - shard.begin) / static_cast<double>(shard.end - shard.begin),
@@ -185,24 +224,27 @@ Result<worker::AttemptResult> run_craft(const JobRun& run) {
 
   PerturbationSizes sizes;
   Observed local_observed;
-  const torch::Tensor local = perturb_shard(run, plan, set, *attack, sizes, local_observed);
+  const torch::Tensor local =
+      perturb_shard(run, plan, set, *attack, limits_of(run, open.surface), sizes, local_observed);
   const torch::Tensor crafted = run.communicator.gather_rows(local);
   run.communicator.all_reduce_sum_(sizes.sums);
   const torch::Tensor linf_of_ranks =
       run.communicator.gather_rows(torch::full({1}, sizes.linf, torch::kFloat64));
   sizes.linf = linf_of_ranks.max().item<double>();
-  const Observed observed = gathered(local_observed, run);
+  Observed observed = gathered(local_observed, run);
   if (!run.is_main_rank()) return worker::AttemptResult{};
 
   GAUNTLET_TRY(artifacts::Draft draft, attempt.store.begin(attempt.key));
   GAUNTLET_TRY(const Json about, write_crafted(draft.folder(), plan, crafted, sizes.linf));
+  const std::vector<spec::ResultRow> noticed = rows_of(observed);
+  observed.erase(kIllegal);  // not the attack's own
   if (!observed.empty())
     GAUNTLET_CHECK_OK(train::save_tensors(draft.folder() / "observed.safetensors", observed));
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                attempt.store.publish(std::move(draft), attempt.job, attempt.key, about));
   worker::AttemptResult result{.rows = size_rows(sizes, crafted.size(0), plan.modality, queries_used),
                                .manifest_hash = artifact.manifest_hash};
-  add_means(observed, result.rows);
+  result.rows.insert(result.rows.end(), noticed.begin(), noticed.end());
   return result;
 }
 

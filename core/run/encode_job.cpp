@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <string>
 
 #include "core/metrics/codes.hpp"
 #include "core/run/image_features.hpp"
@@ -144,6 +146,19 @@ Result<std::vector<spec::ResultRow>> costs_of(const JobRun& run, const EncodePla
   return rows;
 }
 
+/// Share of the codes [n, bytes] that are the most frequent one: 1 where all queries look alike.
+double common_share(std::span<const std::uint8_t> bytes, std::int64_t n) {
+  if (n == 0) return 0;
+  const std::size_t width = bytes.size() / static_cast<std::size_t>(n);
+  std::map<std::string, std::int64_t> times;
+  std::int64_t most = 0;
+  for (std::size_t begin = 0; begin < bytes.size(); begin += width) {
+    const auto code = bytes.subspan(begin, width);
+    most = std::max(most, ++times[std::string(code.begin(), code.end())]);
+  }
+  return static_cast<double>(most) / static_cast<double>(n);
+}
+
 }  // namespace
 
 Result<worker::AttemptResult> run_encode(const JobRun& run) {
@@ -183,6 +198,8 @@ Result<worker::AttemptResult> run_encode(const JobRun& run) {
       .rows = {reading("encoding_rate", static_cast<double>(n) / std::max(seconds, 1e-9), "rows/s", true, n)},
       .curves = {},
       .manifest_hash = artifact.manifest_hash};
+  if (plan.part == data::Part::kQuery)
+    result.rows.push_back(reading("common_code", common_share(bytes, n), "ratio", false, n));
   GAUNTLET_TRY(const std::vector<spec::ResultRow> costs,
                costs_of(run, plan, set, source, *pipeline, *target.model));
   result.rows.insert(result.rows.end(), costs.begin(), costs.end());
