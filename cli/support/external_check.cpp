@@ -239,9 +239,32 @@ bool check_step(const spec::ExternalEntry& entry, Bench& bench, ExternalTask tas
   return true;
 }
 
+/// Given inputs belong to the queries of one dataset, so that the made-up one can tell nothing of them.
+ExternalCheck check_given(const spec::ExternalEntry& entry) {
+  const std::string name = "given inputs: files";
+  const Result<io::NpyArray> inputs = io::read_npy(entry.descriptor.parent_path() / entry.given);
+  if (!inputs) return {name, false, inputs.error().message};
+  if (inputs->dtype != io::DType::kF32 || inputs->shape.empty())
+    return {name, false,
+            fmt::format("{} is {} of shape {}; allowed: f32, one input after the other", entry.given,
+                        io::name_of(inputs->dtype), io::shape_text(inputs->shape))};
+  if (!entry.given_items.empty()) {
+    const Result<io::NpyArray> items = io::read_npy(entry.descriptor.parent_path() / entry.given_items);
+    if (!items) return {name, false, items.error().message};
+    if (items->shape != std::vector<std::int64_t>{inputs->shape.front()})
+      return {name, false,
+              fmt::format("{} holds {} inputs, {} has shape {}", entry.given, inputs->shape.front(),
+                          entry.given_items, io::shape_text(items->shape))};
+  }
+  return {name, true,
+          fmt::format("{} inputs; a sweep checks them against the clean queries before it uses them",
+                      inputs->shape.front())};
+}
+
 }  // namespace
 
 Result<std::vector<ExternalCheck>> check_external(const std::shared_ptr<const spec::ExternalEntry>& entry) {
+  if (!entry->given.empty()) return std::vector{check_given(*entry)};
   GAUNTLET_TRY(const fs::path path, ScratchFolder::make());
   const ScratchFolder scratch(path);
   const OutputAside aside;

@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 5> kTaskNames = {"train", "encode", "craf
 /// Of the hash in a version: 48 bits, an integer that every reader of JSON keeps exactly.
 constexpr std::size_t kVersionDigits = 12;
 
-Status hash_file(const fs::path& folder, const std::string& name, Sha256& hash) {
+Status hash_file(const fs::path& folder, const std::string& name, std::size_t max_bytes, Sha256& hash) {
   const fs::path path = folder / name;
   std::error_code error;
   const fs::file_status status = fs::symlink_status(path, error);
@@ -26,10 +26,13 @@ Status hash_file(const fs::path& folder, const std::string& name, Sha256& hash) 
   // A link could lead anywhere; what is hashed is what is copied.
   if (status.type() != fs::file_type::regular || fs::relative(path, folder, error).string().starts_with(".."))
     return fail(ErrorCode::kInvalid, "{} is no ordinary file of the descriptor's folder", path.string());
-  GAUNTLET_TRY(const std::string content, read_file(path, kMaxExternalFileBytes));
-  const std::string head = fmt::format("{}\n{}\n", name, content.size());
+  GAUNTLET_TRY(const MappedFile content, MappedFile::open(path));
+  if (content.bytes().size() > max_bytes)
+    return fail(ErrorCode::kInvalid, "{} has {}; allowed: {}", path.string(),
+                human_bytes(content.bytes().size()), human_bytes(max_bytes));
+  const std::string head = fmt::format("{}\n{}\n", name, content.bytes().size());
   hash.update(std::as_bytes(std::span(head)));
-  hash.update(std::as_bytes(std::span(content)));
+  hash.update(content.bytes());
   return {};
 }
 
@@ -67,7 +70,8 @@ Result<std::shared_ptr<const ExternalEntry>> read_external(const fs::path& path)
   if (!entry->venv.empty()) entry->venv = (folder / entry->venv).lexically_normal().string();
   Sha256 hash;
   hash.update(std::as_bytes(std::span(text)));
-  for (const std::string& file : entry->files) GAUNTLET_CHECK_OK(hash_file(folder, file, hash));
+  const std::size_t max_bytes = entry->given.empty() ? kMaxExternalFileBytes : kMaxGivenBytes;
+  for (const std::string& file : entry->files) GAUNTLET_CHECK_OK(hash_file(folder, file, max_bytes, hash));
   entry->hash = to_hex(hash.finish());
   return std::shared_ptr<const ExternalEntry>(std::move(entry));
 }

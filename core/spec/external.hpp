@@ -32,7 +32,7 @@ struct ExternalLimits {
 
 /// How far crafted inputs may lie from the clean ones: a number, or the name of a field of the entry.
 struct ExternalBudget {
-  std::string norm;   ///< "linf", "l2", "flips" (values that differ at all)
+  std::string norm;   ///< "linf", "l2", "flips" (values that differ at all), "grid" (every value is k / it)
   std::string field;  ///< "" when `value` counts
   double value = 0;
 };
@@ -50,6 +50,8 @@ struct ExternalEntry {
   std::vector<std::string> outputs;       ///< names of the files `command` must leave, no others
   std::vector<std::string> checkpoint;    ///< names of the files `train` must leave, no others
   std::vector<std::string> files;         ///< beside the descriptor, copied into the working folder
+  std::string given;        ///< of an attack without a command: the file of its inputs, made elsewhere
+  std::string given_items;  ///< the file that says which items they are of; "" = all queries, in order
   std::vector<std::pair<std::string, std::string>> environment;
   std::string venv;  ///< folder of a virtual environment, absolute; "" for none
   ExternalLimits limits;
@@ -62,6 +64,8 @@ struct ExternalEntry {
 /// The largest descriptor, and the largest of its files.
 inline constexpr std::size_t kMaxDescriptorBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxExternalFileBytes = std::size_t{256} << 20;
+/// The largest file of given inputs, which is mapped and never copied.
+inline constexpr std::size_t kMaxGivenBytes = std::size_t{64} << 30;
 
 /// A descriptor's text, checked; `file` is its path for messages. Nothing is opened, so paths are as written
 /// and there is no hash. Errors (kInvalid): every problem, one a line, as file:line:column.

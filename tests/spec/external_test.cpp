@@ -79,6 +79,47 @@ class Descriptors : public testing::Test {
   testing_support::TempFolder folder_;
 };
 
+TEST_F(Descriptors, GivenInputsAreAnAttackWithoutACommand) {
+  const std::string head =
+      "gauntlet_external: 1\nkind: attack\nname: sent\nsummary: one sentence\nreference: Lab B\n";
+  write("inputs.npy", "bytes");
+  const auto entry = read("given.yaml", head + "given: {inputs: inputs.npy}\ncapabilities: {text: false}\n" +
+                                            "budget: {linf: 8/255, grid: 255}\n");
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->given, "inputs.npy");
+  EXPECT_THAT(entry->files, ElementsAre("inputs.npy"));
+  EXPECT_THAT(entry->command, IsEmpty());
+  const std::string hash = entry->hash;
+  write("inputs.npy", "other bytes");
+  EXPECT_NE(read_external(folder_ / "given.yaml").value()->hash, hash)
+      << "the inputs are part of the version";
+
+  const std::string wrong = refusal(head + "given: {inputs: ../inputs.npy, item: x}\ncommand: [sh]\n");
+  EXPECT_THAT(wrong, AllOf(HasSubstr("bad.yaml:6:17: given: inputs names '../inputs.npy'"),
+                           HasSubstr("unknown key of given 'item'; did you mean 'items'?"),
+                           HasSubstr("bad.yaml:7:10: 'command' does not go with 'given'")));
+  EXPECT_THAT(wrong, AllOf(HasSubstr("either pictures or texts"), HasSubstr("need a 'budget'")));
+  EXPECT_THAT(refusal("gauntlet_external: 1\nkind: defense\nname: d\ngiven: {inputs: i.npy}\n"),
+              HasSubstr("'given' belongs to attacks"));
+}
+
+TEST_F(Descriptors, ACraftJobOfGivenInputsTellsWhoMadeThemAndTheirBudget) {
+  write("inputs.npy", "bytes");
+  const auto entry =
+      read("given.yaml",
+           "gauntlet_external: 1\nkind: attack\nname: sent\nsummary: one sentence\nreference: Lab B\n"
+           "given: {inputs: inputs.npy}\ncapabilities: {text: false}\nbudget: {linf: 0.5}\n");
+  const Expansion expansion = expanded_with(one_cell("none", "sent"), catalog({entry}));
+  bool found = false;
+  for (const PlannedJob planned : expansion.jobs) {
+    if (planned.job.kind != JobKind::kCommand) continue;
+    found = true;
+    EXPECT_EQ(planned.job.config["given"],
+              (Json{{"summary", "one sentence"}, {"reference", "Lab B"}, {"budget", {{"linf", 0.5}}}}));
+  }
+  EXPECT_TRUE(found);
+}
+
 TEST_F(Descriptors, TheVersionIsTheHashOfTheFiles) {
   write("a.py", "print(1)");
   const auto one = to_catalog_entry(attack("files: [a.py]\n"));

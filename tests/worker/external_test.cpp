@@ -146,6 +146,96 @@ TEST_F(External, WhatAnAttackLeavesBecomesACraftedSet) {
   EXPECT_EQ(result->rows[1].value, 0);
 }
 
+/// Inputs that were made elsewhere, of some queries.
+class Given : public External {
+ protected:
+  /// Of query 1: its clean values, of which `index` is moved by `levels` grey levels.
+  spec::JobSpec given(std::size_t index, float levels, std::vector<std::int64_t> items = {1},
+                      const std::string& budget = "{linf: 8/255, grid: 255}") {
+    std::vector<float> values(12);
+    for (std::size_t at = 0; at < 12; ++at) {
+      const std::size_t pixel = at % 4, colour = at / 4;  // [3, 2, 2] out of [2, 2, 3]
+      values[at] = static_cast<float>((12 + pixel * 3 + colour) * 3) / 255.0F;
+    }
+    values[index] += levels / 255.0F;
+    const auto n = static_cast<std::int64_t>(items.size());
+    std::vector<float> all;
+    for (std::int64_t item = 0; item < n; ++item) all.insert(all.end(), values.begin(), values.end());
+    EXPECT_TRUE(
+        io::write_npy<float>(entry_folder_ / "inputs.npy", {n, 3, 2, 2}, std::span<const float>(all)));
+    EXPECT_TRUE(
+        io::write_npy<std::int64_t>(entry_folder_ / "items.npy", {n}, std::span<const std::int64_t>(items)));
+    const fs::path path = entry_folder_ / "entry.yaml";
+    std::ofstream(path) << fmt::format(
+        "gauntlet_external: 1\nkind: attack\nname: sent\nsummary: by hand\ngiven: {{inputs: inputs.npy, "
+        "items: "
+        "items.npy}}\ncapabilities: {{text: false}}\nbudget: {}\n",
+        budget);
+    const auto read = spec::read_external(path);
+    EXPECT_TRUE(read) << read.error().message;
+    spec::JobSpec job;
+    job.kind = JobKind::kCommand;
+    job.entry = "sent";
+    job.version = spec::to_catalog_entry(*read).version;
+    job.seed = 1;
+    job.config = {{"does", "craft"},          {"descriptor", (*read)->hash},
+                  {"attack", Json::object()}, {"modality", "image"},
+                  {"part", "query"},          {"source", "clean"}};
+    job.locations = {{"descriptor", path.string()}};
+    job.inputs = {{"data", data_}};
+    return job;
+  }
+};
+
+TEST_F(Given, InputsBecomeACraftedSetAndCleanOnesFillInForTheRest) {
+  const spec::JobSpec job = given(5, 8);
+  const auto result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  const auto artifact = context(job).store.open(JobKind::kCommand, key_of(job).value());
+  ASSERT_TRUE(artifact);
+  const auto inputs = io::read_npy(artifact->file("inputs.npy"));
+  EXPECT_EQ(inputs->shape, (std::vector<std::int64_t>{2, 3, 2, 2}));
+  const auto values = inputs->as<float>().value();
+  EXPECT_FLOAT_EQ(values[5], 12.0F / 255.0F) << "query 0 was not given: colour 1 of its pixel 1, byte 4";
+  EXPECT_FLOAT_EQ(values[12 + 5], (48.0F + 8.0F) / 255.0F);
+  ASSERT_EQ(result->rows.size(), 4U);
+  EXPECT_EQ(result->rows[0].metric, "sent:given");
+  EXPECT_EQ(result->rows[0].value, 1);
+  EXPECT_NEAR(result->rows[2].value, 8, 1e-3) << result->rows[2].metric;
+}
+
+TEST_F(Given, OnePixelOverTheBudgetIsRefusedWithItsItem) {
+  EXPECT_THAT(refusal(given(5, 9)),
+              AllOf(HasSubstr("attack sent: inputs.npy: item 1 is 0.0352941 from the clean one (linf)"),
+                    HasSubstr("its budget is 0.0313725")));
+  EXPECT_THAT(refusal(given(5, 7.5F)), AllOf(HasSubstr("value 5 of item 1 is 0.2176"),
+                                             HasSubstr("; allowed: whole multiples of 1/255")));
+  EXPECT_THAT(refusal(given(5, -200)), HasSubstr("value 5 of item 1 is -0."));
+  EXPECT_THAT(refusal(given(5, std::nanf(""))), HasSubstr("value 5 of item 1 is nan"));
+  EXPECT_THAT(refusal(given(5, 0, {4})), HasSubstr("items.npy: item 4 is no query of this dataset"));
+  EXPECT_THAT(refusal(given(5, 0, {1, 1})), HasSubstr("items.npy: item 1 is there twice"));
+  EXPECT_THAT(refusal(given(5, 0, {0, 1})), AllOf(HasSubstr("item 0 is"), Not(HasSubstr("also"))))
+      << "those of query 1 are far from query 0";
+  EXPECT_THAT(refusal(given(5, 9, {0, 1})), HasSubstr("2 of 2 items are not allowed, also 1"));
+  ASSERT_TRUE(run(given(5, 7.5F, {1}, "{linf: 8/255}"))) << "off the grid is fine where no grid is asked for";
+}
+
+TEST_F(Given, FilesThatChangedOrDoNotFitAreRefused) {
+  const spec::JobSpec job = given(5, 8);
+  static_cast<void>(given(5, 7));
+  EXPECT_THAT(refusal(job), HasSubstr("has changed since the sweep was planned"));
+  const spec::JobSpec other = [&] {
+    static_cast<void>(given(5, 8));
+    const std::vector<float> values(12);
+    EXPECT_TRUE(io::write_npy<float>(entry_folder_ / "inputs.npy", {1, 12}, std::span<const float>(values)));
+    spec::JobSpec changed = job;
+    changed.config["descriptor"] = spec::read_external(entry_folder_ / "entry.yaml").value()->hash;
+    return changed;
+  }();
+  EXPECT_THAT(refusal(other),
+              HasSubstr("inputs.npy is f32 of shape [1, 12]; allowed: f32 of shape [1, 3, 2, 2]"));
+}
+
 TEST_F(External, ADefenseGetsWhatAnAttackLeft) {
   const spec::JobSpec craft = attack(kCopy);
   ASSERT_TRUE(run(craft));

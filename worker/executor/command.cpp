@@ -5,6 +5,7 @@
 #include "core/base/files.hpp"
 #include "core/io/npy.hpp"
 #include "worker/executor/light_runner.hpp"
+#include "worker/external/given.hpp"
 #include "worker/external/inputs.hpp"
 #include "worker/external/outputs.hpp"
 #include "worker/external/process.hpp"
@@ -75,6 +76,7 @@ class Step {
 
   Result<AttemptResult> run(ProgressSink& progress) {
     progress.update({.phase = "inputs"});
+    if (!entry_.given.empty()) return take_given();
     GAUNTLET_CHECK_OK(folder_.fill(entry_));
     GAUNTLET_TRY(given_,
                  external::write_inputs(entry_, task_, attempt_.job, attempt_.store, folder_.inputs()));
@@ -87,6 +89,24 @@ class Step {
       GAUNTLET_TRY(result.rows, external::read_rows(folder_.outputs(), given_, entry_));
     }
     if (task_ == ExternalTask::kMeasure) return result;
+    return publish(std::move(result));
+  }
+
+ private:
+  /// Inputs that are there already: checked like a command's, and nothing is run.
+  Result<AttemptResult> take_given() {
+    GAUNTLET_CHECK_OK(make_directories(folder_.inputs()));
+    GAUNTLET_TRY(given_,
+                 external::write_inputs(entry_, task_, attempt_.job, attempt_.store, folder_.inputs()));
+    GAUNTLET_TRY(external::GivenInputs inputs, external::read_given(entry_, given_));
+    changed_ = std::move(inputs.values);
+    AttemptResult result;
+    result.rows.push_back(reading(attempt_.job.entry + ":given", static_cast<double>(inputs.n_given), "count",
+                                  static_cast<std::int64_t>(given_.rows.size()), true));
+    return publish(std::move(result));
+  }
+
+  Result<AttemptResult> publish(AttemptResult result) {
     GAUNTLET_TRY(artifacts::Draft draft, attempt_.store.begin(attempt_.key));
     GAUNTLET_TRY(const Json about, fill(draft.folder(), result.rows));
     GAUNTLET_TRY(const artifacts::Artifact artifact,
@@ -95,7 +115,6 @@ class Step {
     return result;
   }
 
- private:
   [[nodiscard]] external::Program program() const {
     external::Program program;
     program.argv = task_ == ExternalTask::kTrain ? entry_.train : entry_.command;
@@ -151,8 +170,10 @@ class Step {
 
   Result<Json> fill_changed(const fs::path& draft, std::vector<spec::ResultRow>& rows) const {
     const Json options = attempt_.job.config.value(std::string(spec::name_of(entry_.kind)), Json::object());
-    GAUNTLET_TRY(const std::vector<float> changed,
-                 external::read_changed(folder_.outputs(), given_, entry_, options));
+    std::vector<float> changed = changed_;
+    if (entry_.given.empty()) {
+      GAUNTLET_TRY(changed, external::read_changed(folder_.outputs(), given_, entry_, options));
+    }
     GAUNTLET_CHECK_OK(
         io::write_npy<float>(draft / "inputs.npy", given_.shape, std::span<const float>(changed)));
     GAUNTLET_CHECK_OK(write_rows_file(draft));
@@ -203,6 +224,7 @@ class Step {
   ExternalTask task_;
   RunFolder folder_;
   external::Given given_;
+  std::vector<float> changed_;  ///< of given inputs
   double seconds_ = 0;
 };
 

@@ -8,62 +8,19 @@
 
 #include "core/base/files.hpp"
 #include "core/io/npy.hpp"
+#include "worker/external/budget.hpp"
 
 namespace gauntlet::external {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// What rounding to float32 may add to a distance.
-constexpr double kSlack = 1e-6;
 constexpr std::size_t kMaxRowsBytes = std::size_t{16} << 20;
 constexpr std::size_t kMaxRows = 256;
 
 bool is_plain(const fs::path& path, mode_t type) {
   struct stat about {};
   return ::lstat(path.c_str(), &about) == 0 && (about.st_mode & S_IFMT) == type;
-}
-
-/// Distances of one item.
-struct Distances {
-  double linf = 0, l2 = 0;
-  std::int64_t flips = 0;
-};
-
-Distances distances_of(std::span<const float> changed, std::span<const float> clean) {
-  Distances found;
-  for (std::size_t at = 0; at < clean.size(); ++at) {
-    const double delta = std::abs(static_cast<double>(changed[at]) - static_cast<double>(clean[at]));
-    found.linf = std::max(found.linf, delta);
-    found.l2 += delta * delta;
-    found.flips += delta > 0 ? 1 : 0;
-  }
-  found.l2 = std::sqrt(found.l2);
-  return found;
-}
-
-Status check_budget(const spec::ExternalBudget& budget, const Json& options, const Distances& found,
-                    std::int64_t row) {
-  const double allowed = budget.field.empty() ? budget.value : options.value(budget.field, 0.0);
-  const double used = budget.norm == "linf" ? found.linf
-                      : budget.norm == "l2" ? found.l2
-                                            : static_cast<double>(found.flips);
-  const double slack = budget.norm == "flips" ? 0 : kSlack * std::max(1.0, allowed);
-  if (used <= allowed + slack) return {};
-  return fail(ErrorCode::kInvalid,
-              "outputs/inputs.npy: item {} is {:g} from the clean one ({}); its budget is {:g}", row, used,
-              budget.norm, allowed);
-}
-
-Status check_values(std::span<const float> values, const Given& given) {
-  const std::size_t width = given.rows.empty() ? 1 : values.size() / given.rows.size();
-  for (std::size_t at = 0; at < values.size(); ++at) {
-    const auto value = static_cast<double>(values[at]);
-    if (std::isfinite(value) && value >= given.low - kSlack && value <= given.high + kSlack) continue;
-    return fail(ErrorCode::kInvalid, "outputs/inputs.npy: value {} of item {} is {}; allowed: {} to {}",
-                at % width, given.rows[at / width], value, given.low, given.high);
-  }
-  return {};
 }
 
 Result<spec::ResultRow> row_from(const Json& value, const Given& given, const spec::ExternalEntry& entry) {
@@ -127,14 +84,7 @@ Result<std::vector<float>> read_changed(const fs::path& folder, const Given& giv
                 io::shape_text(given.shape));
   }
   GAUNTLET_TRY(const std::span<const float> values, file->as<float>());
-  GAUNTLET_CHECK_OK(check_values(values, given));
-  const std::size_t width = given.rows.empty() ? 0 : values.size() / given.rows.size();
-  for (std::size_t item = 0; item < given.rows.size(); ++item) {
-    const Distances found = distances_of(values.subspan(item * width, width),
-                                         std::span(given.values).subspan(item * width, width));
-    for (const spec::ExternalBudget& budget : entry.budget)
-      GAUNTLET_CHECK_OK(check_budget(budget, options, found, given.rows[item]));
-  }
+  GAUNTLET_CHECK_OK(check_legal(values, given, entry, options, "outputs/inputs.npy"));
   return std::vector<float>(values.begin(), values.end());
 }
 

@@ -13,6 +13,13 @@ bool asks_for(const std::vector<std::string>& groups, std::string_view group) {
   return std::ranges::find(groups, group) != groups.end();
 }
 
+/// What a leaderboard tells of inputs that were made elsewhere, and the budget they were checked against.
+Json about_given(const ExternalEntry& external) {
+  Json budget = Json::object();
+  for (const ExternalBudget& each : external.budget) budget[each.norm] = each.value;
+  return {{"summary", external.about.summary}, {"reference", external.about.reference}, {"budget", budget}};
+}
+
 }  // namespace
 
 JobDraft CellGraph::command(const CellPlan& cell, const Common& common, Command what) {
@@ -59,6 +66,8 @@ JobIndex CellGraph::craft_externally(const CellPlan& cell, Common& common, const
                  {"limit", what.limit},
                  {"protocol", what.protocol},
                  {"bits", cell.bits}};
+  if (const ExternalEntry& external = *what.attack->entry->external; !external.given.empty())
+    config["given"] = about_given(external);
   JobDraft draft = command(cell, common, {what.attack, ExternalTask::kCraft, std::move(config)});
   add_groups(cell, common, what.attack->entry->external->inputs, draft);
   return graph_.add_job(draft);

@@ -5,19 +5,24 @@
 #include <map>
 
 #include "core/base/text.hpp"
+#include "core/spec/detail/external_given.hpp"
 #include "core/spec/detail/section_readers.hpp"
 
 namespace gauntlet::spec::detail {
 namespace {
 
 const Names kDescriptorKeys = {
-    "gauntlet_external", "kind",  "name",   "summary",      "reference", "fields",     "capabilities",
-    "command",           "train", "inputs", "train_inputs", "outputs",   "checkpoint", "files",
-    "environment",       "venv",  "limits", "budget",       "random",    "unit",       "higher_is_better"};
+    // of every entry
+    "gauntlet_external", "kind", "name", "summary", "reference", "fields", "capabilities",
+    // what is run, or given instead
+    "command", "train", "inputs", "train_inputs", "outputs", "checkpoint", "files", "environment", "venv",
+    "limits", "given",
+    // what is promised
+    "budget", "random", "unit", "higher_is_better"};
 const Names kFieldKeys = {"type", "default", "min", "max", "choices", "doc"};
 const Names kFieldTypes = {"bool", "integer", "real", "text"};
 const Names kLimitKeys = {"time", "memory", "disk", "log"};
-const Names kNorms = {"linf", "l2", "flips"};
+const Names kNorms = {"linf", "l2", "flips", "grid"};
 const Names kKinds = {"model", "attack", "defense", "metric"};
 constexpr std::size_t kMaxNameLength = 64;
 constexpr std::int64_t kMaxAmount = 1'000'000'000;  // of a limit: seconds (30 years), megabytes
@@ -84,6 +89,11 @@ class DescriptorReader {
     if (!read_head()) return {};
     read_fields();
     read_capabilities();
+    if (root_.find("given") != nullptr) {
+      read_budget();
+      read_given(root_, entry_, report_);
+      return std::move(entry_);
+    }
     read_commands();
     read_files();
     read_environment();
