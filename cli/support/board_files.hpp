@@ -1,0 +1,29 @@
+// Leaderboard files on disk, and what a work folder's artifacts add to its database for one.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "core/artifacts/artifact_store.hpp"
+#include "core/db/connection.hpp"
+#include "results/board/from_bundle.hpp"
+
+namespace gauntlet::cli {
+
+/// All of these, merged. Errors: those of reading and of Board::read.
+[[nodiscard]] Result<results::Board> read_boards(const std::vector<std::filesystem::path>& files);
+
+/// Atomically. Errors: those of Board::text and of writing.
+[[nodiscard]] Status write_board(const std::filesystem::path& file, const results::Board& board);
+
+/// Conflicts as complaints, other differences as notes, both on stderr; how many conflicts.
+[[nodiscard]] std::size_t tell_conflicts(const results::Board& board);
+
+/// From the manifests and the prepared data of a work folder; `store` must outlive what is returned.
+[[nodiscard]] results::BoardFacts facts_of(const artifacts::ArtifactStore& store);
+
+/// What `gauntlet verify --robustness` left; none where the database has no verdicts. The connection must
+/// outlive what is returned.
+[[nodiscard]] Result<results::ChecksOf> checks_of(db::Connection& connection);
+
+}  // namespace gauntlet::cli
