@@ -8,6 +8,7 @@
 #include <span>
 
 #include "core/base/check.hpp"
+#include "core/defenses/detail/drfgd_maps.hpp"
 #include "core/defenses/detail/drfgd_pairs.hpp"
 #include "core/defenses/detail/drfgd_trainer.hpp"
 #include "core/defenses/detail/purifier.hpp"
@@ -94,7 +95,7 @@ void to_channels_last(torch::nn::Module& module) {
   }
 }
 
-class Drfgd final : public Purifier {
+class Drfgd final : public Purifier, public Explainable {
  public:
   struct Parts {
     std::shared_ptr<Generator> generator;
@@ -121,6 +122,12 @@ class Drfgd final : public Purifier {
         looks_generated(judge(*parts_.gate, own.detach(), precision_), game_).nonzero().flatten();
     if (flagged.numel() == 0) return input;
     return input.index_copy(0, flagged, regenerated(own.index_select(0, flagged)));
+  }
+
+  Result<BranchMaps> branch_maps(Modality modality, const Tensor& input, const Tensor& labels,
+                                 std::int64_t stage) override {
+    GAUNTLET_CHECK(modality == modality_);
+    return drfgd_maps(*parts_.generator, precision_, to_domain(modality, input), labels, stage);
   }
 
  private:

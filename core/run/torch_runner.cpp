@@ -5,6 +5,7 @@
 #include "core/base/check.hpp"
 #include "core/base/version.hpp"
 #include "core/collective/device_transport.hpp"
+#include "core/run/explain_job.hpp"
 #include "core/run/jobs.hpp"
 #include "core/train/seeding.hpp"
 
@@ -56,9 +57,10 @@ Result<worker::AttemptResult> run_kind(const JobRun& run) {
       return run_train_defense(run);
     case spec::JobKind::kEncode:
       return run_encode(run);
+    case spec::JobKind::kExplain:
+      return run_explain(run);
     case spec::JobKind::kPrepare:
     case spec::JobKind::kEvaluate:
-    case spec::JobKind::kExplain:
     case spec::JobKind::kCommand:
     case spec::JobKind::kNoop:
       break;
