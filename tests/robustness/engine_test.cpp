@@ -209,6 +209,21 @@ TEST(PixelGrid, KeepsLevelsWithinTheBudget) {
   EXPECT_TRUE(on_pixel_grid(clean, clean, {0.5 / 255, 0, 1}).equal((clean * 255).round() / 255));
 }
 
+/// Plain floats go another way than what has a gradient: the values are the same to the last bit.
+TEST(PixelGrid, OnePassGivesWhatTensorsGive) {
+  torch::manual_seed(3);
+  const Tensor clean = (torch::rand({4, 3, 9, 9}) * 255).round() / 255;
+  for (const double epsilon : {8.0 / 255, 0.031, 0.5 / 255, 0.0, 1.0}) {
+    const Ball ball{epsilon, 0, 1};
+    const Tensor inputs = clean + (torch::rand_like(clean) - 0.5) * 4 * epsilon;
+    const Tensor traced = inputs.clone().requires_grad_();
+    EXPECT_TRUE(on_pixel_grid(inputs, clean, ball).equal(on_pixel_grid(traced, clean, ball))) << epsilon;
+    const Tensor change = inputs - clean, traced_change = change.clone().requires_grad_();
+    EXPECT_TRUE(applied_within(clean, change, ball).equal(applied_within(clean, traced_change, ball)))
+        << epsilon;
+  }
+}
+
 /// One bit of six words: the worst input is a corner, and which one is known.
 TEST(ToyHash, EveryMemberReachesTheKnownWorstCorner) {
   Target target({6}, 1, 2, 10, 3, 0.05);

@@ -1,5 +1,7 @@
 #include "core/attacks/detail/apgd_attack.hpp"
 
+#include <memory>
+
 #include "core/attacks/detail/apgd.hpp"
 #include "core/attacks/detail/code_ascent.hpp"
 #include "core/attacks/detail/scheduled_descent.hpp"
@@ -17,6 +19,23 @@ Tensor per_input(const Tensor& flags, const Tensor& like) {
   std::vector<std::int64_t> shape(static_cast<std::size_t>(like.dim()), 1);
   shape.front() = flags.size(0);
   return flags.view(shape);
+}
+
+/// Codes of a pipeline without random draws; those of the inputs last given with a gradient are remembered,
+/// since selection looks at the same inputs right after a step.
+Encode remembering(Encode encode) {
+  struct Last {
+    Tensor inputs, codes;
+  };
+  return [encode = std::move(encode), last = std::make_shared<Last>()](const Tensor& inputs) {
+    if (inputs.requires_grad()) {
+      Tensor codes = encode(inputs);
+      *last = {inputs.detach(), codes.detach()};
+      return codes;
+    }
+    if (last->inputs.defined() && last->inputs.equal(inputs)) return last->codes;
+    return encode(inputs);
+  };
 }
 
 /// Keeps, per input, the candidate whose codes rank worst (targeted: best) over the draws of selection.
@@ -139,7 +158,10 @@ class ApgdAttack final : public Attack {
     const CodeGoal goal = goal_of(batch, surface);
     const Draws draws{surface.use_draw, stream("draws"), config_.samples, config_.randomness == "frozen"};
     const Draws choosing{surface.use_draw, stream("selection"), config_.samples, true};
-    Selection selection(clean, goal, surface.encode, choosing, ranks_.get(),
+    // Other recipes of gradients have values of their own in the last place.
+    const bool remembers = !surface.use_draw && config_.gradient == "full";
+    const Encode encode = remembers ? remembering(surface.encode) : surface.encode;
+    Selection selection(clean, goal, encode, choosing, ranks_.get(),
                         targeted_ ? batch.target_labels : batch.labels, targeted_);
     const Tensor again = apgd_start(clean, batch.rows, stream("again"), settings_.ball);
     const Tensor all = torch::arange(clean.size(0), torch::kInt64);
@@ -150,7 +172,7 @@ class ApgdAttack final : public Attack {
         .restart = [&](const Tensor& items) { return again.index_select(0, items); },
         .watch = [&](const Tensor& inputs, const Tensor& items) { return selection.look(inputs, items); }};
     const ApgdOutcome outcome =
-        apgd(clean, start, code_ascent(surface.encode, goal.objective, draws), settings_, hooks);
+        apgd(clean, start, code_ascent(encode, goal.objective, draws), settings_, hooks);
     static_cast<void>(selection.look(outcome.last, all));
     const Tensor last_cost = selection.latest;
     static_cast<void>(selection.look(outcome.best, all));

@@ -2,6 +2,10 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "core/attacks/detail/one_pass.hpp"
 #include "core/base/check.hpp"
 #include "core/base/random.hpp"
 
@@ -21,6 +25,14 @@ torch::Tensor applied(const torch::Tensor& clean, const torch::Tensor& delta, co
 }
 
 torch::Tensor applied_within(const torch::Tensor& clean, const torch::Tensor& delta, const Ball& ball) {
+  if (goes_in_one_pass(clean, delta)) {
+    const auto low = static_cast<float>(ball.low), high = static_cast<float>(ball.high);
+    return in_one_pass(clean, delta, [low, high, epsilon = ball.epsilon](float own, float change) {
+      const double center = own, sum = std::min(std::max(own + change, low), high);
+      const auto nearest = static_cast<float>(std::min(std::max(sum, center - epsilon), center + epsilon));
+      return std::abs(nearest - center) > epsilon ? std::nextafter(nearest, own) : nearest;
+    });
+  }
   const torch::Tensor sum = applied(clean, delta, ball);
   if (sum.scalar_type() != torch::kFloat32) return sum;
   const torch::Tensor center = clean.to(torch::kFloat64);
