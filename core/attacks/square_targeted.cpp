@@ -11,10 +11,13 @@ struct TargetedConfig : SquareConfig {
   std::int64_t target_min_items = 10;
 
   static void fields(auto& self, auto& visit) {
-    visit("feedback", self.feedback,
-          {.doc = "What a query answers. code: bits, and how many agree with the mainstay code of the "
-                  "target's labels. soft: outputs before their sign.",
-           .choices = {"code", "soft"}});
+    visit(
+        "feedback", self.feedback,
+        {.doc =
+             "What a query answers. code: bits, and how many agree with the mainstay code of the "
+             "target's labels. soft: outputs before their sign. rank: the first 50 items of its list alone, "
+             "and what they have in common with the list of a training item of the target's labels.",
+         .choices = {"code", "soft", "rank"}});
     visit("targets", self.targets,
           {.doc = "How target label vectors are drawn; see dhta.",
            .choices = {"frequent", "uniform", "distinct", "disjoint"}});
@@ -33,12 +36,14 @@ Result<std::unique_ptr<Attack>> make(const Json& config, AttackSurface surface, 
 
 extern const AttackEntry square_targeted_entry;
 constinit const AttackEntry square_targeted_entry{
-    .about = {.name = kName,
-              .version = 1,
-              .summary = "Random search by squares toward the code of a target, without gradients",
-              .reference = "Square Attack, Andriushchenko et al., ECCV 2020; acceptance rule ours",
-              .capabilities = {.targeted = true, .adaptive = true},
-              .fields = &describe_fields<TargetedConfig>},
+    .about =
+        {.name = kName,
+         .version = 1,
+         .summary =
+             "Random search by squares toward the code or the ranked list of a target, without gradients",
+         .reference = "Square Attack, Andriushchenko et al., ECCV 2020; acceptance rule ours",
+         .capabilities = {.targeted = true, .adaptive = true},
+         .fields = &describe_fields<TargetedConfig>},
     .make = &make,
 };
 

@@ -264,7 +264,7 @@ TEST(ToyHash, TheWorstOverMembersIsThatOfBruteForce) {
   const double clean = worst.mean().item<double>();
   for (const char* objective : {"mainstay", "floor", "ladv", "margin", "far1", "far2", "near1", "near2"}) {
     const bool is_anchor = std::isdigit(std::string_view(objective).back()) != 0;
-    for (const int restart : {1, 2, 3, 4, 5}) {
+    for (int restart = 1; restart <= 8; ++restart) {
       Json config = {{"objective", is_anchor ? "anchor" : objective},
                      {"restart", restart},
                      {"steps", 50},
@@ -277,14 +277,22 @@ TEST(ToyHash, TheWorstOverMembersIsThatOfBruteForce) {
       worst = torch::minimum(worst, ap);
     }
   }
-  const Crafted searched =
-      crafted("square", {{"iterations", 500}, {"epsilon_text", epsilon}}, target.surface(), target.queries);
-  worst = torch::minimum(worst, target.ap(target.hash(searched.inputs)));
+  for (const char* feedback : {"code", "soft", "rank"}) {
+    for (int restart = 1; restart <= 8; ++restart) {
+      const Crafted made = crafted("square",
+                                   {{"feedback", feedback},
+                                    {"list", 8},
+                                    {"iterations", 500},
+                                    {"restart", restart},
+                                    {"epsilon_text", epsilon}},
+                                   target.surface(), target.queries);
+      worst = torch::minimum(worst, target.ap(target.hash(made.inputs)));
+    }
+  }
   const Tensor least = brute_force(target, epsilon);
   EXPECT_LT(least.mean().item<double>(), clean - 0.2);  // there is something to find
   // Corners are not all there is: an inner point may be worse still.
-  EXPECT_LE((worst - least).mean().item<double>(), 0.002) << torch::stack({worst, least});
-  EXPECT_GE(worst.le(least + 1e-9).sum().item<std::int64_t>(), 10) << torch::stack({worst, least});
+  EXPECT_TRUE(worst.le(least + 1e-9).all().item<bool>()) << torch::stack({worst, least});
 }
 
 TEST(ToyHash, DoesNotDependOnTheBatch) {
@@ -321,9 +329,12 @@ TEST(ToyHash, TargetedMembersComeToTheTarget) {
                 target.surface(), target.queries);
     EXPECT_GT(ap_of_target(made.inputs), clean + 0.5) << objective;
   }
-  const Crafted made = crafted("square_targeted", {{"iterations", 300}, {"epsilon_image", 0.2}},
-                               target.surface(), target.queries);
-  EXPECT_GT(ap_of_target(made.inputs), clean + 0.5);
+  for (const char* feedback : {"code", "soft", "rank"}) {
+    const Crafted made =
+        crafted("square_targeted", {{"feedback", feedback}, {"iterations", 300}, {"epsilon_image", 0.2}},
+                target.surface(), target.queries);
+    EXPECT_GT(ap_of_target(made.inputs), clean + 0.5) << feedback;
+  }
 }
 
 TEST(ToyHash, SearchesFindWithoutGradients) {

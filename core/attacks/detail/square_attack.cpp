@@ -14,6 +14,27 @@ using torch::Tensor;
 
 constexpr double kReached = 1e-9;
 
+/// Codes [B, K] ±1, of the attacked modality, of one training item for each target label vector [B, C]: the
+/// first of those whose labels are nearest to it by cosine. The lists they have are what a targeted search by
+/// ranks is after.
+Tensor example_codes(const AttackSurface& surface, const Tensor& target_labels) {
+  const auto unit = [](const Tensor& labels) {
+    const Tensor values = labels.to(torch::kFloat64);
+    return values / values.norm(2, 1, /*keepdim=*/true).clamp_min(1);
+  };
+  const Tensor similarity = unit(target_labels).matmul(unit(surface.train_labels).t());
+  const Tensor greatest = std::get<0>(similarity.max(1, /*keepdim=*/true));
+  // The first among equals; which one max() itself names is not laid down.
+  const Tensor first = std::get<1>(similarity.ge(greatest - 1e-9)
+                                       .to(torch::kInt8)
+                                       .sort(
+                                           /*stable=*/true, /*dim=*/1, /*descending=*/true))
+                           .select(1, 0);
+  const Tensor& codes =
+      surface.modality == Modality::kImage ? surface.train_codes_image : surface.train_codes_text;
+  return codes.index_select(0, first);
+}
+
 /// Judges the inputs of one batch, and keeps of each the best by score, then by average precision.
 class CodeJudge {
  public:
@@ -29,7 +50,9 @@ class CodeJudge {
     const torch::NoGradGuard no_grad;
     anchors_ = mainstay_code(labels_, surface.train_labels, opposing_codes(surface));
     const Tensor clean = signs(surface.encode(batch.inputs));
-    if (config.feedback == "rank") clean_list_ = first_items(clean, ranks->codes(), config.list);
+    if (config.feedback == "rank")
+      known_list_ =
+          first_items(targeted ? example_codes(surface, labels_) : clean, ranks->codes(), config.list);
     const Tensor infinite =
         torch::full({batch.inputs.size(0)}, std::numeric_limits<double>::infinity(), torch::kFloat64);
     best_score_ = infinite.clone();
@@ -61,15 +84,15 @@ class CodeJudge {
  private:
   [[nodiscard]] Tensor score_of(const Tensor& relaxed, const Tensor& code, const Tensor& items) const {
     if (config_.feedback == "rank")
-      return list_overlap(clean_list_.index_select(0, items),
-                          first_items(code, ranks_->codes(), config_.list));
+      return sign_ * list_overlap(known_list_.index_select(0, items),
+                                  first_items(code, ranks_->codes(), config_.list));
     const Tensor& output = config_.feedback == "soft" ? relaxed : code;
     return sign_ *
            (output * anchors_.index_select(0, items).to(output.scalar_type())).mean(1).to(torch::kFloat64);
   }
 
-  /// The code opposite to the anchor (targeted: the anchor), or no item in common.
-  [[nodiscard]] double least_score() const { return config_.feedback == "rank" ? 0 : -1; }
+  /// The code opposite to the anchor (targeted: the anchor), or no item in common (targeted: the whole list).
+  [[nodiscard]] double least_score() const { return config_.feedback == "rank" && sign_ > 0 ? 0 : -1; }
 
   void keep(const Tensor& inputs, const Tensor& items, const Tensor& code, Judged& judged) {
     const Tensor score_before = best_score_.index_select(0, items);
@@ -105,7 +128,7 @@ class CodeJudge {
   CodeRanks* ranks_;
   Tensor labels_;
   double sign_;
-  Tensor anchors_, clean_list_, best_score_, best_ap_, last_code_, floor_;
+  Tensor anchors_, known_list_, best_score_, best_ap_, last_code_, floor_;
   std::uint64_t step_ = 0;
 };
 
