@@ -34,25 +34,11 @@ Result<engine::RestoredRows> JobStore::load() { return load_all(state_->connecti
 
 namespace {
 
-/// Submissions from this size on are large.
-constexpr std::size_t kLargeSubmission = 10'000;
-/// The keys of a million jobs come in no order: with less, pages of their index are written again and again.
-constexpr const char* kLargeCache = "PRAGMA cache_size=-262144;";
-constexpr const char* kUsualCache = "PRAGMA cache_size=-65536; PRAGMA shrink_memory;";
-
 Status timed_commit(StoreState& state, db::Transaction& transaction) {
   const auto begun = std::chrono::steady_clock::now();
   GAUNTLET_CHECK_OK(transaction.commit());
   state.commit_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   return {};
-}
-
-/// What is not committed is rolled back; the cache is as large as usual.
-void end_submission(StoreState& state) {
-  const bool was_large = state.open_submission && state.open_submission->n_jobs >= kLargeSubmission;
-  state.open_submission.reset();
-  if (was_large)
-    static_cast<void>(state.connection.execute(kUsualCache));  // an error would cost memory, no more
 }
 
 // Runs `work` in one transaction; after an error nothing of it is in the database or in memory.
@@ -92,12 +78,7 @@ Status JobStore::begin_submission(std::shared_ptr<const SubmissionHead> head, st
 
 Status JobStore::add_to_submission(const SubmissionPart& part) {
   GAUNTLET_CHECK(has_open_submission());
-  OpenSubmission& open = *state_->open_submission;
-  const bool was_large = open.n_jobs >= kLargeSubmission;
-  open.n_jobs += part.jobs.size();
-  Status added;
-  if (!was_large && open.n_jobs >= kLargeSubmission) added = state_->connection.execute(kLargeCache);
-  if (added) added = open.writer->add(part);
+  const Status added = state_->open_submission->writer->add(part);
   if (!added) drop_submission();
   return added;
 }
@@ -113,12 +94,12 @@ Result<engine::SubmitOutcome> JobStore::finish_submission() {
     drop_submission();
     return finished;
   }
-  end_submission(*state_);
+  state_->open_submission.reset();
   return finished;
 }
 
 void JobStore::drop_submission() {
-  end_submission(*state_);
+  state_->open_submission.reset();
   state_->forget();
 }
 

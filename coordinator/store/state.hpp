@@ -28,7 +28,6 @@ class SubmissionWriter {
 struct OpenSubmission {
   db::Transaction transaction;
   std::unique_ptr<SubmissionWriter> writer;
-  std::size_t n_jobs = 0;  ///< added so far
 };
 
 struct StoreState {

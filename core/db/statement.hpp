@@ -56,6 +56,16 @@ class Statement {
     return bind_any(index, value);
   }
 
+  /// Binds these from parameter `first` on. Texts and blobs are not copied: they outlive the run.
+  template <class... Args>
+  [[nodiscard]] Status bind_from(int first, const Args&... values) {
+    copies_ = false;
+    Status status;
+    static_cast<void>(((status = bind_any(first++, values), status.has_value()) && ...));
+    copies_ = true;
+    return status;
+  }
+
   /// Runs to the end, dropping rows, and starts over.
   [[nodiscard]] Status run();
   /// bind_all, then run; nothing stays bound. Texts and blobs are not copied, since they outlive the call.
