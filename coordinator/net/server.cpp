@@ -3,6 +3,7 @@
 #include <spdlog/formatter.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -46,6 +47,7 @@ Result<std::shared_ptr<spdlog::logger>> open_log(const std::filesystem::path& wo
   auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
   auto log = std::make_shared<spdlog::logger>("coordinator", std::move(sink));
   log->set_formatter(log_formatter(format, "coordinator"));
+  log->set_level(spdlog::get_level());  // the program's own, which --log-level sets
   log->flush_on(spdlog::level::info);
   return log;
 }

@@ -1,4 +1,6 @@
 // What attempts print, read in the work folder or by the worker that has it.
+#include <spdlog/spdlog.h>
+
 #include <fstream>
 
 #include "core/base/log_file.hpp"
@@ -62,6 +64,18 @@ class Logs : public CoordinatorTest {
   std::optional<client::Client> client_;
   std::optional<FakeWorker> worker_;
 };
+
+TEST(CoordinatorLog, HoldsWhatTheLogLevelAsksFor) {
+  const auto before = spdlog::get_level();
+  for (const bool is_quiet : {false, true}) {
+    spdlog::set_level(is_quiet ? spdlog::level::warn : spdlog::level::info);
+    const testing_support::TempFolder folder;
+    { RunningServer server(options_for(folder)); }
+    const std::string text = testing_support::bytes_of_file(folder / "logs/coordinator.log");
+    EXPECT_EQ(text.find("listening on") == std::string::npos, is_quiet) << text;
+  }
+  spdlog::set_level(before);
+}
 
 TEST_F(Logs, OfASharedWorkFolderAreReadThere) {
   write_log(1, "hello\n");
