@@ -16,6 +16,8 @@ namespace asio = boost::asio;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10;
+/// Of the first frame: nobody without the token makes us keep more.
+constexpr std::size_t kMaxHelloBytes = std::size_t{64} << 10;
 /// Small frames are glued together up to this size, so that one write carries many.
 constexpr std::size_t kGlueBytes = std::size_t{64} << 10;
 
@@ -35,6 +37,7 @@ Session::Session(asio::ip::tcp::socket socket, asio::ssl::context* tls, const Se
       log_(std::move(log)),
       address_(remote_of(this->socket()).address()),
       peer_(fmt::format("{}:{}", address_.to_string(), remote_of(this->socket()).port())),
+      reader_(kMaxHelloBytes),
       wake_writer_(executor()),
       wake_reader_(executor()),
       watchdog_(executor()) {
@@ -127,7 +130,8 @@ asio::awaitable<void> Session::read_frames() {
       co_return;
     }
     handler_.net().bytes_in += n_bytes;
-    reader_.feed(std::string_view(buffer).substr(0, n_bytes));
+    const std::string_view arrived = std::string_view(buffer).substr(0, n_bytes);
+    reader_.feed(arrived);
     read_deadline_ = SteadyTime::max();  // handling a frame is not the peer's time
     for (;;) {
       Result<std::optional<proto::Frame>> next = reader_.next();
@@ -139,11 +143,17 @@ asio::awaitable<void> Session::read_frames() {
       }
       if (!*next) break;
       ++handler_.net().frames_in;
+      const bool is_hello = !greeted_;
       const Status taken = co_await take(std::move(**next));
       if (!taken) {
         log_->warn("{}: refused: {}", peer_, taken.error().message);
         close_when_sent();
         co_return;
+      }
+      if (is_hello) {  // frames may be long from now on; what is left of these bytes came with its end
+        const std::size_t n_left = reader_.buffered();
+        reader_ = proto::FrameReader();
+        reader_.feed(arrived.substr(arrived.size() - n_left));
       }
       if (!is_worker_ && outbound_bytes_ > limits_.high_outbound_bytes) co_await let_it_read();
       if (!open_) co_return;

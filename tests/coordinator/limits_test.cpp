@@ -2,6 +2,7 @@
 #include "coordinator/net/newest_sweeps.hpp"
 #include "core/db/connection.hpp"
 #include "tests/coordinator/fixture.hpp"
+#include "tests/coordinator/raw_peer.hpp"
 
 namespace gauntlet::coordinator {
 namespace {
@@ -39,6 +40,52 @@ TEST_F(Limits, LeasesOfLargeJobsComeInSeveralFrames) {
   std::size_t n_bytes = 0;
   for (const auto& [id, lease] : worker.held) n_bytes += lease.canonical().size();
   EXPECT_GT(n_bytes, proto::kMaxFrameBytes);
+}
+
+// Who has not shown the token can make the coordinator keep little; who has sends what fits a frame, also
+// right behind the hello.
+TEST_F(Limits, BeforeTheHelloFramesAreShort) {
+  start();
+  RawPeer peer(*client::find_coordinator(folder_.path()));
+  const std::uint32_t n_bytes = (std::uint32_t{64} << 10) + 1;
+  std::string announced(4, '\0');
+  std::memcpy(announced.data(), &n_bytes, sizeof n_bytes);
+  peer.say(announced);
+  proto::FrameReader answers;
+  answers.feed(peer.read_to_end());
+  const auto refused = answers.next();
+  ASSERT_TRUE(refused && *refused);
+  EXPECT_THAT((*refused)->failure().message(),
+              HasSubstr("announces a frame of 65537 bytes; at most 65536 are allowed"));
+}
+
+TEST_F(Limits, ALongFrameMayComeRightBehindTheHello) {
+  start();
+  const client::Endpoint endpoint = *client::find_coordinator(folder_.path());
+  RawPeer peer(endpoint);
+  proto::Frame hello;
+  hello.set_id(1);
+  hello.mutable_hello()->set_protocol(proto::kProtocolVersion);
+  hello.mutable_hello()->set_role("client");
+  hello.mutable_hello()->set_token(endpoint.token);
+  proto::Frame begin = begin_frame("long");
+  begin.set_id(2);
+  begin.mutable_submit_begin()->set_spec_text(std::string(std::size_t{1} << 20, 'a'));
+  std::string bytes = *proto::encode_frame(hello);
+  ASSERT_TRUE(proto::append_frame(begin, bytes));
+  bytes += "\xff\xff\xff\xff";  // so that it says all it has to say and hangs up
+  peer.say(bytes);
+  proto::FrameReader answers;
+  answers.feed(peer.read_to_end());
+  const auto welcome = answers.next();
+  ASSERT_TRUE(welcome && *welcome);
+  EXPECT_TRUE((*welcome)->has_welcome());
+  const auto accepted = answers.next();
+  ASSERT_TRUE(accepted && *accepted);
+  EXPECT_TRUE((*accepted)->has_accepted()) << (*accepted)->failure().message();
+  const auto refused = answers.next();
+  ASSERT_TRUE(refused && *refused);
+  EXPECT_THAT((*refused)->failure().message(), HasSubstr("at most 16777216 are allowed"));
 }
 
 TEST_F(Limits, AJobThatMayNotFitALeaseIsRefusedByItsTitle) {
