@@ -6,6 +6,7 @@
 
 #include "cli/support/bench_agents.hpp"
 #include "cli/support/bench_plan.hpp"
+#include "cli/support/bench_processes.hpp"
 #include "cli/support/bench_report.hpp"
 #include "cli/support/bench_served.hpp"
 #include "cli/support/options.hpp"
@@ -127,7 +128,8 @@ Status measure_closed_loop(const Options& options, const std::filesystem::path& 
 Status measure_crowd(const Options& options, const std::filesystem::path& folder, Json& figures) {
   const auto workdir = folder / "crowd";
   GAUNTLET_CHECK_OK(make_directories(workdir));
-  GAUNTLET_TRY(Served served, Served::start(workdir));
+  // None sends heartbeats until all have joined; a busy machine may take longer than a worker may be silent.
+  GAUNTLET_TRY(Served served, Served::start(workdir, {"--heartbeat-ms", "60000"}));
   const int n_agents = options.quick ? kManyAgents / 10 : kManyAgents;
   const std::int64_t n_jobs = options.jobs / 4;
   GAUNTLET_TRY(BenchCrowd crowd, BenchCrowd::join(served.endpoint(), n_agents, credit_for(n_jobs, n_agents)));
@@ -159,6 +161,9 @@ Result<Json> measure(const Options& options) {
                measure_variant(options, scratch.path(), "slow", {"--commit-delay-ms", "5"}));
   note("one job at a time\n");
   GAUNTLET_CHECK_OK(measure_closed_loop(options, scratch.path(), figures));
+  note("one process per job\n");
+  GAUNTLET_TRY(const Json processes, measure_processes(scratch.path(), options.quick ? 200 : 4000));
+  figures.update(processes);
   note("planning\n");
   GAUNTLET_TRY(const Json plan, measure_plan(scratch.path(), options.jobs));
   figures.update(plan);

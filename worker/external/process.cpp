@@ -114,16 +114,16 @@ void limit(__rlimit_resource resource, std::uint64_t amount) {
   ::setrlimit(resource, &value);
 }
 
-/// Runs in the forked child: only async-signal-safe calls, then the program, or errno into `report`.
+/// Runs in the child: only async-signal-safe calls, then the program, or errno into `report`.
 [[noreturn]] void become(const Image& image, const Program& program, int null, int output, int report,
                          pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(0);
+  for (const int each : {SIGPIPE, SIGUSR1, SIGINT, SIGTERM, SIGXFSZ}) ::signal(each, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int each : {SIGPIPE, SIGUSR1, SIGINT, SIGTERM, SIGXFSZ}) ::signal(each, SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);  // no handler of ours is left that could run here
   ::dup2(null, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
@@ -137,6 +137,23 @@ void limit(__rlimit_resource resource, std::uint64_t amount) {
   const int reason = errno;
   if (::write(report, &reason, sizeof reason) < 0) ::_exit(126);
   ::_exit(127);
+}
+
+/// The child shares this process's memory, and this thread waits, until it has become the program: copying
+/// page tables would be half of what a short job costs an executor. Signals wait too, since their handlers
+/// would run in the child on our memory. Negative: errno says why.
+[[gnu::noinline]] pid_t start_child(const Image& image, const Program& program, int null, int output,
+                                    int report) {
+  const pid_t parent = ::getpid();
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): as above
+  if (pid == 0) become(image, program, null, output, report, parent);
+  const int reason = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = reason;
+  return pid;
 }
 
 std::vector<pid_t> children() {
@@ -339,11 +356,8 @@ Result<double> run_program(const Program& program) {
   ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
 
   const Image image(path, program.argv, environment);
-  const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
+  const pid_t pid = start_child(image, program, null.get(), their_output.get(), tell.get());
   if (pid < 0) return refuse(errno);
-  if (pid == 0) become(image, program, null.get(), their_output.get(), tell.get(), parent);
-  ::setpgid(pid, pid);  // in both, so that neither can be overtaken
   tell.reset();
   their_output.reset();
   int reason = 0;
