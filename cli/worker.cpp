@@ -6,6 +6,7 @@
 #include "core/base/files.hpp"
 #include "core/spec/job_spec.hpp"
 #include "worker/agent/agent.hpp"
+#include "worker/agent/visible_gpus.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -51,7 +52,7 @@ Result<int> run(Options& options) {
     options.agent.lifetime_s = *lifetime_s;
   }
   if (!options.without_gpus) {
-    Result<std::vector<worker::AgentGpu>> gpus = worker::list_gpus();
+    Result<std::vector<worker::AgentGpu>> gpus = worker::usable_gpus();
     if (!gpus) return fail(gpus.error().code, "{}; with --no-gpus none is offered", gpus.error().message);
     options.agent.gpus = std::move(*gpus);
   }
@@ -104,7 +105,8 @@ Action declare(CLI::App& app) {
       ->type_name("WORD");
   app.add_option("--address", options->agent.address,
                  "How other machines of a gang reach this one (default: its host name)");
-  app.add_flag("--no-gpus", options->without_gpus, "Offer none of this machine's GPUs");
+  app.add_flag("--no-gpus", options->without_gpus,
+               "Offer none of this machine's GPUs (default: those that CUDA_VISIBLE_DEVICES names, or all)");
   app.add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
                  "Leave after so many seconds without a coordinator (default: never)")
       ->check(number_between(0.001, 1e9));
