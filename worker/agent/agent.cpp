@@ -63,7 +63,7 @@ class Agent {
         logs_(context_),
         attempts_(context_,
                   {options_.workdir, options_.cpus, has_torch_, options_.log_limit_mb, options_.system_root,
-                   options_.checkpoint_minutes, gangs_of(options_)},
+                   options_.checkpoint_minutes, gangs_of(options_), cpus_by_node()},
                   {{options_.gauntlet_program, {"executor"}, {}}, {options_.rank_program, {}, {}}},
                   [this](proto::Report report) { staging_.finish(std::move(report)); }),
         staging_(

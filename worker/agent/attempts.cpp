@@ -35,6 +35,7 @@ Attempts::Attempts(boost::asio::io_context& context, AttemptSettings settings,
     : context_(context),
       settings_(std::move(settings)),
       pool_(context, std::move(programs)),
+      places_(settings_.nodes),
       on_report_(std::move(on_report)) {
   pool_.set_handlers({[this](Executor& executor, const auto& progress) { take_progress(executor, progress); },
                       [this](Executor& executor, const auto& ended) { take_end(executor, ended); },
@@ -140,9 +141,11 @@ Status Attempts::assign_launched(Attempt& attempt) {
 void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor,
                     std::optional<std::uint32_t> gpu) {
   const auto world = static_cast<std::int64_t>(attempt.ranks.size());
-  const bool over_machines = attempt.lease.parts_size() > 1;
-  const std::int64_t asked = attempt.lease.resources().cpus();
-  const std::int64_t cpus = over_machines ? asked : std::min(asked, settings_.cpus);
+  const std::int64_t cpus = cpus_of(attempt);
+  if (places_.has_choice() && !executor.launched && executor.kind != ExecutorKind::kNoop) {
+    places_.take(attempt.lease.lease_id(), cpus);
+    bind_process(executor.process->pid(), places_.cpus_of(attempt.lease.lease_id()));
+  }
   proto::RunAttempt message;
   message.set_lease_id(attempt.lease.lease_id());
   message.set_key(attempt.lease.key());
@@ -163,6 +166,11 @@ void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor,
     message.set_log((settings_.workdir / log_of(attempt.lease)).string());
   attempt.ranks[rank].executor = executor.id;
   pool_.run(executor, message);
+}
+
+std::int64_t Attempts::cpus_of(const Attempt& attempt) const {
+  const std::int64_t asked = attempt.lease.resources().cpus();
+  return attempt.lease.parts_size() > 1 ? asked : std::min(asked, settings_.cpus);
 }
 
 void Attempts::watch_limit(Attempt& attempt) {

@@ -24,6 +24,7 @@
 #include "schemas/protocol.pb.h"
 #include "worker/agent/executor_pool.hpp"
 #include "worker/agent/gangs.hpp"
+#include "worker/agent/numa_places.hpp"
 
 namespace gauntlet::worker {
 
@@ -35,6 +36,7 @@ struct AttemptSettings {
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
   double checkpoint_minutes = 5;            ///< between two checkpoints of a training
   GangSettings gangs = {};
+  std::vector<NodeCpus> nodes = {};  ///< of the machine; with several, an attempt runs on one where it fits
 };
 
 class Attempts {
@@ -92,6 +94,8 @@ class Attempts {
   [[nodiscard]] Status assign_ranks(Attempt& attempt);
   [[nodiscard]] Status assign_launched(Attempt& attempt);
   void tell(Attempt& attempt, std::size_t rank, Executor& executor, std::optional<std::uint32_t> gpu = {});
+  /// Threads of the attempt on this machine.
+  [[nodiscard]] std::int64_t cpus_of(const Attempt& attempt) const;
   void watch_limit(Attempt& attempt);
   void give_verdict(Attempt& attempt, Error reason);
   void wait_then_end(Attempt& attempt);
@@ -115,6 +119,7 @@ class Attempts {
   boost::asio::io_context& context_;
   AttemptSettings settings_;
   ExecutorPool pool_;
+  NumaPlaces places_;
   OnReport on_report_;
   std::map<std::uint64_t, Attempt> attempts_;  ///< by lease id
   std::deque<std::uint64_t> waiting_;          ///< noops that take time and have no executor yet

@@ -167,6 +167,7 @@ void Attempts::finish_if_over(std::uint64_t lease_id) {
 }
 
 void Attempts::finish(Attempt attempt) {
+  places_.release(attempt.lease.lease_id());
   if (attempt.ranks.size() > 1) {
     std::error_code ignored;  // a file of a few bytes
     std::filesystem::remove(rendezvous_of(attempt), ignored);
