@@ -3,8 +3,9 @@
 #
 #   bench/peers.sh [--jobs N] [--json]
 #
-# Python peers live in a virtual environment under .deps/peers; GNU parallel and Slurm are measured where they are
-# installed (a Slurm whose controller answers). What could not be measured is listed with its reason.
+# Python peers live in a virtual environment under .deps/peers. GNU parallel, Slurm and munge are Debian packages, which are
+# installed where this is root's; Slurm is a cluster of one node of its own, unless a controller answers. What could not be
+# measured is listed with its reason.
 #
 # Durability, the class of each figure: what is on disk when a job counts as done.
 #   D0 nothing   D1 saved every so often   D2 written at once, not synced   D3 synced before it is acknowledged
@@ -24,7 +25,12 @@ done
 venv=.deps/peers
 rows=$(mktemp)
 scratch=$(mktemp -d)
-trap 'rm -rf "$rows" "$scratch"' EXIT
+slurm_cluster=tests/support/slurm-cluster own_slurm=
+end() {
+  [ -z "$own_slurm" ] || "$slurm_cluster" down "$own_slurm" >/dev/null 2>&1 || true
+  rm -rf "$rows" "$scratch"
+}
+trap end EXIT
 cores=$(nproc)
 
 say() { printf 'peers.sh: %s\n' "$*" >&2; }
@@ -39,23 +45,23 @@ python() { # installs what is missing into the virtual environment, then runs a 
   "$venv/bin/python" bench/peers.py "$1" "$jobs" 2>/dev/null | tail -n 1
 }
 
-gauntlet() {
-  local figures
-  [ -x build/bin/gauntlet ] || { missing gauntlet "build/bin/gauntlet is missing: run ./dev build"; return; }
-  figures=$(build/bin/gauntlet bench coordinator --jobs "$((jobs * 50))" --workdir "$scratch" --json 2>/dev/null)
-  row gauntlet "no-op over TCP, 8 agents, 3 metric rows" D3 "$((jobs * 25))" \
-    "$(jq -r '.figures.noop_jobs_per_s | round' <<<"$figures")"
-  row gauntlet "the same, one at a time" D3 5000 "$(jq -r '1000000 / .figures.closed_loop_p50_us | round' <<<"$figures")"
+debian() { # program package...
+  command -v "$1" >/dev/null && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  say "installing ${*:2}"
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${@:2}" >&2
 }
 
-processes() { # a coordinator and a worker are started and stopped within the time
-  [ -x build/bin/gauntlet ] || return 0
-  local start
-  printf 'gauntlet: 1\nname: peers\ncommand: {jobs: %d, run: ["true"]}\n' "$jobs" >"$scratch/command.yaml"
-  start=$(seconds)
-  build/bin/gauntlet run "$scratch/command.yaml" --workdir "$scratch/runs" >/dev/null 2>&1 ||
-    { missing gauntlet "its sweep of processes failed"; return; }
-  row gauntlet "process 'true', with its log and exit code" D3 "$jobs" "$(rate "$jobs" "$start" "$(seconds)")"
+gauntlet() {
+  [ -x build/bin/gauntlet ] || { missing gauntlet "build/bin/gauntlet is missing: run ./dev build"; return; }
+  local figures
+  figures=$(build/bin/gauntlet bench coordinator --jobs "$((jobs * 50))" --workdir "$scratch" --json 2>"$scratch/words") ||
+    { missing gauntlet "$(tail -n 1 "$scratch/words")"; return; }
+  figure() { jq -r ".figures | $1 | round" <<<"$figures"; }
+  row gauntlet "no-op over TCP, 8 agents, 3 metric rows" D3 "$((jobs * 25))" "$(figure .noop_jobs_per_s)"
+  row gauntlet "the same, one at a time" D3 5000 "$(figure '1000000 / .closed_loop_p50_us')"
+  row gauntlet "process 'true', with its log and exit code" D3 4000 "$(figure .process_jobs_per_s)"
+  row posix_spawn "process 'true', no record of it" D0 4000 "$(figure .spawns_per_s)"
 }
 
 bare() {
@@ -66,7 +72,7 @@ bare() {
 }
 
 gnu_parallel() {
-  command -v parallel >/dev/null || { missing "GNU parallel" "not installed (Debian package parallel)"; return; }
+  debian parallel parallel || { missing "GNU parallel" "not installed (Debian package parallel)"; return; }
   local start
   start=$(seconds)
   seq "$jobs" | parallel --will-cite -j "$cores" --joblog "$scratch/joblog" true
@@ -74,7 +80,13 @@ gnu_parallel() {
 }
 
 slurm() {
-  sinfo >/dev/null 2>&1 || { missing Slurm "no controller answers"; return; }
+  if ! sinfo >/dev/null 2>&1; then
+    debian slurmctld slurm-wlm munge || { missing Slurm "not installed (Debian packages slurm-wlm and munge)"; return; }
+    own_slurm=$scratch/slurm
+    "$slurm_cluster" up "$own_slurm" 1 >"$scratch/words" 2>&1 ||
+      { missing Slurm "$(tail -n 1 "$scratch/words")"; return; }
+    export SLURM_CONF=$own_slurm/slurm.conf
+  fi
   local n=$((jobs < 1000 ? jobs : 1000)) start
   start=$(seconds)
   sbatch --wait --quiet --output=/dev/null --array="1-$n" --wrap true
@@ -87,7 +99,7 @@ python_peer() { # name module package what class
   else missing "$1" "its package $3 could not be installed or run"; fi
 }
 
-say "gauntlet"; gauntlet; processes
+say "gauntlet"; gauntlet
 say "xargs"; bare
 say "GNU parallel"; gnu_parallel
 say "Slurm"; slurm
@@ -101,7 +113,8 @@ if [ "$json" = 1 ]; then
      reason: (if .[2] == "" then .[4] else null end)}]}' <"$rows"
 else
   printf '%-14s %-42s %-5s %9s %9s\n' system job class jobs jobs/s
-  while IFS=$'\t' read -r system job class n figure; do
+  # Tabs in a row are one to `read`; what could not be measured has empty columns.
+  while IFS=$'\037' read -r system job class n figure; do
     printf '%-14s %-42s %-5s %9s %9s\n' "$system" "$job" "$class" "$n" "$figure"
-  done <"$rows"
+  done < <(tr '\t' '\037' <"$rows")
 fi
