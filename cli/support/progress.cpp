@@ -1,5 +1,8 @@
 #include "cli/support/progress.hpp"
 
+#include <cstdlib>
+#include <numeric>
+
 #include "cli/support/output.hpp"
 #include "core/base/text.hpp"
 
@@ -55,14 +58,30 @@ std::string main_loss(const proto::AttemptProgress& progress) {
   return fmt::format(", loss {:.4g}", loss);
 }
 
+bool starts_point(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; }
+
+std::size_t columns_of(std::string_view line) {
+  return static_cast<std::size_t>(std::ranges::count_if(line, starts_point));
+}
+
 /// Cut to the terminal's width, whole code points only.
 std::string fitted(const std::string& line, std::size_t width) {
   std::size_t columns = 0;
   for (std::size_t at = 0; at < line.size(); ++at) {
-    const bool starts_point = (static_cast<unsigned char>(line[at]) & 0xc0) != 0x80;
-    if (starts_point && ++columns > width) return line.substr(0, at);
+    if (starts_point(line[at]) && ++columns > width) return line.substr(0, at);
   }
   return line;
+}
+
+/// Whether a terminal that becomes narrower breaks its long lines anew, as those of today do. xterm, the
+/// console and screen cut them instead; to go up as many rows as they would have taken would erase what was
+/// there before.
+bool breaks_lines_anew() {
+  const auto is_set = [](const char* name) { return std::getenv(name) != nullptr; };
+  const char* term = std::getenv("TERM");
+  const std::string_view kind = term == nullptr ? "" : term;
+  const bool is_old = kind == "linux" || kind.starts_with("rxvt") || kind.starts_with("vt");
+  return !is_old && !is_set("XTERM_VERSION") && (!is_set("STY") || is_set("TMUX"));
 }
 
 }  // namespace
@@ -102,19 +121,31 @@ std::string line_of(const proto::RunningJob& job) {
 ProgressView::ProgressView(bool animated, Milliseconds interval)
     : animated_(animated), interval_(animated ? kFrame : interval) {}
 
+std::size_t ProgressView::rows_drawn() const {
+  if (!breaks_lines_anew()) return drawn_.size();
+  const std::size_t width = terminal_width();
+  return std::accumulate(drawn_.begin(), drawn_.end(), std::size_t{0},
+                         [&](std::size_t rows, std::size_t columns) {
+                           return rows + std::max<std::size_t>(1, (columns + width - 1) / width);
+                         });
+}
+
 void ProgressView::clear() {
-  if (n_drawn_ == 0) return;
-  note(fmt::format("\r\x1b[{}A\x1b[J", n_drawn_));
-  n_drawn_ = 0;
+  if (drawn_.empty()) return;
+  note(fmt::format("\r\x1b[{}A\x1b[J", rows_drawn()));
+  drawn_.clear();
 }
 
 void ProgressView::draw(const std::vector<std::string>& lines) {
   const std::size_t width = terminal_width();
-  std::string text = n_drawn_ == 0 ? "" : fmt::format("\r\x1b[{}A", n_drawn_);
-  for (const std::string& line : lines) text += fitted(line, width - 1) + "\x1b[K\n";
-  text += "\x1b[J";
-  note(text);
-  n_drawn_ = lines.size();
+  std::string text = drawn_.empty() ? "" : fmt::format("\r\x1b[{}A", rows_drawn());
+  drawn_.clear();
+  for (const std::string& line : lines) {
+    const std::string shown = fitted(line, width - 1);
+    text += shown + "\x1b[K\n";
+    drawn_.push_back(columns_of(shown));
+  }
+  note(text + "\x1b[J");
 }
 
 void ProgressView::say(const std::string& line) {

@@ -38,13 +38,15 @@ class ProgressView {
   void finish(const proto::SweepStatus& sweep);
 
  private:
+  /// Rows of the screen that what is drawn takes now, whatever the width was then.
+  [[nodiscard]] std::size_t rows_drawn() const;
   void clear();
   void draw(const std::vector<std::string>& lines);
 
   bool animated_;
   Milliseconds interval_;
   SteadyTime next_{};
-  std::size_t n_drawn_ = 0;
+  std::vector<std::size_t> drawn_;  ///< columns of every line that is on the screen
   std::string last_line_;
   std::set<std::string> failures_said_;
 };

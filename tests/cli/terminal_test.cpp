@@ -1,10 +1,13 @@
 // Progress as a terminal sees it: a bar and lines that fit, however wide it is.
+#include <poll.h>
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <csignal>
 #include <regex>
 #include <sstream>
 
@@ -13,21 +16,28 @@
 namespace gauntlet::cli {
 namespace {
 
+/// Starts a command in a terminal of its own; its process, and where the terminal is read.
+pid_t start_in_terminal(std::vector<std::string> command, winsize size, int* terminal) {
+  const pid_t child = ::forkpty(terminal, nullptr, nullptr, &size);
+  if (child == 0) {
+    std::vector<char*> words;
+    for (std::string& word : command) words.push_back(word.data());
+    words.push_back(nullptr);
+    ::setenv("TERM", "xterm", 1);
+    for (const char* name : {"XTERM_VERSION", "STY"}) ::unsetenv(name);
+    ::execv(words[0], words.data());
+    ::_exit(127);
+  }
+  return child;
+}
+
 /// What a command prints into a terminal of so many columns, which becomes `then` columns wide once there is
 /// a bar in it; `at_resize`: bytes printed until then.
 std::string printed_at(unsigned short columns, std::vector<std::string> command, unsigned short then = 0,
                        std::size_t* at_resize = nullptr) {
   winsize size{.ws_row = 40, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
   int terminal = -1;
-  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, &size);
-  if (child == 0) {
-    std::vector<char*> words;
-    for (std::string& word : command) words.push_back(word.data());
-    words.push_back(nullptr);
-    ::setenv("TERM", "xterm", 1);
-    ::execv(words[0], words.data());
-    ::_exit(127);
-  }
+  const pid_t child = start_in_terminal(std::move(command), size, &terminal);
   std::string printed;
   std::array<char, 4096> block{};
   ssize_t n_read = 0;
@@ -52,6 +62,98 @@ std::size_t columns_of(const std::string& line) {
   for (const char byte : line) columns += (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U ? 1 : 0;
   return columns;
 }
+
+/// As much of a terminal as progress needs, that breaks long lines anew when its width changes.
+class Screen {
+ public:
+  explicit Screen(std::size_t columns) : columns_(columns) {}
+
+  void print(std::string_view bytes) {
+    for (const char byte : bytes) take(byte);
+  }
+  void resize(std::size_t columns) {
+    // Where the cursor is among the whole lines, which are what stays.
+    std::size_t line = 0;
+    std::size_t column = 0;
+    std::vector<std::string> lines;
+    for (std::size_t row = 0; row < rows_.size(); ++row) {
+      if (row == 0 || !rows_[row].continues) lines.emplace_back();
+      if (row == row_) {
+        line = lines.size() - 1;
+        column = lines.back().size() + column_;
+      }
+      lines.back() += rows_[row].text;
+    }
+    columns_ = columns;
+    rows_.clear();
+    for (std::size_t at = 0; at < lines.size(); ++at) {
+      const std::size_t first = rows_.size();
+      for (std::size_t from = 0; from == 0 || from < lines[at].size(); from += columns_)
+        rows_.push_back({lines[at].substr(from, columns_), from > 0});
+      if (at != line) continue;
+      row_ = std::min(first + column / columns_, rows_.size() - 1);
+      column_ = column % columns_;
+    }
+  }
+  /// Rows that hold a bar of all jobs.
+  [[nodiscard]] std::size_t n_bars() const {
+    return static_cast<std::size_t>(std::ranges::count_if(rows_, [](const Row& row) {
+      return row.text.starts_with("[") && row.text.find("=") != row.text.npos;
+    }));
+  }
+  [[nodiscard]] std::string text() const {
+    std::string all;
+    for (const Row& row : rows_) all += row.text + "\n";
+    return all;
+  }
+
+ private:
+  struct Row {
+    std::string text;
+    bool continues = false;  ///< the line of the row above
+  };
+
+  void take(char byte) {
+    if (!escape_.empty()) {
+      escape_ += byte;
+      if (escape_.size() > 2 && std::isalpha(static_cast<unsigned char>(byte)) != 0) obey();
+      return;
+    }
+    if (byte == '\x1b') {
+      escape_ = byte;
+    } else if (byte == '\r') {
+      column_ = 0;
+    } else if (byte == '\n') {
+      next_row(false);
+    } else {
+      if (column_ == columns_) {
+        next_row(true);
+        column_ = 0;
+      }
+      std::string& text = rows_[row_].text;
+      text.resize(std::max(text.size(), column_ + 1), ' ');
+      text[column_++] = byte;
+    }
+  }
+  void next_row(bool continues) {
+    if (++row_ == rows_.size()) rows_.emplace_back();
+    rows_[row_].continues = continues;
+  }
+  void obey() {
+    const char what = escape_.back();
+    const std::size_t n = std::strtoul(escape_.c_str() + 2, nullptr, 10);
+    if (what == 'A') row_ -= std::min(row_, n);
+    if (what == 'J') rows_.resize(row_ + 1);
+    if (what == 'J' || what == 'K') rows_[row_].text.resize(std::min(rows_[row_].text.size(), column_));
+    escape_.clear();
+  }
+
+  std::size_t columns_;
+  std::vector<Row> rows_ = std::vector<Row>(1);
+  std::size_t row_ = 0;
+  std::size_t column_ = 0;
+  std::string escape_;
+};
 
 class Terminal : public CliTest {};
 
@@ -107,6 +209,54 @@ TEST_F(Terminal, ProgressFitsAgainAfterAResize) {
       EXPECT_GT(widest, from);
     }
   }
+}
+
+/// Narrower breaks the lines on the screen into several rows each: those must go, too.
+TEST_F(Terminal, NoRowsStayBehindWhenItBecomesNarrower) {
+  const std::string name(60, 'n');
+  const auto sweep = write("wide.yaml", "gauntlet: 1\nname: " + name + "\nnoop: {jobs: 40, ms: 100}\n");
+  const std::vector<std::string> command = {GAUNTLET_BINARY_DIR "/bin/gauntlet", "run", sweep.string(),
+                                            "--workdir", workdir().string()};
+  winsize size{.ws_row = 40, .ws_col = 150, .ws_xpixel = 0, .ws_ypixel = 0};
+  Screen screen(size.ws_col);
+  int terminal = -1;
+  const pid_t child = start_in_terminal(command, size, &terminal);
+  std::vector<std::size_t> bars;
+  std::array<char, 4096> block{};
+  const std::array<std::uint16_t, 3> widths = {70, 110, 45};
+  std::size_t n_resized = 0;
+  ssize_t n_read = 0;
+  const auto read_some = [&] {
+    n_read = ::read(terminal, block.data(), block.size());
+    if (n_read > 0) screen.print({block.data(), static_cast<std::size_t>(n_read)});
+    return n_read > 0;
+  };
+  const auto is_waiting = [&] {
+    pollfd ready{terminal, POLLIN, 0};
+    return ::poll(&ready, 1, 0) == 1 && (ready.revents & POLLIN) != 0;
+  };
+  while (read_some()) {
+    while (is_waiting() && read_some()) {
+    }
+    bars.push_back(screen.n_bars());
+    if (n_resized == widths.size() || bars.back() == 0 || bars.size() % 5 != 0) continue;
+    // The program stands still meanwhile, so that what it drew is on the screen that is resized.
+    ::kill(child, SIGSTOP);
+    ::waitpid(child, nullptr, WUNTRACED);
+    while (is_waiting() && read_some()) {
+    }
+    size.ws_col = widths[n_resized++];
+    ASSERT_EQ(::ioctl(terminal, TIOCSWINSZ, &size), 0);
+    screen.resize(size.ws_col);
+    ::kill(child, SIGCONT);
+  }
+  ::waitpid(child, nullptr, 0);
+  ::close(terminal);
+  EXPECT_EQ(n_resized, widths.size());
+  EXPECT_EQ(screen.n_bars(), 0U) << screen.text();
+  EXPECT_LE(std::ranges::max(bars), 1U) << screen.text();
+  EXPECT_EQ(screen.text().find(" running,"), std::string::npos) << screen.text();
+  EXPECT_NE(screen.text().find("40 of"), std::string::npos) << "what was said stays: " << screen.text();
 }
 
 }  // namespace
