@@ -59,17 +59,57 @@ TEST_F(Completion, BashKnowsSweepsJobsAndTables) {
   EXPECT_EQ(bash("ask gauntlet status --workdir nowhere d").out, "\n");
 }
 
-TEST_F(Completion, TheOtherShellsAskTheSame) {
+/// An interactive zsh on a terminal of its own: what it makes of each line and a Tab.
+constexpr const char* kInteractiveZsh = R"zsh(
+zmodload zsh/zpty
+zpty z "PS1= TERM=dumb exec zsh -f -i"
+zpty -w z "autoload -Uz compinit; compinit -u -d $PWD/zcompdump; eval \"\$(gauntlet completion zsh)\"; \
+bindkey '^I' complete-word; show() { print -r -- \"<<\$BUFFER>>\"; BUFFER=; zle accept-line }; zle -N show; \
+bindkey '^X' show; print -r -- RE''ADY"
+while zpty -r z line; do [[ "$line" == *READY* ]] && break; done
+for asked in "$@"; do
+  zpty -w -n z "$asked"$'\t'$'\C-x'
+  while zpty -r z line; do
+    [[ "$line" == *'<<'*'>>'* ]] && { print -r -- "${${line#*<<}%%>>*}"; break; }
+  done
+done
+zpty -d z
+)zsh";
+
+TEST_F(Completion, AnInteractiveZshCompletesTheLine) {
+  if (!std::filesystem::exists("/usr/bin/zsh")) GTEST_SKIP() << "no zsh here: apt-get install zsh";
   make_names();
-  const std::string prepare = "export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\n";
-  const Finished zsh =
-      shell(prepare + "command -v zsh >/dev/null || exit 77\nzsh -n <(gauntlet completion zsh)");
-  EXPECT_TRUE(zsh.exit_code == 0 || zsh.exit_code == 77) << zsh.err;
-  const Finished fish =
-      shell(prepare +
-            "command -v fish >/dev/null || exit 77\ngauntlet completion fish > c.fish\nfish --no-config -c "
-            "'source c.fish; complete -C \"gauntlet status --workdir " +
-            workdir().string() + " def\"'");
+  write("ask.zsh", kInteractiveZsh);
+  write("sweep.yaml", "");
+  const std::string at = "--workdir " + workdir().string() + " ";
+  const std::vector<std::pair<std::string, std::string>> lines = {
+      {"gauntlet qu", "gauntlet query "},
+      {"gauntlet data pr", "gauntlet data prepare "},
+      {"gauntlet eval --retrieval-c", "gauntlet eval --retrieval-codes "},
+      {"gauntlet completion f", "gauntlet completion fish "},
+      {"gauntlet nonsense x", "gauntlet nonsense x"},
+      {"gauntlet run sw", "gauntlet run sweep.yaml "},
+      {"gauntlet status " + at + "def", "gauntlet status " + at + "defense-comparison "},
+      {"gauntlet wait " + at + "it", "gauntlet wait " + at + R"(it\'s\ a\ \"sweep\" )"},
+      {"gauntlet explain " + at + key_.substr(0, 3), "gauntlet explain " + at + key_.substr(0, 12) + " "}};
+  std::string script = "export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\ntimeout 120 zsh -f ask.zsh";
+  std::string expected;
+  for (const auto& [asked, completed] : lines) {
+    script += " '" + asked + "'";
+    expected += completed + "\n";
+  }
+  const Finished zsh = shell(script);
+  EXPECT_EQ(zsh.exit_code, 0) << zsh.err;
+  EXPECT_EQ(zsh.out, expected);
+}
+
+TEST_F(Completion, FishAsksTheSame) {
+  make_names();
+  const Finished fish = shell(
+      "export PATH=\"$(dirname \"$GAUNTLET\"):$PATH\"\n"
+      "command -v fish >/dev/null || exit 77\ngauntlet completion fish > c.fish\nfish --no-config -c "
+      "'source c.fish; complete -C \"gauntlet status --workdir " +
+      workdir().string() + " def\"'");
   EXPECT_TRUE(fish.exit_code == 77 || fish.out == "defense-comparison\tsweep 1\n") << fish.out << fish.err;
 }
 
