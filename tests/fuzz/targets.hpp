@@ -12,6 +12,7 @@ namespace gauntlet::fuzz {
 
 using Bytes = std::span<const std::uint8_t>;
 
+void board(Bytes bytes);
 void cocojson(Bytes bytes);
 void coordinator(Bytes bytes);
 void descriptor(Bytes bytes);
@@ -31,7 +32,8 @@ struct Target {
   std::string_view name;
   void (*run)(Bytes bytes);
 };
-inline constexpr std::array kTargets = {Target{"cocojson", &cocojson},
+inline constexpr std::array kTargets = {Target{"board", &board},
+                                        Target{"cocojson", &cocojson},
                                         Target{"coordinator", &coordinator},
                                         Target{"descriptor", &descriptor},
                                         Target{"frames", &frames},

@@ -22,7 +22,7 @@ class FinishedWork : public testing::Test {
     bundle_.sweeps.push_back({.name = "s",
                               .priority = 0,
                               .spec_text = "gauntlet: 1\n",
-                              .spec_path = "/home/somebody/s.yaml",
+                              .spec_path = "/data/s.yaml",
                               .code_revision = "r",
                               .metrics = "{}"});
     job("data", "prepare", "picto", {{"source", "c0ffee"}});
