@@ -22,13 +22,22 @@ dl.model dt { color: var(--soft); } dl.model dd { margin: 0; overflow-wrap: anyw
 .status-verified { color: #1a7f37; } .status-broken { color: #d1242f; font-weight: 600; }
 @media (prefers-color-scheme: dark) { .range .kept { stroke: #58a6ff; } .range .worst { fill: #ff7b8a; } .status-verified { color: #56d364; } .status-broken { color: #ff7b72; } }
 .warn { border-left: 4px solid #d1495b; padding-left: .6rem; } h3 { font-size: 1rem; margin: .8rem 0 .2rem; }
+td.who { white-space: normal; overflow-wrap: anywhere; min-width: 6rem; }
 details table { margin: .3rem 0 .8rem; } details > *:not(summary) { margin-left: .6rem; }
 )";
 
-/// "dataset / n_query" → value, of nested objects.
+/// A list as one line.
+std::string line_of(const Json& value) {
+  if (!value.is_array()) return shown(value);
+  std::string line;
+  for (const Json& each : value) line += (line.empty() ? "" : ", ") + shown(each);
+  return line;
+}
+
+/// "dataset n_query" → value, of nested objects.
 void add_terms(const Json& value, const std::string& name, std::string& html) {
   if (!value.is_object()) {
-    html += fmt::format("<dt>{}</dt><dd>{}</dd>\n", html_text(name), html_text(shown(value)));
+    html += fmt::format("<dt>{}</dt><dd>{}</dd>\n", html_text(name), html_text(line_of(value)));
     return;
   }
   for (const auto& [member, inner] : value.items())
@@ -92,7 +101,7 @@ std::string ranking_html(const Json& board, const std::vector<Standing>& standin
     const bool is_reported =
         reported.is_object() && reported.contains("value") && reported["value"].is_number();
     html += fmt::format(
-        "<tr><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}{}</td><td "
+        "<tr><td class=\"n\">{}</td><td class=\"who\">{}</td><td class=\"n\">{}{}</td><td "
         "class=\"n\">{}</td><td>{}</td><td "
         "class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"status-{}\">{}</td><td>{}</td><td "
         "class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td></tr>\n",
@@ -114,7 +123,9 @@ std::string evaluations_html(const Json& entry, const std::set<std::string>& ret
       return each.contains(name) ? percent(each[name]["value"].get<double>()) : "";
     };
     const Json set = each.value("attack_set", Json());
-    const std::string attacks = set.is_object() ? shown(set.value("name", Json(""))) : "given inputs";
+    const std::string attacks = set.is_object()                ? shown(set.value("name", Json("")))
+                                : each["source"] == "external" ? "given inputs"
+                                                               : "";
     const Json how = each.value("sentence", each.value("command", Json("")));
     html += fmt::format(
         "<tr><td><code>{}</code>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td "
