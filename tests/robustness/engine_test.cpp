@@ -209,6 +209,29 @@ TEST(PixelGrid, KeepsLevelsWithinTheBudget) {
   EXPECT_TRUE(on_pixel_grid(clean, clean, {0.5 / 255, 0, 1}).equal((clean * 255).round() / 255));
 }
 
+/// A pipeline that says it is random, and is not, is encoded anew at every look: the same inputs come out,
+/// for more passes.
+TEST(Apgd, DoesNotEncodeTwiceWhatAStepHasEncoded) {
+  const Target target({10}, 6, 3, 8, 4, 0.05);
+  for (const char* objective : {"mainstay", "floor", "ladv", "margin"}) {
+    const Json config = {{"objective", objective}, {"steps", 100}, {"epsilon_text", 0.12}};
+    std::array<int, 2> n_passes = {0, 0};
+    std::vector<Crafted> made;
+    for (const bool remembers : {true, false}) {
+      int& n = n_passes[remembers ? 0 : 1];
+      AttackSurface surface = target.surface([&](const Tensor& inputs) {
+        ++n;
+        return target.hash(inputs);
+      });
+      if (!remembers) surface.use_draw = [](std::uint64_t) {};
+      made.push_back(crafted("apgd", config, surface, target.queries));
+    }
+    EXPECT_TRUE(made[0].inputs.equal(made[1].inputs)) << objective;
+    EXPECT_TRUE(made[0].observed.at("tracked_ap").equal(made[1].observed.at("tracked_ap"))) << objective;
+    EXPECT_LE(n_passes[0], n_passes[1] - 4) << objective;  // up to 8 looks at the step's size
+  }
+}
+
 /// Plain floats go another way than what has a gradient: the values are the same to the last bit.
 TEST(PixelGrid, OnePassGivesWhatTensorsGive) {
   torch::manual_seed(3);

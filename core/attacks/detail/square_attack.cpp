@@ -117,9 +117,8 @@ class CodeJudge {
             judged.done.logical_or(ap.le(floor_.index_select(0, items) + kReached).logical_and(better));
     }
     best_score_.index_copy_(0, items, torch::minimum(judged.score, score_before));
-    std::vector<std::int64_t> shape(static_cast<std::size_t>(inputs.dim()), 1);
-    shape.front() = inputs.size(0);
-    kept.index_copy_(0, items, torch::where(better.view(shape), inputs, kept.index_select(0, items)));
+    const Tensor found = better.nonzero().view(-1);  // few, of many inputs
+    kept.index_copy_(0, items.index_select(0, found), inputs.index_select(0, found));
   }
 
   const SquareConfig& config_;

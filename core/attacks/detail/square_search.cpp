@@ -84,6 +84,7 @@ class Search {
     for (const std::int64_t row : rows)
       streams_.push_back(RandomStream::of(settings.seed, kSquareTag, static_cast<std::uint64_t>(row)));
     items_ = torch::arange(clean.size(0), torch::kInt64);
+    clean_of_items_ = clean_;
     delta_ = torch::empty(clean.sizes(), torch::kFloat32);
   }
 
@@ -117,7 +118,7 @@ class Search {
 
   /// Judges the moved inputs; those that are no worse than before stay moved.
   void consider(const Tensor& before, bool always, SquareOutcome& outcome) {
-    const Tensor inputs = placed(clean_.index_select(0, items_));
+    const Tensor inputs = placed(clean_of_items_);
     const Judged judged = judge_(inputs, items_);
     outcome.n_queries.index_add_(0, items_, torch::ones_like(judged.score));
     const Tensor accepted = always ? torch::ones({items_.numel()}, torch::kBool) : judged.score.le(score_);
@@ -126,10 +127,12 @@ class Search {
     shape.front() = inputs.size(0);
     const Tensor wide = accepted.view(shape);
     delta_ = torch::where(wide, delta_, before).contiguous();
-    outcome.inputs.index_copy_(0, items_, torch::where(wide, inputs, outcome.inputs.index_select(0, items_)));
+    const Tensor moved = accepted.nonzero().view(-1);  // in late steps a few
+    outcome.inputs.index_copy_(0, items_.index_select(0, moved), inputs.index_select(0, moved));
     if (!judged.done.any().item<bool>()) return;
     const Tensor rest = judged.done.logical_not().nonzero().view(-1);
     items_ = items_.index_select(0, rest);
+    clean_of_items_ = clean_of_items_.index_select(0, rest);
     delta_ = delta_.index_select(0, rest);
     score_ = score_.index_select(0, rest);
   }
@@ -139,7 +142,7 @@ class Search {
   const SquareSettings& settings_;
   Mover mover_;
   std::vector<RandomStream> streams_;
-  Tensor items_, delta_, score_;
+  Tensor items_, clean_of_items_, delta_, score_;
 };
 
 }  // namespace
