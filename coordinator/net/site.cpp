@@ -6,6 +6,10 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <utility>
 
 #include "coordinator/net/site_data.hpp"
 #include "core/base/text.hpp"
@@ -20,6 +24,9 @@ constexpr const char* kJson = "application/json; charset=utf-8";
 constexpr std::size_t kMaxJobs = 500;
 constexpr std::chrono::milliseconds kLogPause{500};  ///< between two looks at a log nothing was added to
 constexpr int kPausesPerSign = 20;                   ///< of life
+/// A table is made anew for whoever asks after this long; pages ask every five seconds.
+constexpr std::chrono::milliseconds kTableAge{2000};
+constexpr std::size_t kMaxTables = 64;
 
 HttpReply json_reply(const Json& document) {
   return {200, kJson, document.dump(-1, ' ', false, Json::error_handler_t::replace)};
@@ -51,6 +58,29 @@ asio::awaitable<HttpReply> read_there(Read read) {
     co_return HttpReply{200, kJson, *found};
   }
 }
+
+/// The tables that were asked for last, so that many viewers cost as much as one. The readers' thread only.
+class TableCache {
+ public:
+  Result<std::string> get(const std::filesystem::path& database, std::uint64_t sweep,
+                          const std::string& metric) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto known = tables_.find({sweep, metric});
+    if (known != tables_.end() && now - known->second.made < kTableAge) return known->second.text;
+    GAUNTLET_TRY(std::string text, sweep_table(database, sweep, metric));
+    if (tables_.size() >= kMaxTables) tables_.clear();
+    // Of the time when it was begun: what came since then is not in it.
+    tables_.insert_or_assign(std::pair(sweep, metric), Table{now, text});
+    return text;
+  }
+
+ private:
+  struct Table {
+    std::chrono::steady_clock::time_point made;
+    std::string text;
+  };
+  std::map<std::pair<std::uint64_t, std::string>, Table> tables_;
+};
 
 /// A log from its beginning to its end, as events whose data is {"text"} or, at last, {"ended"} or {"error"}.
 class LogEvents {
@@ -152,9 +182,13 @@ std::vector<HttpPage> Site::pages() {
   add("/api/metrics", [this](HttpRequest request) {
     return read([this, sweep = number_of(request.value("sweep"))] { return list_metrics(database_, sweep); });
   });
-  add("/api/table", [this](HttpRequest request) {
-    return read([this, sweep = number_of(request.value("sweep")), metric = request.value("metric")] {
-      return sweep_table(database_, sweep, metric);
+  add("/api/throughput", [this](HttpRequest request) {
+    return read(
+        [this, sweep = number_of(request.value("sweep"))] { return sweep_throughput(database_, sweep); });
+  });
+  add("/api/table", [this, tables = std::make_shared<TableCache>()](HttpRequest request) {
+    return read([this, tables, sweep = number_of(request.value("sweep")), metric = request.value("metric")] {
+      return tables->get(database_, sweep, metric);
     });
   });
   add("/api/curves", [this](HttpRequest request) {

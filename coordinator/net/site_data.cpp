@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <vector>
@@ -14,7 +15,10 @@
 namespace gauntlet::coordinator {
 namespace {
 
-constexpr std::size_t kWindow = 20'000;  ///< jobs looked at in one statement, where some are looked for
+/// Jobs looked at in one statement, where some are looked for: few at first, for most filters fit many jobs.
+constexpr std::int64_t kFirstWindow = 500;
+constexpr std::int64_t kLastWindow = 20'000;
+constexpr std::int64_t kWindowGrowth = 4;
 constexpr std::chrono::milliseconds kPatience{400};
 constexpr std::int64_t kMaxTableCells = 20'000;
 constexpr int kMaxCurves = 200;
@@ -109,7 +113,7 @@ Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& f
   const std::string sql =
       std::string(filter.sweep_id == 0 ? kWindowOfAll : kWindowOfSweep) + std::string(kJobColumns);
   const bool takes_all = filter.state.empty() && filter.text.empty();
-  const auto n_window = static_cast<std::int64_t>(takes_all ? filter.limit : kWindow);
+  auto n_window = takes_all ? static_cast<std::int64_t>(filter.limit) : kFirstWindow;
   Json jobs = Json::array();
   std::uint64_t after = filter.after;
   while (true) {
@@ -127,6 +131,7 @@ Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& f
     GAUNTLET_TRY(const WindowEnd end, end_of_window(connection, filter, after, n_window));
     if (!end.is_full) return Json{{"jobs", std::move(jobs)}, {"next", nullptr}};
     after = end.last;
+    if (!takes_all) n_window = std::min(n_window * kWindowGrowth, kLastWindow);
     if (std::chrono::steady_clock::now() > deadline) return Json{{"jobs", std::move(jobs)}, {"next", after}};
   }
 }

@@ -38,4 +38,8 @@ struct JobFilter {
                                         const std::string& name);
 [[nodiscard]] Result<Json> job_curves(const std::filesystem::path& database, const std::string& key);
 
+/// {"curves": […]} with one curve, jobs finished per minute in at most 61 steps, or none before the first has
+/// finished. Sweeps with more than 3,000 job numbers are counted from every n-th of them; its name says so.
+[[nodiscard]] Result<Json> sweep_throughput(const std::filesystem::path& database, std::uint64_t sweep_id);
+
 }  // namespace gauntlet::coordinator

@@ -176,6 +176,33 @@ TEST_F(SiteTest, ResultsAreAskedForWithoutAny) {
   EXPECT_THAT(get("/api/curves?job=zz").head, StartsWith("HTTP/1.1 400"));
 }
 
+TEST_F(SiteTest, ThroughputIsCountedFromSomeJobsOfLargeSweeps) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "small", noops(6)));
+  EXPECT_EQ(json("/api/throughput?sweep=1")["curves"], Json::array()) << "nothing has finished";
+  EXPECT_EQ(json("/api/throughput?sweep=9")["curves"], Json::array());
+  FakeWorker worker(folder_.path(), "agent", 1000);
+  worker.work_until(6);
+  // Jobs of all steps, from their rate: whatever the machine's speed.
+  const auto n_finished = [&](const Json& curve) {
+    double sum = 0;
+    const double minutes = 2 * curve["x"][0].get<double>();
+    for (const Json& rate : curve["y"]) sum += rate.get<double>() * minutes;
+    return sum;
+  };
+  const Json small = json("/api/throughput?sweep=1")["curves"];
+  ASSERT_EQ(small.size(), 1U);
+  EXPECT_EQ(small[0]["name"], "Jobs finished");
+  EXPECT_NEAR(n_finished(small[0]), 6, 1e-6);
+  ASSERT_TRUE(submit(client, "large", noops(7000, 6)));
+  worker.work_until(7000);
+  const Json large = json("/api/throughput?sweep=2")["curves"];
+  ASSERT_EQ(large.size(), 1U);
+  EXPECT_EQ(large[0]["name"], "Jobs finished, from one in 3");
+  EXPECT_LE(large[0]["x"].size(), 61U);
+  EXPECT_NEAR(n_finished(large[0]), 7000, 10);
+}
+
 TEST(HttpText, TargetsAndCookies) {
   EXPECT_EQ(url_decoded("a%20b+c%2B"), "a b c+");
   for (const char* broken : {"%", "%1", "%zz", "a%2"}) EXPECT_FALSE(url_decoded(broken)) << broken;

@@ -92,6 +92,8 @@ TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
   EXPECT_THAT(sweep, HasSubstr("<polyline"));
   EXPECT_THAT(sweep, HasSubstr("100"));
 
+  EXPECT_THAT(sweep, HasSubstr("jobs per minute"));
+
   const std::string jobs = view("#/jobs?sweep=2&state=done");
   EXPECT_THAT(jobs, HasSubstr("noop 0"));
   EXPECT_THAT(jobs, Not(HasSubstr("noop 200"))) << "a hundred at a time";

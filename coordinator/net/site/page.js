@@ -88,8 +88,8 @@ function failed(jobs) {
 }
 
 function viewSweep(id) {
-  const state = h('div', {}), results = h('div', {});
-  main.replaceChildren(state, results);
+  const state = h('div', {}), results = h('div', {}), pace = h('div', {class: 'plots'});
+  main.replaceChildren(state, results, pace);
   const stopState = live(state, () => ask('/api/status', {sweep: id}), status => {
     const sweep = status.sweeps[0];
     document.title = `${sweep.name} – Gauntlet`;
@@ -101,7 +101,12 @@ function viewSweep(id) {
       status.cancelled.length ? [h('h2', {}, 'Cancelled'), h('ul', {}, status.cancelled.map(group => h('li', {}, `${count(group.jobs)}: ${group.message}`)))] : null];
   });
   const stopResults = sweepResults(results, id);
-  return () => { stopState(); stopResults(); };
+  const stopPace = live(pace, () => ask('/api/throughput', {sweep: id}), throughput, 5000);
+  return () => { stopState(); stopResults(); stopPace(); };
+}
+
+function throughput({curves}) {
+  return curves.filter(one => one.x.length > 1).map(one => plot(one.name, [one], one.x_label, one.y_label));
 }
 
 function sweepResults(place, id) {
