@@ -1,34 +1,24 @@
 // gauntlet alloc remove: ask for no more allocations, and cancel those there are.
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
+#include "cli/support/queue_verb.hpp"
 #include "cli/verb.hpp"
 #include "core/base/text.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
-struct Options {
-  std::uint64_t queue = 0;
-  ConnectOptions connect;
-};
-
-Result<int> run(const Options& options) {
-  GAUNTLET_TRY(client::Client client, options.connect.connect());
+Status remove(client::Client& client, std::uint64_t queue) {
   proto::Frame request;
-  request.mutable_alloc_remove_request()->set_queue_id(options.queue);
+  request.mutable_alloc_remove_request()->set_queue_id(queue);
   GAUNTLET_TRY(const std::uint64_t n_given_back, request_change(client, std::move(request)));
-  note(n_given_back == 0 ? fmt::format("gauntlet: queue {} is gone\n", options.queue)
+  note(n_given_back == 0 ? fmt::format("gauntlet: queue {} is gone\n", queue)
                          : fmt::format("gauntlet: {} given back; queue {} is gone once they have ended\n",
-                                       count_of(n_given_back, "allocation"), options.queue));
-  return 0;
+                                       count_of(n_given_back, "allocation"), queue));
+  return {};
 }
 
-Action declare(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
-  app.add_option("queue", options->queue, "Number of the queue, as `gauntlet alloc list` says")->required();
-  options->connect.add_to(app);
-  return [options] { return run(*options); };
-}
+Action declare(CLI::App& app) { return declare_queue_verb(app, &remove); }
 
 }  // namespace
 

@@ -1,29 +1,18 @@
 // gauntlet alloc resume: a paused queue goes on.
-#include "cli/support/options.hpp"
+#include "cli/support/queue_verb.hpp"
 #include "cli/verb.hpp"
 
 namespace gauntlet::cli {
 namespace {
 
-struct Options {
-  std::uint64_t queue = 0;
-  ConnectOptions connect;
-};
-
-Result<int> run(const Options& options) {
-  GAUNTLET_TRY(client::Client client, options.connect.connect());
+Status resume(client::Client& client, std::uint64_t queue) {
   proto::Frame request;
-  request.mutable_alloc_resume_request()->set_queue_id(options.queue);
+  request.mutable_alloc_resume_request()->set_queue_id(queue);
   GAUNTLET_CHECK_OK(client.request(std::move(request)));
-  return 0;
+  return {};
 }
 
-Action declare(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
-  app.add_option("queue", options->queue, "Number of the queue, as `gauntlet alloc list` says")->required();
-  options->connect.add_to(app);
-  return [options] { return run(*options); };
-}
+Action declare(CLI::App& app) { return declare_queue_verb(app, &resume); }
 
 }  // namespace
 
