@@ -143,7 +143,7 @@ Result<int> follow(const AllocRun& run, const alloc::BatchSystem& system, const 
     }
     if (n_interrupts() > 0) {
       return fail(ErrorCode::kInterrupted, "{} job {} goes on without this command; `{} {}` ends it",
-                  system.title, id, system.cancel({}).front(), id);
+                  system.title, id, system.canceller, id);
     }
     GAUNTLET_TRY(const std::optional<std::string> over, watch.look());
     if (over && !exit_code_in(paths.code)) {

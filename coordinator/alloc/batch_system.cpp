@@ -44,6 +44,12 @@ Result<const BatchSystem*> find_batch_system(std::string_view name) {
   return fail(ErrorCode::kInvalid, "{}", unknown_name_message("batch system", name, known));
 }
 
+Words cancel_command(const BatchSystem& system, std::span<const std::string> ids) {
+  Words words{std::string(system.canceller)};
+  words.insert(words.end(), ids.begin(), ids.end());
+  return words;
+}
+
 std::string shell_quoted(std::string_view text) {
   std::string quoted = "'";
   for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);

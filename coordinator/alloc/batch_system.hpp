@@ -51,7 +51,7 @@ struct BatchSystem {
   Words (*list)(std::string_view user, std::span<const std::string> ids);
   /// Lines that cannot be read are left out. Errors (kCorrupt): nothing of it can be read.
   Result<std::vector<BatchJob>> (*read_list)(std::string_view out);
-  Words (*cancel)(std::span<const std::string> ids);
+  std::string_view canceller;  ///< the program that ends the jobs whose ids it is given
   /// Prints the names of partitions or queues, one a line.
   Words (*partitions)();
   /// Whether a refusal says that there is no such partition or queue.
@@ -61,6 +61,9 @@ struct BatchSystem {
 [[nodiscard]] std::span<const BatchSystem* const> batch_systems();
 /// Errors (kInvalid): names the known ones.
 [[nodiscard]] Result<const BatchSystem*> find_batch_system(std::string_view name);
+
+/// The command that ends the jobs with these ids.
+[[nodiscard]] Words cancel_command(const BatchSystem& system, std::span<const std::string> ids);
 
 /// The text in single quotes for a shell.
 [[nodiscard]] std::string shell_quoted(std::string_view text);

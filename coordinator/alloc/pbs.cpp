@@ -123,12 +123,6 @@ Result<std::vector<BatchJob>> read_list(std::string_view out) {
   return jobs;
 }
 
-Words cancel(std::span<const std::string> ids) {
-  Words words{"qdel"};
-  words.insert(words.end(), ids.begin(), ids.end());
-  return words;
-}
-
 Words partitions() { return {"sh", "-c", "qstat -Q | awk 'NR > 2 {print $1}'"}; }
 
 bool says_no_partition(std::string_view words) {
@@ -147,7 +141,7 @@ constinit const BatchSystem pbs_batch{
     .read_submitted = &read_submitted,
     .list = &list,
     .read_list = &read_list,
-    .cancel = &cancel,
+    .canceller = "qdel",
     .partitions = &partitions,
     .says_no_partition = &says_no_partition,
 };

@@ -143,12 +143,6 @@ Result<std::vector<BatchJob>> read_list(std::string_view out) {
   return jobs;
 }
 
-Words cancel(std::span<const std::string> ids) {
-  Words words{"scancel"};
-  words.insert(words.end(), ids.begin(), ids.end());
-  return words;
-}
-
 Words partitions() { return {"sinfo", "--noheader", "--format=%R"}; }
 
 bool says_no_partition(std::string_view words) {
@@ -167,7 +161,7 @@ constinit const BatchSystem slurm_batch{
     .read_submitted = &read_submitted,
     .list = &list,
     .read_list = &read_list,
-    .cancel = &cancel,
+    .canceller = "scancel",
     .partitions = &partitions,
     .says_no_partition = &says_no_partition,
 };

@@ -108,7 +108,7 @@ Result<std::vector<alloc::BatchJob>> list_jobs(const std::string& system_name,
 Status cancel_jobs(const std::string& system_name, std::span<const std::string> ids,
                    const std::atomic<bool>* stop) {
   GAUNTLET_TRY(const alloc::BatchSystem* system, alloc::find_batch_system(system_name));
-  alloc::Words words = system->cancel(ids);
+  alloc::Words words = alloc::cancel_command(*system, ids);
   const std::string program = words.front();
   GAUNTLET_TRY(const SubprocessOutput output, run_subprocess(std::move(words), kLimit, stop));
   if (output.exit_code != 0) return fail(ErrorCode::kIo, "{}: {}", program, words_of(output, program));

@@ -197,7 +197,8 @@ TEST(BatchSystems, EveryOneHasAScriptThatAShellReads) {
       EXPECT_TRUE(is_shell(system->script(spec, site(), ""))) << system->name;
       EXPECT_TRUE(is_shell(system->script(spec, site(), "agents &\nwait\n"))) << system->name;
     }
-    EXPECT_EQ(system->cancel(std::vector<std::string>{"1", "2"}).size(), 3U);
+    EXPECT_THAT(cancel_command(*system, std::vector<std::string>{"1", "2"}),
+                ElementsAre(std::string(system->canceller), "1", "2"));
   }
 }
 
