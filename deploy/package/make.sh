@@ -94,7 +94,16 @@ done
 
 for file in "${share_files[@]}"; do install -Dm 644 "/usr/share/$file" "$root/share/$file"; done
 for package in "${share_packages[@]}"; do cp -L "/usr/share/doc/$package/copyright" "$root/share/licenses/$package"; done
-find "$wheels" -maxdepth 2 -iname 'licen[cs]e*' -exec cp -r {} "$root/share/licenses/" \;
+if [ -d "$wheels/licenses" ]; then
+  # Only of the wheels that are in here; those of CUDA's libraries stay out of a package without them.
+  for licences in "$wheels"/licenses/*; do
+    case $flavour/$(basename "$licences") in
+    cpu/torch | cpu/nvidia_cuda_runtime* | cpu/nvidia_cuda_cupti* | cuda/*) cp -r "$licences" "$root/share/licenses/" ;;
+    esac
+  done
+else
+  printf 'package: no licences of wheels in %s; ./dev package fetches them\n' "$wheels/licenses" >&2
+fi
 mkdir -p "$root"/share/{man/man1,bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
 gauntlet=$built/gauntlet
 "$gauntlet" man >"$root/share/man/man1/gauntlet.1"

@@ -113,6 +113,16 @@ TEST_F(Package, AsksForNoNewerCLibraryThanItsScriptSays) {
   EXPECT_THAT(torch.out, testing::AnyOf("GLIBC_2.27\n", "GLIBC_2.28\n"));
 }
 
+TEST_F(Package, BringsTheLicencesOfWhatItBrings) {
+  const Finished listed = shell("ls root/srv/*/share/licenses");
+  EXPECT_EQ(listed.exit_code, 0) << listed.err;
+  EXPECT_THAT(listed.out, testing::AllOf(HasSubstr("libc6\n"), HasSubstr("fonts-noto-color-emoji\n")));
+  if (!fs::exists(GAUNTLET_SOURCE_DIR "/.deps/licenses/torch"))
+    GTEST_SKIP() << "a LibTorch that ./dev did not fetch: no licences of wheels";
+  EXPECT_THAT(listed.out, testing::AllOf(HasSubstr("torch\n"), HasSubstr("nvidia_cuda_runtime")));
+  EXPECT_EQ(shell("test -s root/srv/*/share/licenses/torch/LICENSE").exit_code, 0);
+}
+
 TEST_F(Package, NamesNoFolderOfThisMachine) {
   const Finished named = shell(R"(set -eu; cd root/srv/*/bin/..
     for program in libexec/gauntlet/*; do patchelf --print-rpath "$program"; done | grep -v '^\$ORIGIN' || true
