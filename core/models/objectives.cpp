@@ -1,5 +1,7 @@
 #include "core/models/objectives.hpp"
 
+#include "core/models/critic_rows.hpp"
+
 namespace gauntlet::models {
 namespace {
 
@@ -13,22 +15,10 @@ torch::Tensor pairwise_likelihood(const torch::Tensor& theta, const torch::Tenso
   return (log1p_exp(theta) - similar * theta).sum();
 }
 
-torch::Tensor gradient_penalty(const std::function<torch::Tensor(const torch::Tensor&)>& critic,
-                               const torch::Tensor& real, const torch::Tensor& fake,
-                               const torch::Tensor& mix) {
-  const torch::Tensor point = (mix * real + (1 - mix) * fake).detach().requires_grad_();
-  const torch::Tensor gradient =
-      torch::autograd::grad({critic(point).sum()}, {point}, {}, /*retain_graph=*/true, /*create_graph=*/true)
-          .front();
-  return (gradient.norm(2, 1) - 1).square().mean();
-}
-
 CriticLoss critic_loss(const Critic& critic, const torch::Tensor& real, const torch::Tensor& fake,
                        const torch::Tensor& mix, double penalty_weight) {
-  const torch::Tensor real_input = real.detach();
-  const torch::Tensor fake_input = fake.detach();
-  return {log1p_exp(-critic(real_input)).mean(), log1p_exp(critic(fake_input)).mean(),
-          penalty_weight * gradient_penalty(critic, real_input, fake_input, mix)};
+  const CriticRows rows = critic_rows(critic, real, fake, mix);
+  return {rows.real.mean(), rows.fake.mean(), penalty_weight * rows.penalty.mean()};
 }
 
 torch::Tensor quantisation_loss(const torch::Tensor& codes, const torch::Tensor& image,

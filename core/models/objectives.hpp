@@ -15,12 +15,6 @@ namespace gauntlet::models {
 /// theta_ij]. theta, similar (0/1): [B, B'].
 [[nodiscard]] torch::Tensor pairwise_likelihood(const torch::Tensor& theta, const torch::Tensor& similar);
 
-/// mean_i (||gradient of the critic at mix*real + (1-mix)*fake||_2 - 1)^2; differentiable in the critic's
-/// parameters. real, fake, mix [B, d]; no gradient flows into them.
-[[nodiscard]] torch::Tensor gradient_penalty(const std::function<torch::Tensor(const torch::Tensor&)>& critic,
-                                             const torch::Tensor& real, const torch::Tensor& fake,
-                                             const torch::Tensor& mix);
-
 using Critic = std::function<torch::Tensor(const torch::Tensor&)>;
 
 /// Terms of a discriminator's loss, scalars; the penalty comes with its weight.
@@ -29,8 +23,7 @@ struct CriticLoss {
   [[nodiscard]] torch::Tensor total() const { return real + fake + penalty; }
 };
 
-/// mean log1p_exp(-D(real)) + mean log1p_exp(D(fake)) + penalty_weight gradient_penalty, of logits; real,
-/// fake, mix [B, d], the first two detached here.
+/// Means over the rows of critic_rows.hpp, the penalty's times its weight; real, fake, mix [B, d].
 [[nodiscard]] CriticLoss critic_loss(const Critic& critic, const torch::Tensor& real,
                                      const torch::Tensor& fake, const torch::Tensor& mix,
                                      double penalty_weight);

@@ -188,6 +188,18 @@ torch::Tensor toy_labels() {
   return torch::tensor({{1, 0, 1}, {1, 1, 0}, {0, 1, 0}, {0, 0, 1}, {1, 0, 1}}).to(torch::kFloat64);
 }
 
+/// Everything behind the features of one rank's batch.
+CpahForward pass_of(const Built& built, const torch::Tensor& image, const torch::Tensor& text) {
+  CpahForward pass{.image = built.net->parts(Modality::kImage, image),
+                   .text = built.net->parts(Modality::kText, text),
+                   .labels = toy_labels(),
+                   .rows = torch::arange(5),
+                   .all_text_codes = {},
+                   .all_labels = toy_labels()};
+  pass.all_text_codes = pass.text.code;
+  return pass;
+}
+
 /// L_G as a function of one modality's features, with everything behind them: mask, codes, critics.
 TEST(CpahLosses, HaveTheirTrueGradients) {
   for (const std::string consistency : {"recommended", "released"}) {
@@ -196,8 +208,7 @@ TEST(CpahLosses, HaveTheirTrueGradients) {
     const Built built = build(config, kToyShape, toy_labels());
     const torch::Tensor features[] = {waves({5, 5}, 1.3).abs() + 0.1, waves({5, 5}, 0.7).abs() + 0.1};
     const auto pass_with = [&](const torch::Tensor& image, const torch::Tensor& text) {
-      return CpahForward{built.net->parts(Modality::kImage, image), built.net->parts(Modality::kText, text),
-                         toy_labels(), torch::arange(5)};
+      return pass_of(built, image, text);
     };
     const auto loss = [&](const torch::Tensor& image, const torch::Tensor& text) {
       return built.training->generator_loss(pass_with(image, text)).total;
@@ -216,9 +227,7 @@ TEST(CpahLosses, HaveTheirTrueGradients) {
 /// The penalty holds a gradient itself, so its own is of second order.
 TEST(CpahLosses, TheDiscriminatorsGradientIsTrueThroughItsPenalty) {
   const Built built = build(toy_config(), kToyShape, toy_labels());
-  const CpahForward pass{built.net->parts(Modality::kImage, waves({5, 5}, 1.3).abs()),
-                         built.net->parts(Modality::kText, waves({5, 5}, 0.7).abs()), toy_labels(),
-                         torch::arange(5)};
+  const CpahForward pass = pass_of(built, waves({5, 5}, 1.3).abs(), waves({5, 5}, 0.7).abs());
   const torch::Tensor mix = waves({5, 5}, 2.1).abs();
   expect_parameter_gradients(
       *built.training->critics->D, [&] { return built.training->critic_loss(pass, mix).total(); }, "L_D");

@@ -257,14 +257,14 @@ TEST(DadhLosses, HaveTheirTrueGradients) {
       build(config, {.feature_dim = 6, .text_dim = 7, .n_labels = 4, .code_bits = 6}, small_labels());
   DadhTraining& training = *built.training;
   DadhForward pass;
-  pass.labels = small_labels();
+  pass.all_labels = small_labels();
   pass.rows = torch::arange(5);
   const torch::Tensor image = waves({5, 8}, 1.3).abs(), text = waves({5, 8}, 0.7).abs();
   const auto fill = [&](const torch::Tensor& v, const torch::Tensor& t) {
     pass.feature_v = v;
     pass.feature_t = t;
-    pass.code_v = built.net->hash(Modality::kImage, v);
-    pass.code_t = built.net->hash(Modality::kText, t);
+    pass.code_v = pass.all_code_v = built.net->hash(Modality::kImage, v);
+    pass.code_t = pass.all_code_t = built.net->hash(Modality::kText, t);
     pass.second_code_t = built.net->hash(Modality::kText, text);
   };
   const auto loss = [&](const torch::Tensor& v, const torch::Tensor& t) {

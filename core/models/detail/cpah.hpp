@@ -116,16 +116,19 @@ class CpahCriticsImpl : public torch::nn::Module {
 };
 TORCH_MODULE(CpahCritics);
 
-/// Terms of Eqs. 6, 7, 8, 10, 11 without weights, and L_G; scalars.
+/// Terms of Eqs. 6, 7, 8, 10, 11 without weights, and L_G; scalars, whose means over ranks are those of the
+/// global batch.
 struct GeneratorLoss {
   torch::Tensor adversarial, consistency, classification, pairwise, quantisation, total;
 };
 
-/// A forward pass over the global batch; the same on every rank.
+/// A forward pass over this rank's b rows of a global batch of B, and what the pairwise loss takes of all.
 struct CpahForward {
   CpahParts image, text;
-  torch::Tensor labels;  ///< [B, C]
-  torch::Tensor rows;    ///< [B] int64
+  torch::Tensor labels;          ///< [b, C]
+  torch::Tensor rows;            ///< [b] int64
+  torch::Tensor all_text_codes;  ///< [B, K], with the gradient of the ranks they came from
+  torch::Tensor all_labels;      ///< [B, C]
 };
 
 class CpahTraining final : public ModelTraining {
@@ -163,6 +166,8 @@ class CpahTraining final : public ModelTraining {
   /// Forward pass of the augmented batch and D's step.
   [[nodiscard]] std::pair<CpahForward, CriticLoss> forward_and_critic_step(const TrainingBatch& batch);
   [[nodiscard]] torch::Tensor consistency_loss(const CpahForward& pass);
+  /// Of terms of own rows, [b, ...], this rank's share of their mean over the global batch of `n_rows`.
+  [[nodiscard]] torch::Tensor share_of_mean(const torch::Tensor& terms, std::int64_t n_rows) const;
 
   CpahConfig config_;
   std::shared_ptr<CpahNet> net_;

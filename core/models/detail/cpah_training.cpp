@@ -1,4 +1,6 @@
+#include "core/models/critic_rows.hpp"
 #include "core/models/detail/cpah.hpp"
+#include "core/models/rank_means.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::models {
@@ -49,37 +51,64 @@ std::pair<CpahForward, CriticLoss> CpahTraining::forward_and_critic_step(const T
 torch::Tensor CpahTraining::objective(const TrainingBatch& batch) {
   const CpahForward pass = forward_and_critic_step(batch).first;
   ++clock_.step;
-  return generator_loss(pass).total;
+  const torch::Tensor own = generator_loss(pass).total;
+  return with_value_of_all(*setup_.communicator, own);
 }
 
 Losses CpahTraining::step(const TrainingBatch& batch) {
   const auto [pass, critic] = forward_and_critic_step(batch);
   const GeneratorLoss generator = generator_step(pass);
   ++clock_.step;
-  return {{"total", generator.total.item<double>()},
-          {"adversarial", generator.adversarial.item<double>()},
-          {"consistency", generator.consistency.item<double>()},
-          {"classification", generator.classification.item<double>()},
-          {"pairwise", generator.pairwise.item<double>()},
-          {"quantisation", generator.quantisation.item<double>()},
-          {"discriminator", critic.total().item<double>()}};
+  const std::vector<double> means =
+      means_over_ranks(*setup_.communicator, {generator.total, generator.adversarial, generator.consistency,
+                                              generator.classification, generator.pairwise,
+                                              generator.quantisation, critic.total()});
+  return {{"total", means[0]},          {"adversarial", means[1]}, {"consistency", means[2]},
+          {"classification", means[3]}, {"pairwise", means[4]},    {"quantisation", means[5]},
+          {"discriminator", means[6]}};
+}
+
+torch::Tensor CpahTraining::share_of_mean(const torch::Tensor& terms, std::int64_t n_rows) const {
+  return terms.sum() / n_rows * setup_.communicator->world_size();
 }
 
 CpahForward CpahTraining::forward(const TrainingBatch& batch) {
   collective::Communicator& ranks = *setup_.communicator;
   const torch::Tensor image = net_->features(Modality::kImage, batch.images);
   const torch::Tensor text = net_->features(Modality::kText, batch.text);
-  const std::vector<torch::Tensor> both = ranks.gather_rows(torch::cat({image, text}, 1)).chunk(2, 1);
-  CpahForward pass{net_->parts(Modality::kImage, both[0]), net_->parts(Modality::kText, both[1]),
-                   ranks.gather_rows(batch.labels), ranks.gather_rows(batch.rows)};
-  relaxed_image.index_copy_(0, pass.rows, pass.image.code.detach());
-  relaxed_text.index_copy_(0, pass.rows, pass.text.code.detach());
+  // Side by side in memory, as products' results depend on how their factors lie: results stay those of
+  // versions that exchanged both here.
+  const std::vector<torch::Tensor> both = torch::cat({image, text}, 1).chunk(2, 1);
+  CpahForward pass{.image = net_->parts(Modality::kImage, both[0]),
+                   .text = net_->parts(Modality::kText, both[1]),
+                   .labels = batch.labels,
+                   .rows = batch.rows,
+                   .all_text_codes = {},
+                   .all_labels = batch.labels};
+  torch::Tensor all_image_codes = pass.image.code.detach();
+  pass.all_text_codes = pass.text.code;
+  if (ranks.world_size() > 1) {  // one exchange of all three
+    const torch::Tensor own =
+        torch::cat({pass.text.code, all_image_codes, batch.labels.to(all_image_codes.scalar_type())}, 1);
+    const std::int64_t n_bits = codes.size(1);
+    const std::vector<torch::Tensor> all =
+        ranks.gather_rows(own).split_with_sizes({n_bits, n_bits, batch.labels.size(1)}, 1);
+    pass.all_text_codes = all[0];
+    all_image_codes = all[1].detach();
+    pass.all_labels = all[2].detach();
+  }
+  const torch::Tensor all_rows = ranks.gather_rows(batch.rows);
+  relaxed_image.index_copy_(0, all_rows, all_image_codes);
+  relaxed_text.index_copy_(0, all_rows, pass.all_text_codes.detach());
   return pass;
 }
 
 CriticLoss CpahTraining::critic_loss(const CpahForward& pass, const torch::Tensor& mix) {
-  return models::critic_loss([this](const torch::Tensor& input) { return critics->D(input); },
-                             pass.image.common, pass.text.common, mix, config_.penalty_weight);
+  const CriticRows rows = critic_rows([this](const torch::Tensor& input) { return critics->D(input); },
+                                      pass.image.common, pass.text.common, mix);
+  const std::int64_t n = pass.all_labels.size(0);
+  return {share_of_mean(rows.real, n), share_of_mean(rows.fake, n),
+          config_.penalty_weight * share_of_mean(rows.penalty, n)};
 }
 
 CriticLoss CpahTraining::critic_step(const CpahForward& pass, const torch::Tensor& mix) {
@@ -102,19 +131,21 @@ torch::Tensor CpahTraining::consistency_loss(const CpahForward& pass) {
 }
 
 GeneratorLoss CpahTraining::generator_loss(const CpahForward& pass) {
-  const torch::Tensor similar = pass.labels.matmul(pass.labels.t()).gt(0.5).to(pass.labels.scalar_type());
+  const std::int64_t n_ranks = setup_.communicator->world_size();  // sums over own rows become shares by it
+  const torch::Tensor similar = pass.labels.matmul(pass.all_labels.t()).gt(0.5).to(pass.labels.scalar_type());
   const torch::Tensor target = codes.index_select(0, pass.rows);
   const auto classification = [&](Head& head, const CpahParts& parts) {
     return torch::binary_cross_entropy_with_logits(head(parts.common), pass.labels, {}, {},
                                                    at::Reduction::Sum);
   };
   GeneratorLoss loss;
-  loss.adversarial = log1p_exp(-critics->D(pass.text.common)).mean();
-  loss.consistency = consistency_loss(pass);
+  loss.adversarial = share_of_mean(log1p_exp(-critics->D(pass.text.common)), pass.all_labels.size(0));
+  loss.consistency = n_ranks * consistency_loss(pass);
   loss.classification =
-      classification(critics->cls_v, pass.image) + classification(critics->cls_t, pass.text);
-  loss.pairwise = pairwise_likelihood(0.5 * pass.image.code.matmul(pass.text.code.t()), similar);
-  loss.quantisation = quantisation_loss(target, pass.image.code, pass.text.code);
+      n_ranks * (classification(critics->cls_v, pass.image) + classification(critics->cls_t, pass.text));
+  loss.pairwise =
+      n_ranks * pairwise_likelihood(0.5 * pass.image.code.matmul(pass.all_text_codes.t()), similar);
+  loss.quantisation = n_ranks * quantisation_loss(target, pass.image.code, pass.text.code);
   loss.total = config_.adversarial_weight * loss.adversarial +
                config_.alpha * (loss.consistency + loss.classification) + loss.pairwise +
                config_.beta * loss.quantisation;

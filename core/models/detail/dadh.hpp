@@ -175,16 +175,18 @@ struct CodeUpdate {
                                       const torch::Tensor& image, const torch::Tensor& text, double ridge,
                                       double weight);
 
-/// A forward pass over the global batch; the same on every rank.
+/// A forward pass over this rank's b rows of a global batch of B, and what triplets take of all.
 struct DadhForward {
-  torch::Tensor feature_v, feature_t;  ///< f [B, F]
-  torch::Tensor code_v, code_t;        ///< h [B, K]
-  torch::Tensor second_code_t;         ///< of a second text pass, with a gradient to the hash layer only
-  torch::Tensor labels;                ///< [B, C]
-  torch::Tensor rows;                  ///< [B] int64
+  torch::Tensor feature_v, feature_t;    ///< f [b, F]
+  torch::Tensor code_v, code_t;          ///< h [b, K]
+  torch::Tensor second_code_t;           ///< of a second text pass, with a gradient to the hash layer only
+  torch::Tensor rows;                    ///< [b] int64
+  torch::Tensor all_code_v, all_code_t;  ///< [B, K], with the gradient of the ranks they came from
+  torch::Tensor all_labels;              ///< [B, C]
 };
 
-/// Terms of L_G, scalars: the triplet terms with their factor c, the others without weights.
+/// Terms of L_G: the triplet terms with their factor c, the others without weights; scalars, whose means over
+/// ranks are those of the global batch.
 struct DadhLoss {
   torch::Tensor image_to_text, text_to_image, quantisation, feature_adversarial, code_adversarial, total;
 };
@@ -214,7 +216,7 @@ class DadhTraining final : public ModelTraining {
 
   // The parts of a step, in their order.
   [[nodiscard]] DadhForward forward(const TrainingBatch& batch);
-  /// One step of D_f, mix [B, F], and of D_h, mix [B, K]; the mixes in [0,1] place the penalties' points.
+  /// One step of D_f, mix [b, F], and of D_h, mix [b, K]; the mixes in [0,1] place the penalties' points.
   CriticLoss feature_critic_step(const DadhForward& pass, const torch::Tensor& mix);
   CriticLoss code_critic_step(const DadhForward& pass, const torch::Tensor& mix);
   /// One step of everything else, with the discriminators as they are now.
@@ -235,7 +237,12 @@ class DadhTraining final : public ModelTraining {
     void step(const torch::Tensor& loss);
   };
   [[nodiscard]] Learner critic_learner(const Perceptron& critic) const;
-  [[nodiscard]] CriticLoss weighted(CriticLoss loss) const;
+  /// Of a critic over own rows, the share of its loss over the global batch.
+  [[nodiscard]] CriticLoss critic_share(Perceptron& critic, const torch::Tensor& real,
+                                        const torch::Tensor& fake, const torch::Tensor& mix,
+                                        std::int64_t n_rows) const;
+  /// Of terms of own rows, [b, ...], this rank's share of their mean over the global batch of `n_rows`.
+  [[nodiscard]] torch::Tensor share_of_mean(const torch::Tensor& terms, std::int64_t n_rows) const;
   [[nodiscard]] std::pair<DadhForward, DadhCriticLosses> forward_and_critic_steps(const TrainingBatch& batch);
 
   DadhConfig config_;

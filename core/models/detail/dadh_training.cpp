@@ -1,5 +1,7 @@
+#include "core/models/critic_rows.hpp"
 #include "core/models/detail/dadh.hpp"
 #include "core/models/epochs.hpp"
+#include "core/models/rank_means.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::models {
@@ -77,20 +79,28 @@ std::pair<DadhForward, DadhCriticLosses> DadhTraining::forward_and_critic_steps(
 torch::Tensor DadhTraining::objective(const TrainingBatch& batch) {
   const DadhForward pass = forward_and_critic_steps(batch).first;
   ++clock_.step;
-  return generator_loss(pass).total;
+  return with_value_of_all(*setup_.communicator, generator_loss(pass).total);
 }
 
 Losses DadhTraining::step(const TrainingBatch& batch) {
   const auto [pass, critic] = forward_and_critic_steps(batch);
   const DadhLoss loss = generator_step(pass);
   ++clock_.step;
-  return {{"total", loss.total.item<double>()},
-          {"triplet", (loss.image_to_text + loss.text_to_image).item<double>()},
-          {"quantisation", loss.quantisation.item<double>()},
-          {"feature_adversarial", loss.feature_adversarial.item<double>()},
-          {"code_adversarial", loss.code_adversarial.item<double>()},
-          {"feature_discriminator", critic.feature.total().item<double>()},
-          {"code_discriminator", critic.code.total().item<double>()}};
+  const std::vector<double> means = means_over_ranks(
+      *setup_.communicator,
+      {loss.total, loss.image_to_text + loss.text_to_image, loss.quantisation, loss.feature_adversarial,
+       loss.code_adversarial, critic.feature.total(), critic.code.total()});
+  return {{"total", means[0]},
+          {"triplet", means[1]},
+          {"quantisation", means[2]},
+          {"feature_adversarial", means[3]},
+          {"code_adversarial", means[4]},
+          {"feature_discriminator", means[5]},
+          {"code_discriminator", means[6]}};
+}
+
+torch::Tensor DadhTraining::share_of_mean(const torch::Tensor& terms, std::int64_t n_rows) const {
+  return terms.sum() / n_rows * setup_.communicator->world_size();
 }
 
 DadhForward DadhTraining::forward(const TrainingBatch& batch) {
@@ -98,38 +108,54 @@ DadhForward DadhTraining::forward(const TrainingBatch& batch) {
   const RowDraws draws{setup_.seed, clock_.step, batch.rows};
   const torch::Tensor image = net_->features(Modality::kImage, batch.images, &draws, kImageDropTag);
   const torch::Tensor text = net_->features(Modality::kText, batch.text, &draws, kTextDropTag);
-  const std::vector<torch::Tensor> both = ranks.gather_rows(torch::cat({image, text}, 1)).chunk(2, 1);
+  // Side by side in memory, as products' results depend on how their factors lie: results stay those of
+  // versions that exchanged both here.
+  const std::vector<torch::Tensor> both = torch::cat({image, text}, 1).chunk(2, 1);
   DadhForward pass;
   pass.feature_v = both[0];
   pass.feature_t = both[1];
-  pass.code_v = net_->hash(Modality::kImage, pass.feature_v);
-  pass.code_t = net_->hash(Modality::kText, pass.feature_t);
-  pass.labels = ranks.gather_rows(batch.labels);
-  pass.rows = ranks.gather_rows(batch.rows);
-  relaxed_image.index_copy_(0, pass.rows, pass.code_v.detach());
-  relaxed_text.index_copy_(0, pass.rows, pass.code_t.detach());
+  pass.code_v = pass.all_code_v = net_->hash(Modality::kImage, pass.feature_v);
+  pass.code_t = pass.all_code_t = net_->hash(Modality::kText, pass.feature_t);
+  pass.all_labels = batch.labels;
+  pass.rows = batch.rows;
+  if (ranks.world_size() > 1) {  // one exchange of all three
+    const std::int64_t n_bits = pass.code_v.size(1);
+    const torch::Tensor own =
+        torch::cat({pass.code_v, pass.code_t, batch.labels.to(pass.code_v.scalar_type())}, 1);
+    const std::vector<torch::Tensor> all =
+        ranks.gather_rows(own).split_with_sizes({n_bits, n_bits, batch.labels.size(1)}, 1);
+    pass.all_code_v = all[0];
+    pass.all_code_t = all[1];
+    pass.all_labels = all[2].detach();
+  }
+  const torch::Tensor all_rows = ranks.gather_rows(batch.rows);
+  relaxed_image.index_copy_(0, all_rows, pass.all_code_v.detach());
+  relaxed_text.index_copy_(0, all_rows, pass.all_code_t.detach());
   // In train mode as the first, so the running statistics move twice per batch.
   torch::Tensor second;
   {
     const torch::NoGradGuard no_grad;
-    second = ranks.gather_rows(net_->features(Modality::kText, batch.text, &draws, kSecondDropTag));
+    second = net_->features(Modality::kText, batch.text, &draws, kSecondDropTag);
   }
   pass.second_code_t = net_->hash(Modality::kText, second);
   return pass;
 }
 
-CriticLoss DadhTraining::weighted(CriticLoss loss) const {
-  return {config_.gamma * loss.real, config_.gamma * loss.fake, loss.penalty};
+CriticLoss DadhTraining::critic_share(Perceptron& critic, const torch::Tensor& real,
+                                      const torch::Tensor& fake, const torch::Tensor& mix,
+                                      std::int64_t n_rows) const {
+  const CriticRows rows =
+      critic_rows([&critic](const torch::Tensor& input) { return critic(input); }, real, fake, mix);
+  return {config_.gamma * share_of_mean(rows.real, n_rows), config_.gamma * share_of_mean(rows.fake, n_rows),
+          config_.penalty_weight * share_of_mean(rows.penalty, n_rows)};
 }
 
 CriticLoss DadhTraining::feature_critic_loss(const DadhForward& pass, const torch::Tensor& mix) {
-  return weighted(critic_loss([this](const torch::Tensor& input) { return critics->D_f(input); },
-                              pass.feature_v, pass.feature_t, mix, config_.penalty_weight));
+  return critic_share(critics->D_f, pass.feature_v, pass.feature_t, mix, pass.all_labels.size(0));
 }
 
 CriticLoss DadhTraining::code_critic_loss(const DadhForward& pass, const torch::Tensor& mix) {
-  return weighted(critic_loss([this](const torch::Tensor& input) { return critics->D_h(input); }, pass.code_v,
-                              pass.code_t, mix, config_.penalty_weight));
+  return critic_share(critics->D_h, pass.code_v, pass.code_t, mix, pass.all_labels.size(0));
 }
 
 CriticLoss DadhTraining::feature_critic_step(const DadhForward& pass, const torch::Tensor& mix) {
@@ -145,17 +171,19 @@ CriticLoss DadhTraining::code_critic_step(const DadhForward& pass, const torch::
 }
 
 DadhLoss DadhTraining::generator_loss(const DadhForward& pass) {
-  const LabelOverlap overlap(pass.labels);
+  const LabelOverlap overlap(pass.all_labels);
+  const std::int64_t n_rows = pass.all_labels.size(0);
   const auto triplets = [&](const torch::Tensor& anchors, const torch::Tensor& targets) {
     return config_.triplet_factor *
            triplets_over_ranks(anchors, targets, overlap, config_.margin, *setup_.communicator);
   };
   DadhLoss loss;
-  loss.image_to_text = triplets(pass.code_v, pass.code_t);
-  loss.text_to_image = triplets(pass.code_t, pass.code_v);
-  loss.quantisation = quantisation_loss(codes.index_select(0, pass.rows), pass.code_v, pass.code_t);
-  loss.feature_adversarial = log1p_exp(-critics->D_f(pass.feature_t)).mean();
-  loss.code_adversarial = log1p_exp(-critics->D_h(pass.second_code_t)).mean();
+  loss.image_to_text = triplets(pass.all_code_v, pass.all_code_t);
+  loss.text_to_image = triplets(pass.all_code_t, pass.all_code_v);
+  loss.quantisation = setup_.communicator->world_size() *
+                      quantisation_loss(codes.index_select(0, pass.rows), pass.code_v, pass.code_t);
+  loss.feature_adversarial = share_of_mean(log1p_exp(-critics->D_f(pass.feature_t)), n_rows);
+  loss.code_adversarial = share_of_mean(log1p_exp(-critics->D_h(pass.second_code_t)), n_rows);
   loss.total = config_.alpha * (loss.image_to_text + loss.text_to_image) + config_.beta * loss.quantisation +
                config_.gamma * (loss.feature_adversarial + loss.code_adversarial);
   return loss;

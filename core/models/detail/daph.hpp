@@ -283,14 +283,16 @@ struct ProxyLoss {
   torch::Tensor total;
 };
 
-/// Relaxed codes of stage 2 for the global batch and the anchors they should meet, the same on every rank.
+/// Relaxed codes of stage 2 for this rank's b rows of a global batch, and the anchors they should meet.
 struct HashForward {
-  torch::Tensor image, text;  ///< h [B, K]
-  torch::Tensor labels;       ///< [B, C]
+  torch::Tensor image, text;  ///< h [b, K]
+  torch::Tensor labels;       ///< [b, C]
   AnchorSets image_sets, text_sets;
+  /// What turns a mean over own rows, or over own rows with partial positives, into a share of the batch's.
+  double row_share = 1, image_partial_share = 1, text_partial_share = 1;
 };
 
-/// Terms of L_2 for one network, without weights, scalars.
+/// Terms of L_2 for one network, without weights; scalars, whose means over ranks are those of the batch.
 struct HashLoss {
   AnchorLoss image_anchors, text_anchors;
   torch::Tensor classes, total;

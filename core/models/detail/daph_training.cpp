@@ -2,6 +2,7 @@
 
 #include "core/models/detail/daph.hpp"
 #include "core/models/objectives.hpp"
+#include "core/models/rank_means.hpp"
 #include "core/models/weights.hpp"
 
 namespace gauntlet::models {
@@ -52,9 +53,11 @@ Losses DaphTraining::step(const TrainingBatch& batch) {
     const auto [image, text] = stage_2(batch);
     const torch::Tensor total = image.total + text.total;
     hash_step(total);
-    losses["image"] = image.total.item<double>();
-    losses["text"] = text.total.item<double>();
-    losses["total"] = total.item<double>();
+    const std::vector<double> means =
+        means_over_ranks(*setup_.communicator, {image.total, text.total, total});
+    losses["image"] = means[0];
+    losses["text"] = means[1];
+    losses["total"] = means[2];
   } else {
     losses["total"] = losses["proxies"] = stage_1(batch).total.item<double>();
   }
@@ -71,7 +74,8 @@ torch::Tensor DaphTraining::objective(const TrainingBatch& batch) {
   const auto [image, text] = stage_2(batch);
   ++clock_.step;
   ++step_;
-  return image.total + text.total;
+  const torch::Tensor own = image.total + text.total;
+  return with_value_of_all(*setup_.communicator, own);
 }
 
 ProxyLoss DaphTraining::stage_1(const TrainingBatch& batch) {
@@ -134,29 +138,50 @@ std::pair<HashLoss, HashLoss> DaphTraining::stage_2(const TrainingBatch& batch) 
 }
 
 HashForward DaphTraining::hash_forward(const TrainingBatch& batch, const RowDraws* draws) {
-  collective::Communicator& ranks = *setup_.communicator;
   const torch::Tensor image = net_->image_codes(batch.images, draws);
   const torch::Tensor text = net_->text_codes(batch.text, draws);
-  const std::vector<torch::Tensor> both = ranks.gather_rows(torch::cat({image, text}, 1)).chunk(2, 1);
+  // Side by side in memory, as products' results depend on how their factors lie: results stay those of
+  // versions that exchanged both here.
+  const std::vector<torch::Tensor> both = torch::cat({image, text}, 1).chunk(2, 1);
   HashForward pass;
   pass.image = both[0];
   pass.text = both[1];
-  pass.labels = ranks.gather_rows(batch.labels);
+  pass.labels = batch.labels;
   pass.image_sets = anchor_sets(pass.labels, anchors.labels, false, config_.eps);
   pass.text_sets = config_.text_positives == "subset"
                        ? anchor_sets(pass.labels, anchors.labels, true, config_.eps)
                        : pass.image_sets;
+  const auto n_partial = [](const AnchorSets& sets) { return sets.partial.any(1).sum(); };
+  torch::Tensor counts = torch::stack({torch::full({}, pass.labels.size(0), batch.rows.options()),
+                                       n_partial(pass.image_sets), n_partial(pass.text_sets)});
+  const torch::Tensor own = counts.to(torch::kCPU, torch::kFloat64);
+  setup_.communicator->all_reduce_sum_(counts);
+  // Own means, over at least one item, become shares of the batch's by these.
+  const torch::Tensor shares = own.clamp_min(1) / counts.to(torch::kCPU, torch::kFloat64).clamp_min(1) *
+                               setup_.communicator->world_size();
+  pass.row_share = shares[0].item<double>();
+  pass.image_partial_share = shares[1].item<double>();
+  pass.text_partial_share = shares[2].item<double>();
   return pass;
 }
 
 HashLoss DaphTraining::hash_loss(Modality modality, const HashForward& pass) const {
   const bool image = modality == Modality::kImage;
   const torch::Tensor& codes = image ? pass.image : pass.text;
-  const AnchorSets& sets = image ? pass.image_sets : pass.text_sets;
   HashLoss loss;
-  loss.image_anchors = anchor_loss(codes, anchors.image, sets, config_.scale());
-  loss.text_anchors = anchor_loss(codes, anchors.text, sets, config_.scale());
-  loss.classes = class_loss(codes, anchors.classes, pass.labels, config_.scale());
+  if (codes.size(0) == 0) {  // a rank with no part of the last batch
+    const torch::Tensor nothing = codes.sum();
+    return {{nothing, nothing}, {nothing, nothing}, nothing, nothing};
+  }
+  const AnchorSets& sets = image ? pass.image_sets : pass.text_sets;
+  const double partial_share = image ? pass.image_partial_share : pass.text_partial_share;
+  const auto against = [&](const torch::Tensor& of_modality) {
+    const AnchorLoss own = anchor_loss(codes, of_modality, sets, config_.scale());
+    return AnchorLoss{own.full * pass.row_share, own.partial * partial_share};
+  };
+  loss.image_anchors = against(anchors.image);
+  loss.text_anchors = against(anchors.text);
+  loss.classes = class_loss(codes, anchors.classes, pass.labels, config_.scale()) * pass.row_share;
   loss.total = loss.image_anchors.full + loss.text_anchors.full + loss.classes +
                config_.eta * (loss.image_anchors.partial + loss.text_anchors.partial);
   return loss;
