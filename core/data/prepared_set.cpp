@@ -112,14 +112,14 @@ Status PreparedSet::read_split(const std::filesystem::path& folder) {
   const auto add = [&](Part part, std::int64_t row) { rows_[static_cast<std::size_t>(part)].push_back(row); };
   for (std::int64_t row = 0; row < n_items_; ++row) {
     const std::uint8_t value = values[static_cast<std::size_t>(row)];
-    if (value > 2) {
+    if (value > 3) {
       return fail(ErrorCode::kInvalid,
-                  "{}: row {} is {}; allowed: 0 query, 1 train and retrieval, 2 retrieval only",
+                  "{}: row {} is {}; allowed: 0 query, 1 train and retrieval, 2 retrieval only, 3 no part",
                   split.path.string(), row, value);
     }
     if (value == 0) add(Part::kQuery, row);
     if (value == 1) add(Part::kTrain, row);
-    if (value != 0) add(Part::kRetrieval, row);
+    if (value == 1 || value == 2) add(Part::kRetrieval, row);
   }
   return {};
 }

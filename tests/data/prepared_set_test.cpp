@@ -35,6 +35,16 @@ TEST(PreparedSet, OpensWithItsShapesAndParts) {
   EXPECT_THAT(set->label_names(), ElementsAre("round", "red"));
 }
 
+TEST(PreparedSet, AnItemMayBeInNoPart) {
+  const TempFolder folder;
+  SmallSet small;
+  small.split = {0, 3, 1, 1, 2, 3};
+  const auto set = PreparedSet::open(small.write(folder));
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_THAT(set->rows(Part::kQuery), ElementsAre(0));
+  EXPECT_THAT(set->rows(Part::kRetrieval), ElementsAre(2, 3, 4));
+}
+
 TEST(PreparedSet, AMovedSetKeepsItsArrays) {
   const TempFolder folder;
   auto first = PreparedSet::open(SmallSet().write(folder));
