@@ -4,6 +4,7 @@
 #include "worker/executor/evaluate_worst.hpp"
 #include "worker/executor/evaluation_inputs.hpp"
 #include "worker/executor/light_runner.hpp"
+#include "worker/executor/select.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -22,11 +23,8 @@ Result<std::vector<std::string>> metric_names(const Json& config) {
   return names;
 }
 
-}  // namespace
-
-Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& progress) {
-  GAUNTLET_TRY(const std::vector<std::string> names, metric_names(attempt.job.config));
-  GAUNTLET_TRY(const EvaluationInputs read, read_evaluation_inputs(attempt));
+Result<AttemptResult> measure(const AttemptContext& attempt, const EvaluationInputs& read,
+                              const std::vector<std::string>& names, ProgressSink& progress) {
   if (attempt.job.config.contains("worst")) return run_evaluate_worst(attempt, read, names, progress);
 
   progress.update({.phase = "metrics"});
@@ -38,6 +36,17 @@ Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& 
       evaluation.n_queries, evaluation.n_without_relevant, evaluation.n_retrieval, evaluation.bits,
       evaluation.chance_map);
   return AttemptResult{.rows = metrics::rows_of(evaluation), .curves = metrics::curves_of(evaluation)};
+}
+
+}  // namespace
+
+Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& progress) {
+  if (attempt.job.config.contains("select")) return run_select(attempt);
+  GAUNTLET_TRY(const std::vector<std::string> names, metric_names(attempt.job.config));
+  GAUNTLET_TRY(const EvaluationInputs read, read_evaluation_inputs(attempt));
+  Result<AttemptResult> result = measure(attempt, read, names, progress);
+  if (!result || attempt.job.config.value("part", "query") != "validation") return result;
+  return publish_validation(attempt, read.set, std::move(*result));
 }
 
 }  // namespace gauntlet::worker

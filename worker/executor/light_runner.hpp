@@ -15,12 +15,15 @@ class LightRunner final : public JobRunner {
   [[nodiscard]] Result<AttemptResult> run(const AttemptContext& attempt, ProgressSink& progress) override;
 };
 
-/// Runs the dataset entry named by the job into an artifact. Errors: those of the entry; kInvalid when this
+/// Runs the dataset entry named by the job into an artifact, or makes the validation split of input data
+/// (config.validation: {"items", "seed"}). Errors: those of the entry; kInvalid when this
 /// program has another version of the entry, or when the sources are not those the job was planned for.
 [[nodiscard]] Result<AttemptResult> run_prepare(const AttemptContext& attempt, ProgressSink& progress);
 
 /// Metrics of one direction from two sets of codes: inputs data, query_codes, retrieval_codes and, when
-/// targeted, crafted. Errors: kCorrupt for inputs that do not fit together; those of metrics::evaluate.
+/// targeted, crafted. Errors: kCorrupt for inputs that do not fit together; those of metrics::evaluate. With
+/// config.part "validation" on a validation split, with config.select a choice by such measurements:
+/// select.hpp.
 [[nodiscard]] Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& progress);
 
 /// Runs a program (config.run), or one step of the external entry whose descriptor is at
