@@ -113,13 +113,13 @@ Result<LoadedModel> open_model(const JobRun& run) {
   GAUNTLET_CHECK_OK(
       models::check_inputs(loaded.shape, train::shape_for(set, loaded.shape.code_bits),
                            fmt::format("the {} model of {}", artifact.job.entry, artifact.folder.string())));
-  GAUNTLET_TRY(loaded.model, entry->make(artifact.job.config.value("model", Json::object()), loaded.shape,
-                                         &run.communicator));
+  const Json config = artifacts::options_of(artifact, "model");
+  GAUNTLET_TRY(loaded.model, entry->make(config, loaded.shape, &run.communicator));
   GAUNTLET_CHECK_OK(train::load_module(artifact.file("model.safetensors"), *loaded.model));
   loaded.model->to(run.device);
   loaded.model->eval();
   for (torch::Tensor& parameter : loaded.model->parameters()) parameter.requires_grad_(false);
-  loaded.copies = copies_of(*entry, artifact.job.config.value("model", Json::object()), loaded, run);
+  loaded.copies = copies_of(*entry, config, loaded, run);
   return loaded;
 }
 
@@ -134,11 +134,14 @@ Result<std::unique_ptr<defenses::Pipeline>> open_pipeline(const JobRun& run, std
                                 .target = target.copies};
   GAUNTLET_TRY(const data::PreparedSet set, open_data(run));
   parts.text_low = set.text_is_binary() ? 0 : -1;
-  if (entry->about.capabilities.trains) {
-    GAUNTLET_TRY(const artifacts::Artifact trained, open_input(run, "defense", spec::JobKind::kTrainDefense));
-    GAUNTLET_TRY(parts.weights, train::load_tensors(trained.file("defense.safetensors")));
+  const bool trains = entry->about.capabilities.trains;
+  if (!trains && !has_input(run, "defense")) return entry->make(config, std::move(parts));
+  GAUNTLET_TRY(const artifacts::Artifact made, open_input(run, "defense", spec::JobKind::kTrainDefense));
+  if (trains) {
+    GAUNTLET_TRY(parts.weights, train::load_tensors(made.file("defense.safetensors")));
   }
-  return entry->make(config, std::move(parts));
+  return entry->make(artifacts::is_chosen(made) ? artifacts::options_of(made, "defense") : config,
+                     std::move(parts));
 }
 
 Result<TrainingCodes> open_training_codes(const JobRun& run, const data::PreparedSet& set) {
