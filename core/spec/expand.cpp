@@ -9,6 +9,7 @@
 #include "core/spec/detail/compatibility.hpp"
 #include "core/spec/detail/effective_config.hpp"
 #include "core/spec/detail/packed_graph.hpp"
+#include "core/spec/detail/selections.hpp"
 
 namespace gauntlet::spec {
 namespace detail {
@@ -16,7 +17,9 @@ namespace {
 
 using MetricSets = std::vector<std::vector<std::string>>;
 
-/// Set 0 holds the metrics that need no target, set 1 all of them.
+constexpr std::size_t kFirstOfSelections = 2;  ///< metric sets before those of selections
+
+/// Set 0 holds the metrics that need no target, set 1 all of them, then comes what each selection measures.
 MetricSets metric_sets(const SweepSpec& spec, const Catalog& catalog) {
   MetricSets sets(2);
   for (const std::string& metric : spec.metrics) {
@@ -25,6 +28,7 @@ MetricSets metric_sets(const SweepSpec& spec, const Catalog& catalog) {
     if (!needs_target) sets[0].push_back(metric);
     sets[1].push_back(metric);
   }
+  for (const Selection& selection : spec.selections) sets.push_back({selection.metric});
   return sets;
 }
 
@@ -36,6 +40,7 @@ class Expander {
         graph_(std::make_shared<PackedGraph>(spec)),
         effective_(spec, catalog, graph_->configs()),
         compatibility_(spec),
+        selections_(spec, effective_),
         cell_graph_(spec, catalog, content_id, effective_, *graph_),
         metric_sets_(metric_sets(spec, catalog)) {
     for (const auto& exclude : spec.exclude) excluded_.emplace_back(exclude, spec);
@@ -58,6 +63,13 @@ class Expander {
   [[nodiscard]] CellPlan plan_of(const Point& point, const Variant* variant);
   [[nodiscard]] Point source_of(const Point& point) const;
   void add_ablation(const Ablation& ablation);
+  // Selections.
+  void note_cells();
+  void measure(SelectionGroup& group);
+  bool measure_at(SelectionGroup& group, const Variant* candidate, const Point& point);
+  [[nodiscard]] bool can_measure(const SelectionGroup& group, const CellPlan& plan);
+  [[nodiscard]] std::string_view ablation_of(const Variant* variant) const;
+  [[nodiscard]] MetricSets told_metrics() const;
 
   struct Seen {
     Point point;
@@ -74,6 +86,7 @@ class Expander {
   std::shared_ptr<PackedGraph> graph_;
   EffectiveConfigs effective_;
   Compatibility compatibility_;
+  Selections selections_;
   CellGraph cell_graph_;
   MetricSets metric_sets_;
   std::vector<PointMatcher> excluded_;
@@ -84,6 +97,12 @@ class Expander {
 };
 
 tl::expected<Expansion, std::vector<Problem>> Expander::expand() {
+  if (!selections_.empty()) {
+    note_cells();
+    for (const EntryKind kind : {EntryKind::kModel, EntryKind::kDefense}) {
+      for (SelectionGroup& group : selections_.groups(kind)) measure(group);
+    }
+  }
   for_each_point(spec_.product, [&](const Point& point) {
     if (takes_part(point)) add_cell(point, nullptr, nullptr);
   });
@@ -91,7 +110,8 @@ tl::expected<Expansion, std::vector<Problem>> Expander::expand() {
     for_each_point(points, [&](const Point& point) { add_cell(point, nullptr, nullptr); });
   }
   for (const Ablation& ablation : spec_.ablations) add_ablation(ablation);
-  for (auto& found : {compatibility_.take_problems(), cell_graph_.take_problems()}) {
+  for (auto& found :
+       {compatibility_.take_problems(), cell_graph_.take_problems(), selections_.take_problems()}) {
     problems_.insert(problems_.end(), found.begin(), found.end());
   }
   if (problems_.empty() && graph_->n_cells() == 0) {
@@ -104,7 +124,7 @@ tl::expected<Expansion, std::vector<Problem>> Expander::expand() {
                              [](const Problem& each) { return std::pair(each.line, each.column); });
     return tl::make_unexpected(std::move(problems_));
   }
-  graph_->set_metric_sets(std::move(metric_sets_));
+  graph_->set_metric_sets(told_metrics());
   graph_->finish(static_cast<int>(std::thread::hardware_concurrency()));
   return Expansion(graph_);
 }
@@ -152,6 +172,101 @@ void Expander::add_ablation(const Ablation& ablation) {
        fmt::format("ablation '{}' has no base row left by `when` and `exclude`", ablation.name)});
 }
 
+/// Every cell, before any is planned: what a choice is measured on are all that it is for.
+void Expander::note_cells() {
+  const auto note = [&](const Point& point, const Variant* variant) {
+    selections_.note(point, variant);
+    if (const Point made_for = source_of(point); made_for != point) selections_.note(made_for, variant);
+  };
+  for_each_point(spec_.product, [&](const Point& point) {
+    if (takes_part(point)) note(point, nullptr);
+  });
+  for (const PointSet& points : spec_.include) {
+    for_each_point(points, [&](const Point& point) { note(point, nullptr); });
+  }
+  for (const Ablation& ablation : spec_.ablations) {
+    for_each_point(ablation.base, [&](const Point& point) {
+      if (!takes_part(point)) return;
+      note(point, nullptr);
+      for (const Variant& variant : ablation.variants) note(point, &variant);
+    });
+  }
+  selections_.note_measured();
+}
+
+/// A cell of its own for each candidate wherever it is measured.
+void Expander::measure(SelectionGroup& group) {
+  const Selection& rule = *group.rule;
+  if (group.points.size() * rule.candidates.size() > kMaxScores) {
+    problems_.push_back({rule.place.line, rule.place.column,
+                         fmt::format("selection '{}' measures {} candidates at {} points for one choice; "
+                                     "allowed: {} measurements; name more axes in per",
+                                     rule.name, rule.candidates.size(), group.points.size(), kMaxScores)});
+    return;
+  }
+  for (std::size_t candidate = 0; candidate < rule.candidates.size(); ++candidate) {
+    for (const Point& point : group.points) {
+      if (!measure_at(group, group.choice.candidates[candidate], point)) return;
+    }
+  }
+}
+
+bool Expander::measure_at(SelectionGroup& group, const Variant* candidate, const Point& point) {
+  CellPlan plan = plan_of(point, candidate);
+  const auto index = static_cast<std::size_t>(group.rule - spec_.selections.data());
+  plan.metric_set = static_cast<std::uint32_t>(kFirstOfSelections + index);
+  plan.metrics = &metric_sets_[plan.metric_set];
+  plan.validates = group.rule;
+  if (group.rule->kind == EntryKind::kDefense) selections_.apply(plan, group.ablated, false);
+  if (!can_measure(group, plan)) return false;
+  CellDraft draft;
+  draft.point = point;
+  draft.variant = graph_->name_variant(variant_name(group, *candidate, ablation_of(group.ablated)));
+  draft.metric_set = plan.metric_set;
+  draft.protocol = plan.attack->protocol;
+  draft.jobs = cell_graph_.plan(plan);
+  if (draft.jobs.empty()) return false;
+  const auto evaluate = std::ranges::find(draft.jobs, "evaluate", &CellJob::role);
+  GAUNTLET_CHECK(evaluate != draft.jobs.end());
+  group.choice.scores.push_back(static_cast<JobIndex>(evaluate->job));
+  graph_->add_cell(draft);
+  return true;
+}
+
+/// Said of the selection: there is no cell to exclude.
+bool Expander::can_measure(const SelectionGroup& group, const CellPlan& plan) {
+  Compatibility compatibility(spec_);
+  if (compatibility.check(plan)) return true;
+  const Place place = group.rule->place;
+  for (const Problem& problem : compatibility.take_problems()) {
+    const std::string message = problem.message.substr(0, problem.message.find("; add to exclude"));
+    problems_.push_back(
+        {place.line, place.column,
+         fmt::format("selection '{}' cannot measure its candidates: {}; name another attack or "
+                     "direction in by",
+                     group.rule->name, message)});
+  }
+  return false;
+}
+
+std::string_view Expander::ablation_of(const Variant* variant) const {
+  for (const Ablation& ablation : spec_.ablations) {
+    for (const Variant& each : ablation.variants) {
+      if (&each == variant) return ablation.name;
+    }
+  }
+  return "";
+}
+
+/// The metrics as rows have them: those on validation items by another name.
+MetricSets Expander::told_metrics() const {
+  MetricSets told = metric_sets_;
+  for (std::size_t set = kFirstOfSelections; set < told.size(); ++set) {
+    for (std::string& metric : told[set]) metric.insert(0, "validation_");
+  }
+  return told;
+}
+
 /// Whether this point has not been planned before; only include and ablations can name one twice.
 bool Expander::is_first(const Point& point, const Variant* variant) {
   if (spec_.include.empty() && spec_.ablations.empty()) return true;
@@ -161,9 +276,11 @@ bool Expander::is_first(const Point& point, const Variant* variant) {
 bool Expander::add_cell(const Point& point, const Ablation* ablation, const Variant* variant) {
   if (!is_first(point, variant)) return false;
   CellPlan plan = plan_of(point, variant);
+  selections_.apply(plan, variant, true);
   CellPlan source;
   if (const Point made_for = source_of(point); made_for != point) {
     source = plan_of(made_for, variant);
+    selections_.apply(source, variant, true);
     plan.source = &source;
   }
   if (plan.metrics->empty() || !compatibility_.check(plan)) return false;

@@ -96,6 +96,7 @@ void SweepParser::read_cells(const YamlNode& root) {
   if (const YamlNode* node = root.find("include")) read_include(*node);
   if (const YamlNode* node = root.find("settings")) read_settings(*node);
   if (const YamlNode* node = root.find("ablations")) read_ablations(*node);
+  if (const YamlNode* node = root.find("select")) read_select(*node);
   const YamlNode* metrics = root.find("metrics");
   if (metrics == nullptr) {
     report_.add(root.place, "the sweep names no 'metrics'");
@@ -109,6 +110,7 @@ void SweepParser::read_cells(const YamlNode& root) {
   axes_.check_pending_names();
   check_settings();
   check_variants();
+  check_selections();
   check_size();
 }
 

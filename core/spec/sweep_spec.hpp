@@ -114,6 +114,26 @@ struct Ablation {
   Place place;
 };
 
+/// Options of an entry that are chosen among candidates by a metric on validation items, items of the
+/// retrieval set outside train; never by one on queries.
+struct Selection {
+  std::string name;
+  Selector match;                         ///< cells it is for
+  EntryKind kind = EntryKind::kDefense;   ///< whose options are tried: kModel or kDefense
+  std::vector<std::string> fields;        ///< these options
+  std::vector<Variant> candidates;        ///< the cross product of their values, the first option slowest
+  std::string metric;                     ///< in its shortest form
+  std::vector<std::uint32_t> attacks;     ///< what candidates are measured under; of SweepSpec::values
+  std::vector<std::uint32_t> directions;  ///< of SweepSpec::values; empty: those of the cells it is for
+  std::vector<std::uint32_t> seeds;       ///< likewise
+  std::vector<Axis> per;                  ///< one choice for each combination of values of these axes
+  std::int64_t n_items = 0;               ///< size of the validation split
+  std::uint64_t split_seed = 0;           ///< draws it
+  Place place;
+};
+inline constexpr std::size_t kMaxCandidates = 256;
+inline constexpr std::size_t kMaxScores = 10'000;  ///< of one choice: candidates × what each is measured on
+
 /// Jobs without cells: noops, or plain commands where `run` names a program.
 struct NoopPlan {
   std::uint64_t jobs = 0;
@@ -133,6 +153,7 @@ struct SweepSpec {
   std::vector<PointSet> include;  ///< neither `when` nor `exclude` apply to them
   std::vector<Setting> settings;
   std::vector<Ablation> ablations;
+  std::vector<Selection> selections;
   std::vector<std::string> metrics;        ///< in their shortest form, unique, sorted
   std::map<JobKind, Resources> resources;  ///< every kind, defaults filled in
   std::vector<std::string> tables;         ///< paths as written

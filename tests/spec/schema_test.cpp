@@ -42,6 +42,11 @@ TEST(SweepSchema, HasThePropertiesTheReaderKnows) {
   EXPECT_THAT(properties("/$defs/numberValue/oneOf/1"), UnorderedElementsAreArray(detail::kPlainValueKeys));
   EXPECT_THAT(properties("/properties/settings/items"), UnorderedElementsAreArray(detail::kSettingKeys));
   EXPECT_THAT(properties("/properties/ablations/items"), UnorderedElementsAreArray(detail::kAblationKeys));
+  EXPECT_THAT(properties("/properties/select/items"), UnorderedElementsAreArray(detail::kSelectKeys));
+  EXPECT_THAT(properties("/properties/select/items/properties/by"),
+              UnorderedElementsAreArray(detail::kSelectByKeys));
+  EXPECT_THAT(properties("/properties/select/items/properties/validation"),
+              UnorderedElementsAreArray(detail::kValidationKeys));
   EXPECT_THAT(properties("/properties/noop"), UnorderedElementsAreArray(detail::kNoopKeys));
   EXPECT_THAT(properties("/properties/command"), UnorderedElementsAreArray(detail::kCommandKeys));
   EXPECT_THAT(properties("/$defs/resources"), UnorderedElementsAreArray(detail::kResourceKeys));
@@ -57,9 +62,11 @@ TEST(SweepSchema, HasTheNamesTheReaderKnows) {
 }
 
 TEST(SweepSchema, IsClosedWhereTheReaderIs) {
-  for (const char* pointer : {"", "/properties/axes", "/properties/settings/items",
-                              "/properties/ablations/items", "/properties/noop", "/properties/command",
-                              "/properties/resources", "/$defs/resources", "/$defs/point", "/$defs/cells"}) {
+  for (const char* pointer :
+       {"", "/properties/axes", "/properties/settings/items", "/properties/ablations/items",
+        "/properties/select/items", "/properties/select/items/properties/by",
+        "/properties/select/items/properties/validation", "/properties/noop", "/properties/command",
+        "/properties/resources", "/$defs/resources", "/$defs/point", "/$defs/cells"}) {
     EXPECT_EQ(schema().at(Json::json_pointer(pointer)).value("additionalProperties", true), false) << pointer;
   }
 }

@@ -44,7 +44,7 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   const Trained* from = trained_for(cell);
   if (from == nullptr) return {};
   roles_ = from->roles;
-  Common common = from->common;
+  Common common = cell.validates == nullptr ? from->common : on_validation(cell, from->common);
   for (const CellJob& part : of_source) play(static_cast<JobIndex>(part.job), part.role);
   if (cell.is_ensemble()) return plan_ensemble(cell, common, from->defense);
   MaybeJob crafted = transferred;
@@ -73,11 +73,16 @@ const CellGraph::Trained* CellGraph::trained_for(const CellPlan& cell) {
   play(*data, "prepare");
   const MaybeJob shared = features(cell, *data);
   if (shared) play(*shared, "features");
-  known.common = {*data, train_model(cell, *data, shared), shared, {}, {}};
-  play(known.common.model, "train_model");
+  const bool is_chosen = cell.model_choice != nullptr;
+  known.common = {*data,
+                  is_chosen ? choose_model(cell, *data, shared) : train_model(cell, *data, shared),
+                  shared,
+                  {},
+                  {}};
+  play(known.common.model, is_chosen ? "select_model" : "train_model");
   const CatalogEntry& defense = *cell.defense->entry;
   const Side side = defense.joint ? Side::kBoth : cell.query_side();
-  known.defense = train_defense(cell, known.common, side, {"train_defense", "craft_train"});
+  known.defense = train_defense(cell, known.common, side, {"train_defense", "craft_train", "select_defense"});
   if (defense.trains && !known.defense) return nullptr;
   known.from = cell_from;
   known.roles = roles_;
@@ -235,8 +240,13 @@ CellGraph::MaybeJob CellGraph::craft_train(const CellPlan& cell, Common& common,
 
 CellGraph::MaybeJob CellGraph::train_defense(const CellPlan& cell, Common& common, Side side,
                                              const Roles& roles) {
+  if (cell.defense_choice != nullptr) return choose_defense(cell, common, side, roles);
   const CatalogEntry& defense = *cell.defense->entry;
   if (!defense.trains) return std::nullopt;
+  if (common.trained_on) {
+    Common whole = on_training_data(common);
+    return train_defense(cell, whole, side, roles);
+  }
   if (defense.external) return train_externally(cell, common, side, roles.train);
   need_codes(cell, common);
   const ConfigId config =
@@ -279,7 +289,7 @@ JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, Maybe
     return encode(cell, common, {&bare(cell), cell.retrieval_side(), Part::kRetrieval});
   if (defense.trains && !defense.joint) {
     trained = train_defense(cell, common, cell.retrieval_side(),
-                            {"train_defense_retrieval", "craft_train_retrieval"});
+                            {"train_defense_retrieval", "craft_train_retrieval", "select_defense_retrieval"});
   }
   return encode(cell, common, {cell.defense, cell.retrieval_side(), Part::kRetrieval, std::nullopt, trained});
 }

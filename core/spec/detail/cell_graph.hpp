@@ -23,6 +23,13 @@ enum class Part : std::uint8_t { kQuery, kTrain, kRetrieval };
 [[nodiscard]] std::string_view name_of(Side side);
 [[nodiscard]] std::string_view name_of(Part part);
 
+/// Options of an entry that are chosen when the candidates have been measured.
+struct Choice {
+  const Selection* rule = nullptr;
+  std::vector<const Variant*> candidates;  ///< what each sets, that of an ablation included
+  std::vector<JobIndex> scores;            ///< evaluations on validation items, candidate by candidate
+};
+
 /// A cell as its jobs see it. What it points to outlives the call.
 struct CellPlan {
   const Chosen* dataset = nullptr;
@@ -36,6 +43,10 @@ struct CellPlan {
   const std::vector<std::string>* metrics = nullptr;
   Point point{};
   const CellPlan* source = nullptr;  ///< what the attack's inputs are made for, if that is another target
+  /// Where options are chosen; the options tried are then not in the config of the model, the defense.
+  const Choice* model_choice = nullptr;
+  const Choice* defense_choice = nullptr;
+  const Selection* validates = nullptr;  ///< measured on validation items, for this selection
 
   [[nodiscard]] Side query_side() const { return image_queries ? Side::kImage : Side::kText; }
   [[nodiscard]] Side retrieval_side() const { return image_queries ? Side::kText : Side::kImage; }
@@ -69,6 +80,7 @@ class CellGraph {
     JobIndex model = 0;
     MaybeJob features;                 ///< image features that models with a frozen backbone share
     MaybeJob codes_image, codes_text;  ///< clean retrieval codes of the bare model; see need_codes
+    MaybeJob trained_on = {};          ///< data to train on where `data` is a validation split
   };
   /// What is trained before the attack of a cell comes in: the same for all attacks on it.
   struct Trained {
@@ -103,7 +115,7 @@ class CellGraph {
     MaybeJob trained = std::nullopt;  ///< the defense's training job
   };
   struct Roles {
-    std::string_view train, craft;
+    std::string_view train, craft, select;
   };
   /// One craft and one encode of a cell whose attack is an ensemble.
   struct EnsembleMember {
@@ -122,6 +134,14 @@ class CellGraph {
   std::optional<JobIndex> craft_for_source(const CellPlan& source);
   JobIndex craft_query(const CellPlan& cell, Common& common, MaybeJob trained);
   MaybeJob craft_train(const CellPlan& cell, Common& common, Side side);
+  // cell_graph_select.cpp
+  Common on_validation(const CellPlan& cell, const Common& common);
+  static Common on_training_data(const Common& common);
+  JobIndex choose_model(const CellPlan& cell, JobIndex data, MaybeJob features);
+  MaybeJob choose_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);
+  JobIndex select(const CellPlan& cell, const Choice& choice, std::string_view modality,
+                  std::vector<JobIndex> inputs);
+
   MaybeJob train_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);
   JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained);
   struct CellMetrics {

@@ -40,9 +40,11 @@ ConfigId CellGraph::train_attack_config(const Crafting& what) {
 
 ConfigId CellGraph::evaluate_config(const CellPlan& cell, const std::vector<std::string>& metrics) {
   return configs_.composed(made_from(Composed::kEvaluate, cell.metric_set, cell.image_queries), [&] {
-    return Json{{"metrics", metrics},
-                {"direction", cell.image_queries ? "i2t" : "t2i"},
-                {"versions", metric_versions(metrics)}};
+    Json config = {{"metrics", metrics},
+                   {"direction", cell.image_queries ? "i2t" : "t2i"},
+                   {"versions", metric_versions(metrics)}};
+    if (cell.validates != nullptr) config["part"] = "validation";
+    return config;
   });
 }
 

@@ -57,11 +57,12 @@ EffectiveConfigs::EffectiveConfigs(const SweepSpec& spec, const Catalog& catalog
     for (auto& [kind, set] : by_kind)
       rules_[kind].push_back({PointMatcher(setting.match, spec), std::move(set)});
   }
-  for (const Ablation& ablation : spec.ablations) {
-    for (const Variant& variant : ablation.variants) {
-      variant_ids_.emplace(&variant, static_cast<std::uint32_t>(variant_ids_.size() + 1));
-    }
-  }
+}
+
+/// 0 without a variant.
+std::uint32_t EffectiveConfigs::number_of(const Variant* variant) {
+  if (variant == nullptr) return 0;
+  return variant_ids_.try_emplace(variant, static_cast<std::uint32_t>(variant_ids_.size() + 1)).first->second;
 }
 
 const CatalogEntry& EffectiveConfigs::entry_of(EntryKind kind, Axis axis, const Point& point) const {
@@ -72,8 +73,7 @@ const CatalogEntry& EffectiveConfigs::entry_of(EntryKind kind, Axis axis, const 
 
 const Chosen& EffectiveConfigs::of(EntryKind kind, const Point& point, const Variant* variant) {
   const Axis axis = axis_of(kind);
-  key_ = {static_cast<std::uint32_t>(kind), at(point, axis), at(point, Axis::kDataset),
-          variant == nullptr ? 0 : variant_ids_.at(variant)};
+  key_ = {static_cast<std::uint32_t>(kind), at(point, axis), at(point, Axis::kDataset), number_of(variant)};
   const std::size_t n_head = key_.size();
   const std::vector<Rule>& rules = rules_[kind];
   for (std::uint32_t rule = 0; rule < rules.size(); ++rule) {
@@ -128,6 +128,24 @@ Result<Chosen> EffectiveConfigs::of_entry(const CatalogEntry& entry, const Point
     GAUNTLET_TRY(config[name], normalize_field(*field, value));
   }
   return split(entry, config);
+}
+
+bool EffectiveConfigs::has_fields(EntryKind kind, std::string_view entry,
+                                  const std::vector<std::string>& fields) const {
+  const auto found = catalog_.find(kind, entry);
+  return found && std::ranges::all_of(fields, [&](const std::string& field) {
+           return find_field(**found, field) != nullptr;
+         });
+}
+
+const Chosen& EffectiveConfigs::without_tried(const Chosen& chosen, const Selection& selection) {
+  const auto known = without_tried_.find({&chosen, &selection});
+  if (known != without_tried_.end()) return known->second;
+  Chosen rest = chosen;
+  Json config = configs_.value(chosen.config);
+  for (const std::string& field : selection.fields) config.erase(field);
+  rest.config = configs_.intern(std::move(config));
+  return without_tried_.emplace(std::pair(&chosen, &selection), std::move(rest)).first->second;
 }
 
 Chosen EffectiveConfigs::split(const CatalogEntry& entry, const Json& values) {

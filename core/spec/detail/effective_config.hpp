@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -49,6 +50,14 @@ class EffectiveConfigs {
   /// The reference lives as long as this object. `variant` is null outside ablations.
   [[nodiscard]] const Chosen& of(EntryKind kind, const Point& point, const Variant* variant);
 
+  /// Whether the entry of that name has all of these options.
+  [[nodiscard]] bool has_fields(EntryKind kind, std::string_view entry,
+                                const std::vector<std::string>& fields) const;
+
+  /// The same without the options a selection tries: what is left before one of its candidates is chosen.
+  /// The reference lives as long as this object.
+  [[nodiscard]] const Chosen& without_tried(const Chosen& chosen, const Selection& selection);
+
   /// A config of `entry` outside the axes: its defaults, those for the cell's dataset, then `values`, which
   /// may be refused.
   [[nodiscard]] Result<Chosen> of_entry(const CatalogEntry& entry, const Point& point, const Json& values);
@@ -62,6 +71,7 @@ class EffectiveConfigs {
   [[nodiscard]] Chosen choose(EntryKind kind, Axis axis, const Point& point, const Variant* variant,
                               const std::vector<std::uint32_t>& rules);
   [[nodiscard]] Chosen split(const CatalogEntry& entry, const Json& values);
+  [[nodiscard]] std::uint32_t number_of(const Variant* variant);
   [[nodiscard]] const CatalogEntry& entry_of(EntryKind kind, Axis axis, const Point& point) const;
 
   const SweepSpec& spec_;
@@ -69,6 +79,7 @@ class EffectiveConfigs {
   ConfigTable& configs_;
   std::map<EntryKind, std::vector<Rule>> rules_;  ///< the settings that touch a kind, in order
   std::map<const Variant*, std::uint32_t> variant_ids_;
+  std::map<std::pair<const Chosen*, const Selection*>, Chosen> without_tried_;
   std::unordered_map<std::vector<std::uint32_t>, Chosen, NumbersHash> memo_;
   std::vector<std::uint32_t> key_;  ///< scratch of of()
 };

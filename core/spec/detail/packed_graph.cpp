@@ -36,7 +36,8 @@ std::uint32_t PackedGraph::seed_number(std::uint64_t seed) {
 std::uint32_t PackedGraph::group_of(const JobDraft& draft) {
   const auto is_it = [&](const Group& group) {
     return group.kind == draft.kind && group.source == draft.entry && group.roles == draft.inputs.roles() &&
-           group.n_ranked == draft.ranked.size() && group.locations == draft.locations;
+           group.n_ranked == draft.ranked.size() && group.n_candidates == draft.n_candidates &&
+           group.locations == draft.locations;
   };
   const auto found = std::ranges::find_if(groups_, is_it);
   if (found == groups_.end()) {
@@ -47,6 +48,7 @@ std::uint32_t PackedGraph::group_of(const JobDraft& draft) {
     group.version = draft.entry == nullptr ? 1 : draft.entry->version;
     group.roles = draft.inputs.roles();
     group.n_ranked = static_cast<std::uint32_t>(draft.ranked.size());
+    group.n_candidates = draft.n_candidates;
     group.locations = draft.locations;
     return static_cast<std::uint32_t>(groups_.size() - 1);
   }
@@ -58,7 +60,7 @@ bool PackedGraph::is_job(std::size_t index, const JobDraft& draft, std::uint32_t
   if (job.config != draft.config || job.seed != seed) return false;
   const Group& group = groups_[job.group];
   if (group.kind != draft.kind || group.source != draft.entry || group.roles != draft.inputs.roles() ||
-      group.n_ranked != draft.ranked.size())
+      group.n_ranked != draft.ranked.size() || group.n_candidates != draft.n_candidates)
     return false;
   bool same = true;
   std::size_t at = job.inputs;

@@ -79,6 +79,8 @@ struct JobDraft {
   InputJobs inputs = {};
   std::span<const JobIndex> ranked =
       {};  ///< codes whose worst an evaluation reports: inputs beside the roles
+  /// Of a selection, whose `ranked` are so many checkpoints and then the scores.
+  std::optional<std::uint32_t> n_candidates = std::nullopt;
   std::uint64_t seed = 0;
   std::optional<ConfigId> locations = std::nullopt;  ///< no part of the identity; the first draft's count
 };
@@ -128,6 +130,8 @@ class PackedGraph {
     std::int64_t version = 1;
     std::uint16_t roles = 0;     ///< of the inputs
     std::uint32_t n_ranked = 0;  ///< inputs "worst_of_000", "worst_of_001", …, after those of the roles
+    std::optional<std::uint32_t>
+        n_candidates;  ///< the first of them are "candidate_000", …, then "score_0000"
     std::optional<ConfigId> locations;
     const CatalogEntry* source = nullptr;  ///< compared, never looked into
   };
@@ -166,6 +170,7 @@ class PackedGraph {
   [[nodiscard]] const std::string& write_canonical(std::size_t job, CanonicalWriter& writer) const;
   [[nodiscard]] std::string noop_config(std::size_t index) const;
   [[nodiscard]] JobSpec noop(std::size_t index) const;
+  [[nodiscard]] static std::string ranked_role(const Group& group, std::uint32_t index);
   [[nodiscard]] std::string title_of(std::size_t index) const;
   [[nodiscard]] Cell axes_of(const PackedCell& cell) const;
   template <class Visit>

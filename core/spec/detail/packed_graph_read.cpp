@@ -21,13 +21,19 @@ std::string_view name_of(InputRole role) {
   return kNames[static_cast<std::size_t>(role)];
 }
 
+std::string PackedGraph::ranked_role(const Group& group, std::uint32_t index) {
+  if (!group.n_candidates) return fmt::format("worst_of_{:03}", index);
+  if (index < *group.n_candidates) return fmt::format("candidate_{:03}", index);
+  return fmt::format("score_{:04}", index - *group.n_candidates);
+}
+
 template <class Visit>
 void PackedGraph::for_each_input(const Job& job, Visit visit) const {
   std::size_t at = job.inputs;
   InputJobs::for_each_role(groups_[job.group].roles,
                            [&](InputRole role) { visit(name_of(role), keys_[inputs_[at++]]); });
   for (std::uint32_t index = 0; index < groups_[job.group].n_ranked; ++index) {
-    visit(std::string_view(fmt::format("worst_of_{:03}", index)), keys_[inputs_[at++]]);
+    visit(std::string_view(ranked_role(groups_[job.group], index)), keys_[inputs_[at++]]);
   }
 }
 
@@ -101,6 +107,8 @@ std::string PackedGraph::title_of(std::size_t index) const {
                                         value(Axis::kBits).number, value(Axis::kSeed).number);
   switch (group.kind) {
     case JobKind::kPrepare:
+      if (group.entry.empty())
+        return fmt::format("prepare validation split of {}", value(Axis::kDataset).name);
       return fmt::format("prepare {}", group.entry);
     case JobKind::kFeatures:
       return fmt::format("features {} {}", text_at(config, "backbone"), value(Axis::kDataset).name);
@@ -117,6 +125,9 @@ std::string PackedGraph::title_of(std::size_t index) const {
       return fmt::format("encode {} {} {} {} {}", group.entry, text_at(config, "modality"),
                          text_at(config, "part"), text_at(config, "source"), about);
     case JobKind::kEvaluate: {
+      if (group.n_candidates) {
+        return fmt::format("select {} {} {}", group.entry, text_at(config.at("select"), "modality"), about);
+      }
       const Cell cell = axes_of(cells_[job.cell]);
       return fmt::format("evaluate {} {} {} {} {}{}{}", cell.direction, cell.dataset, cell.defense,
                          cell.attack, about, cell.variant.empty() ? "" : " ", cell.variant);

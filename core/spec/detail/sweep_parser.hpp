@@ -44,6 +44,18 @@ class SweepParser {
   PointSet read_base(const YamlNode& node, std::string_view what);
   void restrict_dimension(Dimension& dimension, std::size_t column, const YamlNode& wanted,
                           std::string_view what);
+  // select_reader.cpp
+  void read_select(const YamlNode& node);
+  void read_selection(const YamlNode& node);
+  void read_tried(const YamlNode& node, Selection& selection);
+  void read_by(const YamlNode& node, Selection& selection);
+  void read_measured_attacks(const YamlNode* node, Selection& selection);
+  [[nodiscard]] std::vector<std::uint32_t> read_values(Axis axis, const YamlNode* node);
+  void read_per(const YamlNode* node, Selection& selection);
+  void read_validation(const YamlNode& node, Selection& selection);
+  void check_tried(const Selection& selection, const YamlNode& node);
+  [[nodiscard]] std::uint32_t value_of_none(Axis axis);
+  void check_selections();
   void check_settings();
   void check_variants();
   void check_size();
@@ -57,6 +69,7 @@ class SweepParser {
   std::array<std::uint32_t, kAxisCount> n_axis_values_{};  ///< values of `axes:`, the first ones of each pool
   std::array<bool, kAxisCount> has_bad_value_{};
   std::vector<std::vector<Axis>> zip_;
+  std::vector<const YamlNode*> tried_;  ///< `try` of each selection, for check_selections
   Place axes_place_;
 };
 
