@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-#include "cli/support/exit_codes.hpp"
+#include "cli/support/interrupt.hpp"
 #include "cli/support/output.hpp"
 #include "cli/support/robustness_report.hpp"
 #include "cli/support/sweep_file.hpp"
@@ -102,6 +102,7 @@ Result<int> run_sweep(const RobustnessOptions& options, const fs::path& file) {
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   GAUNTLET_CHECK_OK(flush_output());
+  catch_interrupts();  // Ctrl-C is for the run, which says what it left; this command waits for that
   const pid_t child = fork();
   if (child < 0) return fail(ErrorCode::kIo, "no process can be started for gauntlet run");
   if (child == 0) {
