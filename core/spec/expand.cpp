@@ -44,6 +44,8 @@ class Expander {
         cell_graph_(spec, catalog, content_id, effective_, *graph_),
         metric_sets_(metric_sets(spec, catalog)) {
     for (const auto& exclude : spec.exclude) excluded_.emplace_back(exclude, spec);
+    for (const auto& explanation : spec.explain)
+      explained_.push_back({PointMatcher(explanation.match, spec)});
     for (std::size_t axis = 0; axis < kAxisCount; ++axis) {
       for (const AxisValue& value : spec.values[axis]) {
         when_[axis].emplace_back(value.when, spec);
@@ -62,6 +64,8 @@ class Expander {
   [[nodiscard]] bool is_first(const Point& point, const Variant* variant);
   [[nodiscard]] CellPlan plan_of(const Point& point, const Variant* variant);
   [[nodiscard]] Point source_of(const Point& point) const;
+  [[nodiscard]] const Explanation* explanation_of(const CellPlan& plan);
+  void report_unused_explanations();
   void add_ablation(const Ablation& ablation);
   // Selections.
   void note_cells();
@@ -89,7 +93,12 @@ class Expander {
   Selections selections_;
   CellGraph cell_graph_;
   MetricSets metric_sets_;
+  struct Explained {
+    PointMatcher matches;
+    bool is_used = false;
+  };
   std::vector<PointMatcher> excluded_;
+  std::vector<Explained> explained_;
   std::array<std::vector<PointMatcher>, kAxisCount> when_;
   std::array<bool, kAxisCount> limits_{};  ///< axes with a `when`
   std::unordered_set<Seen, SeenHash> seen_;
@@ -114,6 +123,7 @@ tl::expected<Expansion, std::vector<Problem>> Expander::expand() {
        {compatibility_.take_problems(), cell_graph_.take_problems(), selections_.take_problems()}) {
     problems_.insert(problems_.end(), found.begin(), found.end());
   }
+  if (problems_.empty()) report_unused_explanations();
   if (problems_.empty() && graph_->n_cells() == 0) {
     problems_.push_back(
         {spec_.product.place.line, spec_.product.place.column,
@@ -284,6 +294,7 @@ bool Expander::add_cell(const Point& point, const Ablation* ablation, const Vari
     plan.source = &source;
   }
   if (plan.metrics->empty() || !compatibility_.check(plan)) return false;
+  plan.explanation = explanation_of(plan);
   CellDraft draft;
   draft.point = point;
   if (variant != nullptr)
@@ -293,6 +304,29 @@ bool Expander::add_cell(const Point& point, const Ablation* ablation, const Vari
   draft.jobs = cell_graph_.plan(plan);
   graph_->add_cell(draft);
   return true;
+}
+
+/// The first that matches; null where there is nothing to show.
+const Explanation* Expander::explanation_of(const CellPlan& plan) {
+  if (explained_.empty() || !plan.can_be_explained()) return nullptr;
+  for (std::size_t index = 0; index < explained_.size(); ++index) {
+    if (!explained_[index].matches(plan.point)) continue;
+    explained_[index].is_used = true;
+    return &spec_.explain[index];
+  }
+  return nullptr;
+}
+
+void Expander::report_unused_explanations() {
+  for (std::size_t index = 0; index < explained_.size(); ++index) {
+    if (explained_[index].is_used) continue;
+    const Place place = spec_.explain[index].place;
+    problems_.push_back(
+        {place.line, place.column,
+         "this explain entry has nothing to show: no cell matches it that has an attack of its own "
+         "(not an ensemble) and neither an external model nor an external defense, or earlier "
+         "entries have all of them"});
+  }
 }
 
 /// The point whose target the attack's inputs are made for.

@@ -97,6 +97,7 @@ void SweepParser::read_cells(const YamlNode& root) {
   if (const YamlNode* node = root.find("settings")) read_settings(*node);
   if (const YamlNode* node = root.find("ablations")) read_ablations(*node);
   if (const YamlNode* node = root.find("select")) read_select(*node);
+  if (const YamlNode* node = root.find("explain")) read_explain(*node);
   const YamlNode* metrics = root.find("metrics");
   if (metrics == nullptr) {
     report_.add(root.place, "the sweep names no 'metrics'");
@@ -205,6 +206,14 @@ void SweepParser::build_product() {
 }
 
 }  // namespace detail
+
+std::optional<std::string> sweep_name_in(std::string_view text) {
+  const detail::YamlTree tree = detail::read_yaml(text);
+  if (tree.root == nullptr || !tree.root->is_map() || tree.root->find("gauntlet") == nullptr)
+    return std::nullopt;
+  const detail::YamlNode* const name = tree.root->find("name");
+  return name != nullptr && name->is_scalar() ? name->text : "";
+}
 
 ParsedSweep parse_sweep(std::string_view text, std::string_view file, const Catalog& catalog,
                         const MetricCheck& check_metric) {

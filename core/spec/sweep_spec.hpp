@@ -134,6 +134,16 @@ struct Selection {
 inline constexpr std::size_t kMaxCandidates = 256;
 inline constexpr std::size_t kMaxScores = 10'000;  ///< of one choice: candidates × what each is measured on
 
+/// Queries of attacked cells that people want to look at.
+struct Explanation {
+  Selector match;
+  std::uint64_t n_queries = 8;     ///< drawn from the cell's seed; of no meaning with `rows`
+  std::vector<std::int64_t> rows;  ///< rows of the data set, sorted, unique; empty: n_queries are drawn
+  std::int64_t stage = 0;          ///< of the defense's encoder, from 1; 0: what the defense chooses
+  Place place;
+};
+inline constexpr std::uint64_t kMaxExplainedQueries = 64;  ///< what a sheet can show
+
 /// Jobs without cells: noops, or plain commands where `run` names a program.
 struct NoopPlan {
   std::uint64_t jobs = 0;
@@ -154,6 +164,7 @@ struct SweepSpec {
   std::vector<Setting> settings;
   std::vector<Ablation> ablations;
   std::vector<Selection> selections;
+  std::vector<Explanation> explain;        ///< the first that matches a cell counts
   std::vector<std::string> metrics;        ///< in their shortest form, unique, sorted
   std::map<JobKind, Resources> resources;  ///< every kind, defaults filled in
   std::vector<std::string> tables;         ///< paths as written
@@ -166,6 +177,10 @@ struct SweepSpec {
 
 /// What a job of a kind asks for when the sweep does not say.
 [[nodiscard]] Resources default_resources(JobKind kind);
+
+/// The name a text gives itself where it is a sweep file (it has the key `gauntlet`); nothing otherwise.
+/// Checks no more than that.
+[[nodiscard]] std::optional<std::string> sweep_name_in(std::string_view text);
 
 struct ParsedSweep {
   std::optional<SweepSpec> spec;  ///< present exactly when there is no problem

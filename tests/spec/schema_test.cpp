@@ -47,6 +47,7 @@ TEST(SweepSchema, HasThePropertiesTheReaderKnows) {
               UnorderedElementsAreArray(detail::kSelectByKeys));
   EXPECT_THAT(properties("/properties/select/items/properties/validation"),
               UnorderedElementsAreArray(detail::kValidationKeys));
+  EXPECT_THAT(properties("/properties/explain/items"), UnorderedElementsAreArray(detail::kExplainKeys));
   EXPECT_THAT(properties("/properties/noop"), UnorderedElementsAreArray(detail::kNoopKeys));
   EXPECT_THAT(properties("/properties/command"), UnorderedElementsAreArray(detail::kCommandKeys));
   EXPECT_THAT(properties("/$defs/resources"), UnorderedElementsAreArray(detail::kResourceKeys));
@@ -64,7 +65,7 @@ TEST(SweepSchema, HasTheNamesTheReaderKnows) {
 TEST(SweepSchema, IsClosedWhereTheReaderIs) {
   for (const char* pointer :
        {"", "/properties/axes", "/properties/settings/items", "/properties/ablations/items",
-        "/properties/select/items", "/properties/select/items/properties/by",
+        "/properties/explain/items", "/properties/select/items", "/properties/select/items/properties/by",
         "/properties/select/items/properties/validation", "/properties/noop", "/properties/command",
         "/properties/resources", "/$defs/resources", "/$defs/point", "/$defs/cells"}) {
     EXPECT_EQ(schema().at(Json::json_pointer(pointer)).value("additionalProperties", true), false) << pointer;

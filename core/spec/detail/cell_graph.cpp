@@ -55,6 +55,7 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   const JobIndex retrieval = encode_retrieval(cell, common, from->defense);
   play(retrieval, "encode_retrieval");
   evaluate(cell, common, query, retrieval, crafted);
+  if (cell.explanation != nullptr && crafted) explain(cell, common, *crafted, from->defense);
   return roles_;
 }
 

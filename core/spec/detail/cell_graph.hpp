@@ -42,6 +42,7 @@ struct CellPlan {
   std::uint32_t metric_set = 0;  ///< number of `metrics`
   const std::vector<std::string>* metrics = nullptr;
   Point point{};
+  const Explanation* explanation = nullptr;  ///< what to show of it, if anything
   const CellPlan* source = nullptr;  ///< what the attack's inputs are made for, if that is another target
   /// Where options are chosen; the options tried are then not in the config of the model, the defense.
   const Choice* model_choice = nullptr;
@@ -52,6 +53,10 @@ struct CellPlan {
   [[nodiscard]] Side retrieval_side() const { return image_queries ? Side::kText : Side::kImage; }
   [[nodiscard]] bool is_ensemble() const { return attack->entry->ensemble; }
   [[nodiscard]] bool is_attacked() const { return attack->entry->name != "none"; }
+  /// There is one set of adversarial inputs, and a pipeline of this program's they go through.
+  [[nodiscard]] bool can_be_explained() const {
+    return is_attacked() && !is_ensemble() && !model->entry->external && !defense->entry->external;
+  }
 };
 
 /// Builds the graph cell by cell; what cells share is built once. Not thread-safe.
@@ -151,6 +156,7 @@ class CellGraph {
   [[nodiscard]] CellMetrics metrics_of(const CellPlan& cell) const;
   void evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
                 MaybeJob crafted);
+  void explain(const CellPlan& cell, const Common& common, JobIndex crafted, MaybeJob trained);
 
   std::span<const CellJob> plan_ensemble(const CellPlan& cell, Common& common, MaybeJob trained);
   const Ensemble* ensemble_of(const CellPlan& cell);
@@ -166,6 +172,7 @@ class CellGraph {
   ConfigId craft_config(const Crafting& what);
   ConfigId train_attack_config(const Crafting& what);
   ConfigId evaluate_config(const CellPlan& cell, const std::vector<std::string>& metrics);
+  ConfigId explain_config(const CellPlan& cell);
 
   // The same steps as `command` jobs; external_jobs.cpp.
   struct Command {

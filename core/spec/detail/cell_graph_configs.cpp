@@ -48,6 +48,32 @@ ConfigId CellGraph::evaluate_config(const CellPlan& cell, const std::vector<std:
   });
 }
 
+/// "method" names what the maps and numbers are, and changes when they do.
+ConfigId CellGraph::explain_config(const CellPlan& cell) {
+  const auto address = std::uint64_t{reinterpret_cast<std::uintptr_t>(cell.explanation)};
+  const auto from =
+      made_from(Composed::kExplain, cell.defense->config, cell.query_side(), address, address >> 32U);
+  return configs_.composed(from, [&] {
+    const Explanation& explanation = *cell.explanation;
+    return Json{{"defense", configs_.value(cell.defense->config)},
+                {"modality", name_of(cell.query_side())},
+                {"queries", explanation.rows.empty() ? Json(explanation.n_queries) : Json(explanation.rows)},
+                {"stage", explanation.stage},
+                {"method", "grad_cam@1"}};
+  });
+}
+
+void CellGraph::explain(const CellPlan& cell, const Common& common, JobIndex crafted, MaybeJob trained) {
+  JobDraft draft{JobKind::kExplain, cell.defense->entry, explain_config(cell)};
+  draft.seed = cell.seed;
+  draft.inputs.set(InputRole::kData, common.data);
+  draft.inputs.set(InputRole::kModel, common.model);
+  draft.inputs.set(InputRole::kCrafted, crafted);
+  if (trained) draft.inputs.set(InputRole::kDefense, *trained);
+  draft.locations = cell.defense->locations;
+  play(graph_.add_job(draft), "explain");
+}
+
 /// Versions of the metrics' entries: a metric that changes its numbers changes the key.
 Json CellGraph::metric_versions(const std::vector<std::string>& metrics) const {
   Json versions = Json::object();

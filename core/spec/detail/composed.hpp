@@ -15,7 +15,8 @@ enum class Composed : std::uint32_t {
   kTrainDefense,
   kEvaluate,
   kFeatures,
-  kFeatureLocations
+  kFeatureLocations,
+  kExplain
 };
 
 template <class... Numbers>

@@ -9,12 +9,12 @@ namespace gauntlet::spec::detail {
 
 using Names = std::vector<std::string>;
 
-inline const Names kSweepKeys = {"gauntlet", "name",     "axes",      "zip",      "exclude",
-                                 "include",  "settings", "ablations", "metrics",  "resources",
-                                 "tables",   "noop",     "command",   "external", "select"};
+inline const Names kSweepKeys = {"gauntlet", "name",      "axes",    "zip",       "exclude", "include",
+                                 "settings", "ablations", "metrics", "resources", "tables",  "noop",
+                                 "command",  "external",  "select",  "explain"};
 /// Keys that make no sense in a sweep of noop or plain command jobs.
-inline const Names kCellKeys = {"axes",      "zip",     "exclude", "include",  "settings",
-                                "ablations", "metrics", "tables",  "external", "select"};
+inline const Names kCellKeys = {"axes",    "zip",    "exclude",  "include", "settings", "ablations",
+                                "metrics", "tables", "external", "select",  "explain"};
 inline const Names kAxisKeys = {"dataset", "model", "bits", "defense", "attack", "direction", "seed"};
 inline const Names kEntryValueKeys = {"name", "label", "when"};  ///< besides the entry's own fields
 inline const Names kAttackValueKeys = {"name", "label", "when", "protocol", "source"};
@@ -27,6 +27,7 @@ inline const Names kSelectByKeys = {"metric", "attack", "direction", "seed"};
 inline const Names kValidationKeys = {"items", "seed"};
 inline const Names kPerModelKeys = {"dataset", "model", "bits", "direction", "seed"};
 inline const Names kPerDefenseKeys = {"dataset", "model", "bits", "defense", "direction", "seed"};
+inline const Names kExplainKeys = {"match", "queries", "stage"};
 inline const Names kNoopKeys = {"jobs", "ms"};
 inline const Names kCommandKeys = {"jobs", "run"};
 inline const Names kResourceKeys = {"cpus", "gpus", "ranks", "memory", "time", "labels"};

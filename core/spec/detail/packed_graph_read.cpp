@@ -140,6 +140,8 @@ std::string PackedGraph::title_of(std::size_t index) const {
       return fmt::format("{} {}", title, about);
     }
     case JobKind::kExplain:
+      return fmt::format("explain {} {} {} {}", group.entry, text_at(config, "modality"),
+                         value(Axis::kAttack).label, about);
     case JobKind::kNoop:
       break;
   }

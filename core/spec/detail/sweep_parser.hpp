@@ -41,6 +41,7 @@ class SweepParser {
   void read_settings(const YamlNode& node);
   void read_ablations(const YamlNode& node);
   void read_ablation(const YamlNode& node);
+  void read_explain(const YamlNode& node);
   PointSet read_base(const YamlNode& node, std::string_view what);
   void restrict_dimension(Dimension& dimension, std::size_t column, const YamlNode& wanted,
                           std::string_view what);
