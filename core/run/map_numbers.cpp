@@ -11,7 +11,8 @@ constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 /// [n] bool; `values` hold the candidates only.
 torch::Tensor top(const torch::Tensor& values, std::int64_t n_top) {
   const torch::Tensor order = values.argsort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
-  return torch::zeros({values.size(0)}, torch::kBool).index_fill(0, order.slice(0, 0, n_top), true);
+  return torch::zeros({values.size(0)}, torch::kBool).index_fill(0, order.slice(0, 0, n_top), true) &
+         (values > 0);
 }
 
 bool is_flat(const torch::Tensor& values) {

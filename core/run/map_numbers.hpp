@@ -6,8 +6,8 @@
 namespace gauntlet::run {
 
 /// |A ∩ B| / |A ∪ B| of the places where two maps are highest: the top `share` of the candidates, rounded up,
-/// earlier places first among equals. Maps [n] float, `candidates` [n] bool. NaN where there is no candidate,
-/// or a map is the same at all of them.
+/// earlier places first among equals, and none where the map is 0. Maps [n] float, `candidates` [n] bool. NaN
+/// where there is no candidate, or a map is the same at all of them.
 [[nodiscard]] double overlap_of_top(const torch::Tensor& one, const torch::Tensor& other,
                                     const torch::Tensor& candidates, double share);
 

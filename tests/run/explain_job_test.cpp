@@ -194,7 +194,8 @@ std::vector<bool> top_fifth(const std::vector<double>& values) {
     std::size_t n_before = 0;
     for (std::size_t other = 0; other < values.size(); ++other)
       n_before += values[other] > values[at] || (values[other] == values[at] && other < at) ? 1 : 0;
-    is_top.push_back(static_cast<double>(n_before) < 0.2 * static_cast<double>(values.size()));
+    is_top.push_back(values[at] > 0 &&
+                     static_cast<double>(n_before) < 0.2 * static_cast<double>(values.size()));
   }
   return is_top;
 }

@@ -19,6 +19,9 @@ TEST(MapNumbers, OverlapOfTheTopFifth) {
   // Among equals the earlier ones: {0, 1} and {0, 1} again.
   const auto ties = torch::tensor({0.5F, 0.5F, 0.5F, 0.F, 0.F, 0.F, 0.F, 0.F, 0.F, 0.F});
   EXPECT_DOUBLE_EQ(overlap_of_top(one, ties, kAll, 0.2), 1);
+  // A map of one place is that place, not the zeros that stand first.
+  const auto single = torch::tensor({0.F, 0.F, 0.3F, 0.F, 0.F, 0.F, 0.F, 0.F, 0.F, 0.F});
+  EXPECT_DOUBLE_EQ(overlap_of_top(single, other, kAll, 0.2), 0.5) << "{2} of {1, 2}";
 }
 
 TEST(MapNumbers, OverlapLooksAtCandidatesOnlyAndRoundsUp) {
