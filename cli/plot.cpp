@@ -2,6 +2,7 @@
 #include "cli/support/gnuplot.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
+#include "cli/support/sheet_plots.hpp"
 #include "cli/support/sweep_tables.hpp"
 #include "cli/verb.hpp"
 #include "core/base/files.hpp"
@@ -22,6 +23,10 @@ struct Options {
   std::filesystem::path output;
   FolderOptions folder;
   bool allow_missing = false;
+  // Of sheets:
+  std::string where;
+  std::vector<std::int64_t> rows;
+  std::size_t n_queries = 4;
 };
 
 /// A figure, and what it is called where no file is named.
@@ -122,10 +127,47 @@ std::string file_name(const std::string& stem) {
   return name;
 }
 
+// The sweep whose artifacts are drawn as sheets; nothing where the picture is made of numbers.
+Result<std::optional<std::string>> sheet_sweep(const Options& options) {
+  const bool retrieval = options.kind == "retrieval";
+  if (!retrieval && options.kind != "heatmap") return std::nullopt;
+  if (options.subjects.size() != 1) {
+    return fail(ErrorCode::kInvalid, "plot {} takes one sweep{}, not {}", options.kind,
+                retrieval ? "" : " or one table spec", options.subjects.size());
+  }
+  GAUNTLET_TRY(std::optional<std::string> sweep, sweep_of_subject(options.subjects.front()));
+  if (retrieval && !sweep)
+    return fail(ErrorCode::kInvalid, "{} is no sweep file; plot retrieval takes a sweep, by its file or name",
+                options.subjects.front());
+  return sweep;
+}
+
+Result<int> run_sheets(db::Connection& connection, const Options& options, results::PictureFormat format,
+                       const std::string& sweep) {
+  if (format != results::PictureFormat::kSvg && format != results::PictureFormat::kPng)
+    return fail(ErrorCode::kInvalid, "sheets of pictures are written as svg or png, not {}",
+                options.format.empty() ? options.output.extension().string() : options.format);
+  if (options.kind == "heatmap" && !options.rows.empty())
+    return fail(ErrorCode::kInvalid,
+                "heat maps show the queries that the sweep's `explain` names; --rows goes with "
+                "plot retrieval");
+  return plot_sheets(connection, {.retrieval = options.kind == "retrieval",
+                                  .sweep = sweep,
+                                  .where = options.where,
+                                  .rows = options.rows,
+                                  .n_queries = options.n_queries,
+                                  .png = format == results::PictureFormat::kPng,
+                                  .output = options.output,
+                                  .workdir = options.folder.workdir,
+                                  .allow_missing = options.allow_missing});
+}
+
 Result<int> run(const Options& options) {
   GAUNTLET_TRY(const results::PictureFormat format, format_of(options));
+  GAUNTLET_TRY(const std::optional<std::string> sweep, sheet_sweep(options));
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(options.folder.database_path()));
   GAUNTLET_CHECK_OK(db::check_version(connection));
+  if (sweep) return run_sheets(connection, options, format, *sweep);
   GAUNTLET_TRY(const Drawn drawn, draw(connection, options));
   std::string picture;
   if (format == results::PictureFormat::kPgf) {
@@ -147,12 +189,15 @@ Result<int> run(const Options& options) {
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("kind", options->kind,
-                 "pr, bars, heatmap, curve (of a table spec), loss (of jobs), throughput (of a sweep)")
+  app.add_option(
+         "kind", options->kind,
+         "pr, bars, heatmap, curve (of a table spec), loss (of jobs), throughput (of a sweep), heatmap, "
+         "retrieval (sheets of a sweep's queries)")
       ->required()
-      ->check(CLI::IsMember({"pr", "bars", "heatmap", "curve", "loss", "throughput"}))
+      ->check(CLI::IsMember({"pr", "bars", "heatmap", "curve", "loss", "throughput", "retrieval"}))
       ->type_name("KIND");
-  app.add_option("subject", options->subjects, "Table spec (YAML), jobs by key, or a sweep")
+  app.add_option("subject", options->subjects,
+                 "Table spec (YAML), jobs by key, or a sweep by its name or file")
       ->type_name("SPEC|JOB...");
   app.add_option(
          "--x", options->x,
@@ -163,6 +208,12 @@ Action declare(CLI::App& app) {
   app.add_option("--output", options->output, "The picture's file; plots/ of the work folder unless given")
       ->type_name("FILE");
   app.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
+  app.add_option("--where", options->where, "Sheets: which cells, e.g. 'defense=drfgd and seed=1'")
+      ->type_name("CONDITION");
+  app.add_option("--rows", options->rows, "Retrieval: queries to show, as rows of the data set, e.g. 3,8")
+      ->delimiter(',');
+  app.add_option("--n", options->n_queries, "Retrieval: queries drawn by the cell's seed (default 4)")
+      ->check(number_between(1, 64));
   options->folder.add_to(app);
   return [options] { return run(*options); };
 }
@@ -172,7 +223,7 @@ Action declare(CLI::App& app) {
 extern const Verb plot_verb;
 constinit const Verb plot_verb{
     .name = "plot",
-    .summary = "Draw results: precision-recall curves, bars, heat maps, budgets, losses, throughput",
+    .summary = "Draw results: precision-recall curves, bars, heat maps, budgets, losses, what attacks did",
     .examples =
         "  gauntlet plot pr results/tables/quickstart.yaml\n"
         "  gauntlet plot bars results/tables/quickstart.yaml --output map.pdf\n"
@@ -180,7 +231,9 @@ constinit const Verb plot_verb{
         "  gauntlet plot pr results/plots/paper_fig2.yaml --output fig2.tex\n"
         "  gauntlet plot curve results/tables/quickstart.yaml --x steps\n"
         "  gauntlet plot loss 1f0c9a 77be21\n"
-        "  gauntlet plot throughput quickstart\n",
+        "  gauntlet plot throughput quickstart\n"
+        "  gauntlet plot heatmap sweeps/explain.yaml --where 'defense=drfgd' --format png\n"
+        "  gauntlet plot retrieval explain --where 'defense=drfgd and direction=i2t' --rows 3,8\n",
     .declare = &declare,
 };
 
