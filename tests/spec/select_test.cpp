@@ -238,6 +238,9 @@ TEST(Select, BranchesTrainedApartAreChosenApartWithOneRule) {
   const PlannedJob retrieval = job_of(expansion, cell, "select_defense_retrieval");
   EXPECT_NE(query.key, retrieval.key);
   EXPECT_EQ(input_of(query, "score_0001"), input_of(retrieval, "score_0001"));
+  EXPECT_EQ(input_of(retrieval, "candidate_001"),
+            job_of(expansion, expansion.cells[1], "train_defense_retrieval").key)
+      << "what is measured on validation items is trained on the data itself";
   EXPECT_EQ(input_of(job_of(expansion, cell, "encode_retrieval"), "defense"), retrieval.key);
 }
 
