@@ -16,8 +16,8 @@ namespace gauntlet::proto {
 /// Both sides of a connection must name the same number in Hello and Welcome.
 inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t kFrameHeaderBytes = 4;
-/// Greatest payload of one frame; larger data is sent in chunks. Whoever can open a connection makes the
-/// other side buffer this much.
+/// Greatest payload of one frame; larger data is sent in chunks. Whoever has shown the token makes the
+/// coordinator buffer this much.
 inline constexpr std::size_t kMaxFrameBytes = std::size_t{16} << 20;
 /// Greatest Outcome: the rest of the frame is for what agent and batch put around it.
 inline constexpr std::size_t kMaxOutcomeBytes = kMaxFrameBytes - (std::size_t{64} << 10);
