@@ -11,6 +11,8 @@
 #include <set>
 #include <sstream>
 
+#include "tests/support/temp_folder.hpp"
+
 namespace gauntlet::testing_support {
 namespace {
 
@@ -52,9 +54,10 @@ std::map<pid_t, Living> living_processes() {
 Process::Process(const std::vector<std::string>& command, const std::filesystem::path& directory,
                  const std::map<std::string, std::string>& environment) {
   static int counter = 0;
+  static const TempFolder outputs;  // not in `directory`, which may be a folder that people look at
   const std::string stem = "process" + std::to_string(counter++);
-  out_path_ = directory / (stem + ".out");
-  err_path_ = directory / (stem + ".err");
+  out_path_ = outputs.path() / (stem + ".out");
+  err_path_ = outputs.path() / (stem + ".err");
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
