@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include <array>
-#include <cctype>
+#include <utility>
 
 namespace gauntlet::store {
 namespace {
@@ -69,11 +69,34 @@ constexpr std::array kRules = {
       FROM leases l JOIN jobs j ON j.job_id = l.job_id JOIN workers w ON w.worker_id = l.worker_id
       WHERE w.left_ms IS NOT NULL)"},
     VerifyRule{"leases", R"(
+      WITH held AS (
+        SELECT lease_id, job_id, worker_id, gpus FROM leases l WHERE NOT %gang
+        UNION ALL SELECT l.lease_id, l.job_id, %0, %2 FROM leases l, %parts)
       SELECT @j, 'has a gpu of worker ' || w.name || ' that ' || @k || ' has too'
-      FROM leases l JOIN leases m ON m.worker_id = l.worker_id AND m.lease_id > l.lease_id
+      FROM held l JOIN held m ON m.worker_id = l.worker_id AND m.lease_id > l.lease_id
       JOIN jobs j ON j.job_id = l.job_id JOIN jobs k ON k.job_id = m.job_id
       JOIN workers w ON w.worker_id = l.worker_id
       WHERE l.gpus <> 0 AND (l.gpus & m.gpus) <> 0)"},
+    VerifyRule{"leases", R"(
+      SELECT @j, 'holds lease ' || l.lease_id || ' with parts that are none: ' || l.parts
+      FROM leases l JOIN jobs j ON j.job_id = l.job_id
+      WHERE l.parts <> '' AND (NOT %gang OR EXISTS (SELECT 1 FROM %parts WHERE
+        coalesce(%0, -1) < 1 OR coalesce(%1, 0) < 1 OR coalesce(%2, -1) < 0)))"},
+    VerifyRule{"leases", R"(
+      SELECT @j, 'holds lease ' || l.lease_id || ' of worker ' || l.worker_id || ' with gpus ' || l.gpus ||
+        ', but its first part is ' || p.value
+      FROM leases l JOIN jobs j ON j.job_id = l.job_id, %parts
+      WHERE p.key = 0 AND (%0 <> l.worker_id OR %2 <> l.gpus))"},
+    VerifyRule{"leases", R"(
+      SELECT @j, 'holds lease ' || l.lease_id || ' with two parts on worker ' || %0
+      FROM leases l JOIN jobs j ON j.job_id = l.job_id, %parts WHERE %0 IS NOT NULL
+      GROUP BY l.lease_id, %0 HAVING count(*) > 1)"},
+    VerifyRule{"leases", R"(
+      SELECT @j, 'holds lease ' || l.lease_id || ' with a part on ' ||
+        CASE WHEN w.worker_id IS NULL THEN 'worker ' || %0 || ', of which there is no record'
+        ELSE 'worker ' || w.name || ', which has left' END
+      FROM leases l JOIN jobs j ON j.job_id = l.job_id, %parts LEFT JOIN workers w ON w.worker_id = %0
+      WHERE p.key > 0 AND %0 IS NOT NULL AND (w.worker_id IS NULL OR w.left_ms IS NOT NULL))"},
     VerifyRule{"attempts", R"(
       SELECT @j, 'is at attempt ' || j.attempt || ', but has attempt ' || a.attempt
       FROM attempts a JOIN jobs j ON j.job_id = a.job_id WHERE a.attempt > j.attempt)"},
@@ -155,9 +178,33 @@ constexpr std::array kRules = {
 
 std::span<const VerifyRule> verify_rules() { return kRules; }
 
+namespace {
+
+/// Words of the questions about gangs, of a lease `l`: whether it is one, its parts as `p`, and of a part its
+/// worker, ranks and GPUs. Texts that are no parts have none.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kGangWords = {
+    {{"%gang",
+      "(json_valid(l.parts) AND json_type(CASE WHEN json_valid(l.parts) THEN l.parts END) = 'array')"},
+     {"%parts", "json_each(CASE WHEN json_valid(l.parts) THEN l.parts ELSE '[]' END) p"},
+     {"%0", "CASE p.type WHEN 'array' THEN json_extract(p.value, '$[0]') END"},
+     {"%1", "CASE p.type WHEN 'array' THEN json_extract(p.value, '$[1]') END"},
+     {"%2", "CASE p.type WHEN 'array' THEN json_extract(p.value, '$[2]') END"}}};
+
+std::string with_gang_words(std::string_view question) {
+  std::string sql(question);
+  for (const auto& [word, meaning] : kGangWords) {
+    for (std::size_t at = 0; (at = sql.find(word, at)) != std::string::npos; at += meaning.size())
+      sql.replace(at, word.size(), meaning);
+  }
+  return sql;
+}
+
+}  // namespace
+
 std::string sql_of(const VerifyRule& rule) {
   std::string sql;
-  std::string_view rest = rule.question;
+  const std::string question = with_gang_words(rule.question);
+  std::string_view rest = question;
   while (true) {
     const std::size_t mark = rest.find('@');
     sql += rest.substr(0, mark);

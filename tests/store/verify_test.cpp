@@ -124,6 +124,33 @@ const Damage kDamages[] = {
      "'')",
      "job #3 holds lease 9, which job #4 holds too"},
     {"leases", "UPDATE workers SET left_ms = 1", "job #4 holds lease 9 of worker node1, which has left"},
+    {"leases", "UPDATE leases SET parts = 'none'", "job #4 holds lease 9 with parts that are none: none"},
+    {"leases", "UPDATE leases SET parts = '7'", "job #4 holds lease 9 with parts that are none: 7"},
+    {"leases", "UPDATE leases SET parts = '[[1,1,1],[\"x\"]]'",
+     "job #4 holds lease 9 with parts that are none: [[1,1,1],[\"x\"]]"},
+    {"leases", "UPDATE leases SET parts = '[[1,0,1]]'",
+     "job #4 holds lease 9 with parts that are none: [[1,0,1]]"},
+    {"leases", "UPDATE leases SET parts = '[[1,1,2]]'",
+     "job #4 holds lease 9 of worker 1 with gpus 1, but its first part is [1,1,2]"},
+    {"leases", "UPDATE leases SET parts = '[[1,1,1],[1,1,2]]'",
+     "job #4 holds lease 9 with two parts on worker 1"},
+    {"leases", "UPDATE leases SET parts = '[[1,1,1],[8,1,2]]'",
+     "job #4 holds lease 9 with a part on worker 8, of which there is no record"},
+    {"leases",
+     "INSERT INTO workers (worker_id, agent_id, name, cpus, memory_mb, gpus, joined_ms, left_ms) VALUES (8, "
+     "'b', "
+     "'node2', 1, 1, 2, 1, 2); UPDATE leases SET parts = '[[1,1,1],[8,1,2]]'; UPDATE counters SET value = 8 "
+     "WHERE "
+     "name = 'last_worker'",
+     "job #4 holds lease 9 with a part on worker node2, which has left"},
+    {"leases",
+     "INSERT INTO workers (worker_id, agent_id, name, cpus, memory_mb, gpus, joined_ms) VALUES (8, 'b', "
+     "'node2', "
+     "1, 1, 2, 1); UPDATE leases SET parts = '[[1,1,1],[8,1,2]]'; UPDATE counters SET value = 8 WHERE name = "
+     "'last_worker'; UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (3, "
+     "10, "
+     "1, 8, 3, 1, ''); UPDATE counters SET value = 10 WHERE name = 'last_lease'",
+     "job #4 has a gpu of worker node2 that job #3 has too"},
     {"leases",
      "UPDATE jobs SET state = 2, attempt = 1 WHERE job_id = 3; INSERT INTO leases VALUES (3, 10, 1, 1, 3, "
      "1, ''); "
