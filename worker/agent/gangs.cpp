@@ -4,6 +4,22 @@
 #include <fstream>
 
 namespace gauntlet::worker {
+namespace {
+
+/// The parts with those of one address side by side, in the order of first mention: several workers of one
+/// machine are one node to launchers, which give it all of its ranks before they go on to the next.
+std::vector<const proto::GangPart*> by_machine(const proto::Lease& lease) {
+  std::vector<const proto::GangPart*> parts;
+  for (const proto::GangPart& part : lease.parts()) {
+    const auto last = std::find_if(parts.rbegin(), parts.rend(), [&](const proto::GangPart* other) {
+      return other->address() == part.address();
+    });
+    parts.insert(last == parts.rend() ? parts.end() : last.base(), &part);
+  }
+  return parts;
+}
+
+}  // namespace
 
 std::size_t world_of(const proto::Lease& lease) {
   std::size_t n_ranks = 0;
@@ -16,11 +32,13 @@ std::size_t world_of(const proto::Lease& lease) {
 GangPlan plan_gang(const proto::Lease& lease, const GangSettings& settings, std::filesystem::path host_file) {
   GangPlan plan;
   plan.layout.host_file = std::move(host_file);
-  for (const proto::GangPart& part : lease.parts()) {
-    plan.layout.nodes.push_back({part.address(), part.ranks()});
-    for (std::uint32_t rank = 0; rank < part.ranks(); ++rank) {
-      const bool has_gpu = static_cast<int>(rank) < part.gpus_size();
-      plan.gpus.push_back(has_gpu ? std::optional(part.gpus(static_cast<int>(rank))) : std::nullopt);
+  for (const proto::GangPart* part : by_machine(lease)) {
+    std::vector<GangNode>& nodes = plan.layout.nodes;
+    if (nodes.empty() || nodes.back().address != part->address()) nodes.push_back({part->address(), 0});
+    nodes.back().ranks += part->ranks();
+    for (std::uint32_t rank = 0; rank < part->ranks(); ++rank) {
+      const bool has_gpu = static_cast<int>(rank) < part->gpus_size();
+      plan.gpus.push_back(has_gpu ? std::optional(part->gpus(static_cast<int>(rank))) : std::nullopt);
     }
   }
   if (!plan.layout.nodes.empty()) return plan;
