@@ -11,6 +11,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "core/base/descriptor.hpp"
+
 extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace gauntlet {
@@ -18,27 +20,6 @@ namespace {
 
 constexpr std::size_t kMaxBytes = std::size_t{16} << 20;
 constexpr int kLookMs = 20;  ///< between two looks at the clock and at `stop`
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { close(); }
-  void close() {
-    if (number_ >= 0) ::close(number_);
-    number_ = -1;
-  }
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 struct Pipe {
   Descriptor read_end;
@@ -60,8 +41,8 @@ Result<pid_t> spawn(std::vector<std::string>& words, const Pipe& out, const Pipe
   ::posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, out.write_end.number(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, err.write_end.number(), STDERR_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, out.write_end.get(), STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, err.write_end.get(), STDERR_FILENO);
   ::posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   ::sigset_t none;
@@ -85,9 +66,9 @@ Result<pid_t> spawn(std::vector<std::string>& words, const Pipe& out, const Pipe
 /// Takes what is there; closes the end when nothing will come any more.
 void drain(Descriptor& end, std::string& text) {
   std::array<char, 1 << 14> buffer{};
-  const ssize_t n = ::read(end.number(), buffer.data(), buffer.size());
+  const ssize_t n = ::read(end.get(), buffer.data(), buffer.size());
   if (n < 0 && errno == EINTR) return;
-  if (n <= 0) return end.close();
+  if (n <= 0) return end.reset();
   const auto n_read = static_cast<std::size_t>(n);
   text.append(buffer.data(), std::min(n_read, kMaxBytes - std::min(kMaxBytes, text.size())));
 }
@@ -96,10 +77,10 @@ void drain(Descriptor& end, std::string& text) {
 Status read_all(Descriptor& out, Descriptor& err, SubprocessOutput& output, SteadyTime deadline,
                 const std::atomic<bool>* stop, const std::string& name) {
   const SystemClock clock;
-  while (out.number() >= 0 || err.number() >= 0) {
+  while (out.get() >= 0 || err.get() >= 0) {
     if (stop != nullptr && *stop) return fail(ErrorCode::kInterrupted, "{} was stopped", name);
     if (clock.now() >= deadline) return fail(ErrorCode::kTimedOut, "{} did not end in time", name);
-    std::array<::pollfd, 2> waited{{{out.number(), POLLIN, 0}, {err.number(), POLLIN, 0}}};
+    std::array<::pollfd, 2> waited{{{out.get(), POLLIN, 0}, {err.get(), POLLIN, 0}}};
     if (::poll(waited.data(), waited.size(), kLookMs) < 0 && errno != EINTR)
       return fail(ErrorCode::kIo, "cannot wait for {}: {}", name, std::strerror(errno));
     if ((waited[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) drain(out, output.out);
@@ -128,8 +109,8 @@ Result<SubprocessOutput> run_subprocess(std::vector<std::string> words, Millisec
   GAUNTLET_TRY(Pipe out, make_pipe());
   GAUNTLET_TRY(Pipe err, make_pipe());
   GAUNTLET_TRY(const pid_t pid, spawn(words, out, err));
-  out.write_end.close();
-  err.write_end.close();
+  out.write_end.reset();
+  err.write_end.reset();
   SubprocessOutput output;
   int status = 0;
   Status ended = read_all(out.read_end, err.read_end, output, deadline, stop, words.front());

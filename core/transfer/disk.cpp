@@ -11,6 +11,7 @@
 #include <new>
 
 #include "core/base/check.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/files.hpp"
 #include "core/transfer/chunks.hpp"
 

@@ -4,8 +4,6 @@
 // otherwise. Thread safety: any thread; each keeps one aligned buffer of kChunkBytes once it has needed it.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -14,21 +12,6 @@
 #include "core/base/result.hpp"
 
 namespace gauntlet::transfer {
-
-/// Closes what it was given, unless that is negative.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// Writes a chunk (at most kChunkBytes) at its offset into a file that exists. Errors: kNoSpace, kIo.
 [[nodiscard]] Status write_chunk(const std::filesystem::path& path, std::string_view bytes,

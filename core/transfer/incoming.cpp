@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "core/artifacts/adopt.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/files.hpp"
 #include "core/transfer/chunk_hash.hpp"
 #include "core/transfer/chunks.hpp"

@@ -13,12 +13,13 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
 
+#include "core/base/child.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/files.hpp"
 #include "core/base/text.hpp"
 
@@ -32,40 +33,16 @@ constexpr std::size_t kTailBytes = 4096;
 constexpr std::size_t kTailLines = 20;
 constexpr auto kLook = std::chrono::milliseconds(100);  ///< between two looks at what it has written
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor() { reset(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  void reset(int fd = -1) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = fd;
-  }
-
- private:
-  int fd_;
-};
-
-using Variables = std::vector<std::pair<std::string, std::string>>;
-
 /// This process's environment with the program's own variables instead of those of the same name.
 Variables environment_of(const Program& program) {
-  Variables ours = program.environment;
-  const auto named = [](const Variables& all, std::string_view name) {
-    return std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.first == name; });
-  };
-  Variables all;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    const std::string_view text(*variable);
-    const std::string name(text.substr(0, text.find('=')));
-    if (named(ours, name) != ours.end()) continue;
-    if (!program.venv.empty() && (name == "PYTHONHOME" || name == "VIRTUAL_ENV")) continue;
-    all.emplace_back(name, text.size() > name.size() ? text.substr(name.size() + 1) : "");
-  }
-  all.insert(all.end(), ours.begin(), ours.end());
+  Variables all = environment_with(program.environment);
   if (program.venv.empty()) return all;
+  const auto is_ours = [&](const std::string& name) {
+    return std::ranges::any_of(program.environment, [&](const auto& each) { return each.first == name; });
+  };
+  std::erase_if(all, [&](const auto& each) {
+    return (each.first == "PYTHONHOME" || each.first == "VIRTUAL_ENV") && !is_ours(each.first);
+  });
   all.emplace_back("VIRTUAL_ENV", program.venv);
   const auto path =
       std::find_if(all.begin(), all.end(), [](const auto& each) { return each.first == "PATH"; });
@@ -94,66 +71,18 @@ Result<fs::path> find_program(const Program& program, const Variables& environme
   return fail(ErrorCode::kInvalid, "there is no program '{}' in {}", name, folders);
 }
 
-/// Arguments and environment as execve wants them.
-struct Image {
-  Image(const fs::path& path, const std::vector<std::string>& words, const Variables& environment)
-      : program(path.string()), arguments(words) {
-    for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
-    for (std::string& text : arguments) argv.push_back(text.data());
-    for (std::string& text : variables) envp.push_back(text.data());
-    argv.push_back(nullptr);
-    envp.push_back(nullptr);
-  }
-  std::string program;
-  std::vector<std::string> arguments, variables;
-  std::vector<char*> argv, envp;
-};
-
-void limit(__rlimit_resource resource, std::uint64_t amount) {
-  const rlimit value{amount, amount};
-  ::setrlimit(resource, &value);
-}
-
-/// Runs in the child: only async-signal-safe calls, then the program, or errno into `report`.
-[[noreturn]] void become(const Image& image, const Program& program, int null, int output, int report,
-                         pid_t parent) {
-  ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(0);
-  for (const int each : {SIGPIPE, SIGUSR1, SIGINT, SIGTERM, SIGXFSZ}) ::signal(each, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);  // no handler of ours is left that could run here
-  ::dup2(null, STDIN_FILENO);
-  ::dup2(output, STDOUT_FILENO);
-  ::dup2(output, STDERR_FILENO);
-  ::close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
-  limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, static_cast<std::uint64_t>(program.limits.disk_mb) * 1'000'000);
+ChildStart start_of(const Program& program, const fs::path& path, const Variables& environment, int output) {
+  const auto disk = static_cast<std::uint64_t>(program.limits.disk_mb) * 1'000'000;
+  ChildStart start{.program = path.string(),
+                   .arguments = program.argv,
+                   .environment = environment,
+                   .folder = program.folder.string(),
+                   .output = output,
+                   .default_signals = {SIGPIPE, SIGUSR1, SIGINT, SIGTERM, SIGXFSZ},
+                   .limits = {{RLIMIT_CORE, 0}, {RLIMIT_FSIZE, disk}}};
   if (program.limits.memory_mb > 0)
-    limit(RLIMIT_AS, static_cast<std::uint64_t>(program.limits.memory_mb) * 1'000'000);
-  if (program.folder.empty() || ::chdir(program.folder.c_str()) == 0)
-    ::execve(image.program.c_str(), image.argv.data(), image.envp.data());
-  const int reason = errno;
-  if (::write(report, &reason, sizeof reason) < 0) ::_exit(126);
-  ::_exit(127);
-}
-
-/// The child shares this process's memory, and this thread waits, until it has become the program: copying
-/// page tables would be half of what a short job costs an executor. Signals wait too, since their handlers
-/// would run in the child on our memory. Negative: errno says why.
-[[gnu::noinline]] pid_t start_child(const Image& image, const Program& program, int null, int output,
-                                    int report) {
-  const pid_t parent = ::getpid();
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): as above
-  if (pid == 0) become(image, program, null, output, report, parent);
-  const int reason = errno;
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = reason;
-  return pid;
+    start.limits.emplace_back(RLIMIT_AS, static_cast<std::uint64_t>(program.limits.memory_mb) * 1'000'000);
+  return start;
 }
 
 std::vector<pid_t> children() {
@@ -347,29 +276,14 @@ Result<double> run_program(const Program& program) {
   };
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(errno);
-  Descriptor output(ends[0]), their_output(ends[1]);
-  if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(errno);
-  Descriptor hear(ends[0]), tell(ends[1]);
-  const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (null.get() < 0) return refuse(errno);
+  const Descriptor output(ends[0]);
+  Descriptor their_output(ends[1]);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
-
-  const Image image(path, program.argv, environment);
-  const pid_t pid = start_child(image, program, null.get(), their_output.get(), tell.get());
-  if (pid < 0) return refuse(errno);
-  tell.reset();
+  const auto pid = start_child(start_of(program, path, environment, their_output.get()));
+  if (!pid) return refuse(pid.error());
   their_output.reset();
-  int reason = 0;
-  ssize_t got = 0;
-  do {
-    got = ::read(hear.get(), &reason, sizeof reason);
-  } while (got < 0 && errno == EINTR);
-  if (got == sizeof reason) {
-    ::waitpid(pid, nullptr, 0);
-    return refuse(reason);
-  }
-  return Watch(program, pid, output.get()).run();
+  return Watch(program, *pid, output.get()).run();
 }
 
 }  // namespace gauntlet::external

@@ -3,93 +3,22 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 
 #include "core/base/check.hpp"
+#include "core/base/child.hpp"
+#include "core/base/descriptor.hpp"
 #include "core/base/files.hpp"
 #include "worker/launch/strays.hpp"
 
 namespace gauntlet::worker {
 namespace {
-
-/// Closes on every path out; `release` hands the descriptor on.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor() { reset(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
-  void reset(int fd = -1) {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = fd;
-  }
-
- private:
-  int fd_;
-};
-
-/// Arguments and environment as execve wants them; the strings live in here.
-class ExecImage {
- public:
-  ExecImage(const Command& command, int socket) {
-    arguments_.push_back(command.program.string());
-    arguments_.insert(arguments_.end(), command.arguments.begin(), command.arguments.end());
-    if (command.speaks) arguments_.insert(arguments_.end(), {"--fd", fmt::format("{}", socket)});
-    for (char** variable = environ; *variable != nullptr; ++variable) {
-      const std::string_view text(*variable);
-      const bool replaced =
-          std::any_of(command.environment.begin(), command.environment.end(),
-                      [&](const auto& ours) { return text.substr(0, text.find('=')) == ours.first; });
-      if (!replaced) environment_.emplace_back(text);
-    }
-    for (const auto& [name, value] : command.environment)
-      environment_.push_back(fmt::format("{}={}", name, value));
-    for (std::string& text : arguments_) argv_.push_back(text.data());
-    for (std::string& text : environment_) envp_.push_back(text.data());
-    argv_.push_back(nullptr);
-    envp_.push_back(nullptr);
-  }
-  [[nodiscard]] char* const* argv() const { return argv_.data(); }
-  [[nodiscard]] char* const* envp() const { return envp_.data(); }
-
- private:
-  std::vector<std::string> arguments_, environment_;
-  std::vector<char*> argv_, envp_;
-};
-
-/// Runs in the forked child: only async-signal-safe calls, then the program, or errno into `report`.
-[[noreturn]] void become(const Command& command, const ExecImage& image, int socket, int null, int report,
-                         pid_t parent) {
-  ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, command.death_signal);
-  if (::getppid() != parent) ::_exit(0);  // the parent died before the line above
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
-  ::dup2(null, STDIN_FILENO);
-  if (command.output) {
-    ::dup2(*command.output, STDOUT_FILENO);
-    ::dup2(*command.output, STDERR_FILENO);
-  }
-  ::close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
-  if (command.speaks) ::fcntl(socket, F_SETFD, 0);
-  for (const int fd : command.inherited) ::fcntl(fd, F_SETFD, 0);
-  ::execve(image.argv()[0], image.argv(), image.envp());
-  const int reason = errno;
-  if (::write(report, &reason, sizeof reason) < 0) ::_exit(126);
-  ::_exit(127);
-}
 
 struct Started {
   pid_t pid = 0;
@@ -97,36 +26,25 @@ struct Started {
 };
 
 Result<Started> fork_and_exec(const Command& command) {
-  const auto refuse = [&](int reason) {
-    Error error = system_error(reason, "start", command.program);
-    return fail(std::move(error));
-  };
   int pair[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return refuse(errno);
-  Descriptor ours(pair[0]), theirs(pair[1]);
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(errno);
-  Descriptor hear(ends[0]), tell(ends[1]);
-  const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (null.get() < 0) return refuse(errno);
-
-  const ExecImage image(command, theirs.get());
-  const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
-  if (pid < 0) return refuse(errno);
-  if (pid == 0) become(command, image, theirs.get(), null.get(), tell.get(), parent);
-  ::setpgid(pid, pid);  // in both, so that neither can be overtaken
-  tell.reset();
-  int reason = 0;
-  ssize_t got = 0;
-  do {
-    got = ::read(hear.get(), &reason, sizeof reason);
-  } while (got < 0 && errno == EINTR);
-  if (got == sizeof reason) {
-    ::waitpid(pid, nullptr, 0);
-    return refuse(reason);
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    return fail(system_error(errno, "start", command.program));
+  Descriptor ours(pair[0]);
+  const Descriptor theirs(pair[1]);
+  ChildStart start{.program = command.program.string(),
+                   .arguments = {command.program.string()},
+                   .environment = environment_with(command.environment),
+                   .output = command.output,
+                   .inherited = command.inherited,
+                   .death_signal = command.death_signal};
+  start.arguments.insert(start.arguments.end(), command.arguments.begin(), command.arguments.end());
+  if (command.speaks) {
+    start.arguments.insert(start.arguments.end(), {"--fd", fmt::format("{}", theirs.get())});
+    start.inherited.push_back(theirs.get());
   }
-  return Started{pid, ours.release()};
+  const auto pid = start_child(start);
+  if (!pid) return fail(system_error(pid.error(), "start", command.program));
+  return Started{*pid, ours.release()};
 }
 
 Ending ending_of(int status) {

@@ -1,0 +1,124 @@
+#include "core/base/child.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <string_view>
+
+#include "core/base/descriptor.hpp"
+
+namespace gauntlet {
+namespace {
+
+/// Arguments and environment as execve wants them.
+struct ExecImage {
+  explicit ExecImage(const ChildStart& start) : arguments(start.arguments) {
+    for (const auto& [name, value] : start.environment) variables.push_back(name + "=" + value);
+    for (std::string& text : arguments) argv.push_back(text.data());
+    for (std::string& text : variables) envp.push_back(text.data());
+    argv.push_back(nullptr);
+    envp.push_back(nullptr);
+  }
+  std::vector<std::string> arguments, variables;
+  std::vector<char*> argv, envp;
+};
+
+/// As execve will: until then they could run in the child, on its parent's memory.
+void forget_handlers() {
+  for (int each = 1; each < NSIG; ++each) {
+    struct sigaction action {};
+    if (::sigaction(each, nullptr, &action) != 0) continue;
+    if (action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL) ::signal(each, SIG_DFL);
+  }
+}
+
+/// Runs in the child: only async-signal-safe calls, then the program, or errno into `report`.
+[[noreturn]] void become(const ChildStart& start, const ExecImage& image, int null, int report,
+                         pid_t parent) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, start.death_signal);
+  if (::getppid() != parent) ::_exit(0);  // the parent died before the line above
+  for (const int each : start.default_signals) ::signal(each, SIG_DFL);
+  forget_handlers();
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::dup2(null, STDIN_FILENO);
+  if (start.output) {
+    ::dup2(*start.output, STDOUT_FILENO);
+    ::dup2(*start.output, STDERR_FILENO);
+  }
+  ::close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+  for (const int fd : start.inherited) ::fcntl(fd, F_SETFD, 0);
+  for (const auto& [resource, amount] : start.limits) {
+    const rlimit value{amount, amount};
+    ::setrlimit(resource, &value);
+  }
+  if (start.folder.empty() || ::chdir(start.folder.c_str()) == 0)
+    ::execve(start.program.c_str(), image.argv.data(), image.envp.data());
+  const int reason = errno;
+  if (::write(report, &reason, sizeof reason) < 0) ::_exit(126);
+  ::_exit(127);
+}
+
+/// The child shares this process's memory, and this thread waits, until it has become the program: copying
+/// page tables would be half of what a short job costs an executor. Signals wait too. Negative: errno says
+/// why.
+[[gnu::noinline]] pid_t start_sharing_memory(const ChildStart& start, const ExecImage& image, int null,
+                                             int report) {
+  const pid_t parent = ::getpid();
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): as above
+  if (pid == 0) become(start, image, null, report, parent);
+  const int reason = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = reason;
+  return pid;
+}
+
+}  // namespace
+
+Variables environment_with(const Variables& ours) {
+  Variables all;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    const std::string_view name = text.substr(0, text.find('='));
+    const bool is_replaced = std::ranges::any_of(ours, [&](const auto& each) { return each.first == name; });
+    if (!is_replaced) all.emplace_back(name, text.substr(std::min(name.size() + 1, text.size())));
+  }
+  all.insert(all.end(), ours.begin(), ours.end());
+  return all;
+}
+
+tl::expected<pid_t, int> start_child(const ChildStart& start) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return tl::unexpected(errno);
+  const Descriptor hear(ends[0]);
+  Descriptor tell(ends[1]);
+  const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (null.get() < 0) return tl::unexpected(errno);
+  const ExecImage image(start);
+  const pid_t pid = start_sharing_memory(start, image, null.get(), tell.get());
+  if (pid < 0) return tl::unexpected(errno);
+  ::setpgid(pid, pid);  // in both, so that neither can be overtaken
+  tell.reset();
+  int reason = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(hear.get(), &reason, sizeof reason);
+  } while (got < 0 && errno == EINTR);
+  if (got != sizeof reason) return pid;
+  ::waitpid(pid, nullptr, 0);
+  return tl::unexpected(reason);
+}
+
+}  // namespace gauntlet
