@@ -322,7 +322,8 @@ constinit const Verb run_verb{
         "  gauntlet run sweeps/quickstart.yaml\n"
         "  gauntlet run sweeps/quickstart.yaml --workdir /data/runs --cpus 8\n"
         "  gauntlet run sweeps/quickstart.yaml --json > result.json\n"
-        "  gauntlet run sweeps/paper.yaml --alloc slurm --partition gpu --nodes 2 --gpus 4 --time 12h\n",
+        "  gauntlet run sweeps/paper-table2.yaml --alloc slurm --partition gpu --nodes 2 --gpus 4 --time "
+        "12h\n",
     .declare = &declare,
 };
 
