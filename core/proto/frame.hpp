@@ -14,7 +14,7 @@
 namespace gauntlet::proto {
 
 /// Both sides of a connection must name the same number in Hello and Welcome.
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 inline constexpr std::size_t kFrameHeaderBytes = 4;
 /// Greatest payload of one frame; larger data is sent in chunks. Whoever has shown the token makes the
 /// coordinator buffer this much.

@@ -82,7 +82,7 @@ TEST_F(Peers, AnotherProtocolOrRoleIsRefused) {
   hello.mutable_hello()->set_token(endpoint().token);
   peer.say(*proto::encode_frame(hello));
   EXPECT_THAT(peer.read_to_end(),
-              AllOf(HasSubstr("the peer (9.8.7) speaks protocol 99"), HasSubstr("speaks protocol 1")));
+              AllOf(HasSubstr("the peer (9.8.7) speaks protocol 99"), HasSubstr("speaks protocol 2")));
   const auto refused = client::Client::connect(endpoint(), kPatience, "king");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message, "role 'king' is unknown; allowed are client, worker");
