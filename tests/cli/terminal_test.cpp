@@ -95,11 +95,10 @@ class Screen {
       column_ = column % columns_;
     }
   }
-  /// Rows that hold a bar of all jobs.
-  [[nodiscard]] std::size_t n_bars() const {
-    return static_cast<std::size_t>(std::ranges::count_if(rows_, [](const Row& row) {
-      return row.text.starts_with("[") && row.text.find("=") != row.text.npos;
-    }));
+  /// Lines, each of one row or several, that begin so.
+  [[nodiscard]] std::size_t n_lines(std::string_view begin) const {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        rows_, [&](const Row& row) { return !row.continues && row.text.starts_with(begin); }));
   }
   [[nodiscard]] std::string text() const {
     std::string all;
@@ -142,7 +141,10 @@ class Screen {
   void obey() {
     const char what = escape_.back();
     const std::size_t n = std::strtoul(escape_.c_str() + 2, nullptr, 10);
-    if (what == 'A') row_ -= std::min(row_, n);
+    if (what == 'A') {
+      row_ -= std::min(row_, n);
+      rows_[row_].continues = false;  // what is written there is no part of the line above
+    }
     if (what == 'J') rows_.resize(row_ + 1);
     if (what == 'J' || what == 'K') rows_[row_].text.resize(std::min(rows_[row_].text.size(), column_));
     escape_.clear();
@@ -221,7 +223,7 @@ TEST_F(Terminal, NoRowsStayBehindWhenItBecomesNarrower) {
   Screen screen(size.ws_col);
   int terminal = -1;
   const pid_t child = start_in_terminal(command, size, &terminal);
-  std::vector<std::size_t> bars;
+  std::vector<std::size_t> frames;  ///< on the screen after each piece of output
   std::array<char, 4096> block{};
   const std::array<std::uint16_t, 3> widths = {70, 110, 45};
   std::size_t n_resized = 0;
@@ -238,8 +240,8 @@ TEST_F(Terminal, NoRowsStayBehindWhenItBecomesNarrower) {
   while (read_some()) {
     while (is_waiting() && read_some()) {
     }
-    bars.push_back(screen.n_bars());
-    if (n_resized == widths.size() || bars.back() == 0 || bars.size() % 5 != 0) continue;
+    frames.push_back(screen.n_lines("nnn"));
+    if (n_resized == widths.size() || frames.back() == 0 || frames.size() % 5 != 0) continue;
     // The program stands still meanwhile, so that what it drew is on the screen that is resized.
     ::kill(child, SIGSTOP);
     ::waitpid(child, nullptr, WUNTRACED);
@@ -253,8 +255,9 @@ TEST_F(Terminal, NoRowsStayBehindWhenItBecomesNarrower) {
   ::waitpid(child, nullptr, 0);
   ::close(terminal);
   EXPECT_EQ(n_resized, widths.size());
-  EXPECT_EQ(screen.n_bars(), 0U) << screen.text();
-  EXPECT_LE(std::ranges::max(bars), 1U) << screen.text();
+  EXPECT_LE(std::ranges::max(frames), 1U) << screen.text();
+  EXPECT_EQ(screen.n_lines("nnn"), 1U) << "the last summary: " << screen.text();
+  EXPECT_EQ(screen.n_lines("["), 0U) << screen.text();
   EXPECT_EQ(screen.text().find(" running,"), std::string::npos) << screen.text();
   EXPECT_NE(screen.text().find("40 of"), std::string::npos) << "what was said stays: " << screen.text();
 }

@@ -1,8 +1,10 @@
 // Chunks on the disk, past the page cache and through it.
 #include "core/transfer/disk.hpp"
+#include "core/base/descriptor.hpp"
 
 #include <fcntl.h>
 
+#include "core/base/descriptor.hpp"
 #include "core/transfer/chunk_hash.hpp"
 #include "tests/transfer/support.hpp"
 
