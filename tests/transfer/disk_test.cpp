@@ -1,6 +1,5 @@
 // Chunks on the disk, past the page cache and through it.
 #include "core/transfer/disk.hpp"
-#include "core/base/descriptor.hpp"
 
 #include <fcntl.h>
 
