@@ -77,6 +77,17 @@ const Verb* find_verb(const std::vector<std::string>& words, std::size_t& n_word
   return nullptr;
 }
 
+/// "alloc slurm", "alloc pbs", … with what each does; "" where the word is no first word of several verbs.
+std::string help_of_group(const std::string& group) {
+  std::string text;
+  for (const Verb* verb : kVerbs) {
+    const bool is_member = !verb->hidden && verb->name.starts_with(group + " ");
+    if (is_member) text += fmt::format("  gauntlet {:<16} {}\n", verb->name, verb->summary);
+  }
+  if (text.empty()) return "";
+  return fmt::format("Commands (gauntlet {} COMMAND --help says more):\n{}", group, text);
+}
+
 Error unknown_verb(const std::vector<std::string>& words) {
   std::vector<std::string> names;
   std::string group = words[0] + " ";
@@ -153,7 +164,13 @@ Result<int> run_line(std::vector<std::string> words) {
   }
   std::size_t n_words = 0;
   const Verb* verb = find_verb(words, n_words);
-  if (verb == nullptr) return fail(unknown_verb(words));
+  if (verb == nullptr) {
+    const bool asks_for_help = words.size() == 2 && (words[1] == "--help" || words[1] == "-h");
+    const std::string help = asks_for_help ? help_of_group(words[0]) : "";
+    if (help.empty()) return fail(unknown_verb(words));
+    GAUNTLET_CHECK_OK(print(help));
+    return 0;
+  }
   words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(n_words));
   return run_verb(*verb, std::move(words));
 }

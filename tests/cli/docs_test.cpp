@@ -118,7 +118,7 @@ class Documents : public CliTest {
   }
   /// "prepare", "inspect", … of "data"; none of a verb that is no group.
   [[nodiscard]] Words verbs_of_group(const std::string& group) const {
-    static const std::set<std::string> kGroups = {"alloc", "data", "bench", "import"};
+    static const std::set<std::string> kGroups = {"alloc", "data", "bench", "import", "board"};
     if (!kGroups.contains(group)) return {};
     Words verbs = lines_of({"complete", "=" + group, "="});
     std::erase_if(verbs,
@@ -183,7 +183,7 @@ TEST_F(Documents, EveryCallNamesAVerbItsOptionsAndFilesThatAreThere) {
 
 TEST_F(Documents, SoDoTheExamplesOfEveryVerb) {
   for (const std::string& verb : verbs_) {
-    const bool is_group = verb == "alloc" || verb == "data" || verb == "bench";
+    const bool is_group = verb == "alloc" || verb == "data" || verb == "bench" || verb == "board";
     if (verb.starts_with("--") || is_group || verb == "executor" || verb == "rank-guard") continue;
     Words words;
     std::istringstream parts(verb);

@@ -43,6 +43,15 @@ TEST_F(Help, EveryVerbShowsExamplesBeforeOptions) {
   EXPECT_EQ(gauntlet({"help", "data", "prepare"}).out, gauntlet({"data", "prepare", "--help"}).out);
 }
 
+TEST_F(Help, AGroupOfVerbsShowsItsMembers) {
+  for (const std::string group : {"alloc", "data", "bench", "board"}) {
+    const Finished shown = gauntlet({group, "--help"});
+    EXPECT_EQ(shown.exit_code, 0) << group;
+    EXPECT_THAT(shown.out, HasSubstr("gauntlet " + group + " ")) << group;
+    EXPECT_EQ(gauntlet({"help", group}).out, shown.out);
+  }
+}
+
 TEST_F(Help, VersionNamesVersionAndRevision) {
   const Finished version = gauntlet({"--version"});
   EXPECT_EQ(version.exit_code, 0);

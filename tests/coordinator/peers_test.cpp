@@ -32,7 +32,7 @@ class Peers : public CoordinatorTest {
 
 std::string hello_bytes(const client::Endpoint& endpoint) {
   proto::Frame hello;
-  hello.mutable_hello()->set_protocol(1);
+  hello.mutable_hello()->set_protocol(proto::kProtocolVersion);
   hello.mutable_hello()->set_token(endpoint.token);
   hello.mutable_hello()->set_role("client");
   return *proto::encode_frame(hello);

@@ -46,7 +46,7 @@ TEST(Datasets, OnlyWhereThingsAreIsALocation) {
     for (const FieldInfo& field : entry->about.fields()) {
       const bool is_place = field.name == "path" || field.name == "source" || field.name == "drawings" ||
                             field.name == "font" || field.name == "pictures" || field.name == "emoji_test" ||
-                            field.name == "cldr_dir";
+                            field.name == "cldr_dir" || field.name == "openclipart" || field.name == "stamps";
       EXPECT_EQ(field.location, is_place) << entry->about.name << "." << field.name;
     }
   }

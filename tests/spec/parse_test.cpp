@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"name: one", "name: one\naxs: {}",
                 "3:1: unknown key of a sweep 'axs'; did you mean 'axes'? (known: gauntlet, name, axes, zip, "
                 "exclude, include, "
-                "settings, ablations, metrics, resources, tables, noop, command, external, explain)"}),
+                "settings, ablations, metrics, resources, tables, noop, command, external, select, explain)"}),
     [](const auto& each) { return fmt::format("n{}", each.index); });
 
 INSTANTIATE_TEST_SUITE_P(
