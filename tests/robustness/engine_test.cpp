@@ -320,11 +320,15 @@ TEST(ToyHash, TheWorstOverMembersIsThatOfBruteForce) {
 
 TEST(ToyHash, DoesNotDependOnTheBatch) {
   const Target target({3, 6, 6}, 8, 3, 6, 3, 0.05);
-  for (const char* name : {"apgd", "square", "noise"}) {
+  const std::vector<std::pair<const char*, Json>> members = {
+      {"apgd", {{"steps", 10}}},
+      {"apgd", {{"steps", 10}, {"objective", "anchor"}}},
+      {"square", {{"iterations", 30}}},
+      {"noise", Json::object()}};
+  for (const auto& [name, options] : members) {
     const AttackSurface surface = target.surface();
-    Json config = {{"epsilon_image", 0.05}};
-    if (std::string_view(name) == "apgd") config["steps"] = 10;
-    if (std::string_view(name) == "square") config["iterations"] = 30;
+    Json config = options;
+    config["epsilon_image"] = 0.05;
     const auto attack = attack_registry().find(name).value()->make(config, surface, 1).value();
     const auto rows = first_rows(9);
     const Tensor together = attack->perturb({target.queries.inputs, target.queries.labels, rows});

@@ -142,7 +142,7 @@ class ApgdAttack final : public Attack {
  private:
   /// A seed of one purpose of this member and start.
   [[nodiscard]] std::uint64_t stream(std::string_view purpose) const {
-    const std::string_view anchor = config_.objective == "anchor" ? config_.anchor : "";
+    const std::string anchor = config_.objective == "anchor" ? config_.anchor : "";
     return purpose_seed(seed_, "",
                         fmt::format("{}/{}/{}/{}", config_.objective, anchor, config_.restart, purpose));
   }
