@@ -1,4 +1,5 @@
 // gauntlet plot: pictures out of the database.
+#include "cli/support/file_name.hpp"
 #include "cli/support/gnuplot.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
@@ -114,17 +115,6 @@ const char* ending_of(results::PictureFormat format) {
       return ".tex";
   }
   return "";
-}
-
-// A sweep's name may hold what no file's name should.
-std::string file_name(const std::string& stem) {
-  std::string name;
-  for (const char letter : stem) {
-    const bool plain =
-        std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '-' || letter == '_';
-    name += plain ? letter : '_';
-  }
-  return name;
 }
 
 // The sweep whose artifacts are drawn as sheets; nothing where the picture is made of numbers.

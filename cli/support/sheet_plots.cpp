@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "cli/support/file_name.hpp"
 #include "cli/support/output.hpp"
 #include "cli/support/sheet_cells.hpp"
 #include "core/artifacts/artifact_store.hpp"
@@ -20,17 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxSheets = 64;
-
-/// Letters, digits, "-" and "_" only.
-std::string file_name(const std::string& stem) {
-  std::string name;
-  for (const char letter : stem) {
-    const bool plain =
-        std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '-' || letter == '_';
-    name += plain ? letter : '_';
-  }
-  return name;
-}
 
 /// The axes by which the cells differ, and those that say what a sheet is about.
 std::string stem_of(const SheetRequest& request, const results::CellRow& cell,
