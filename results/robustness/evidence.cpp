@@ -116,13 +116,7 @@ class EvidenceReader {
 
   static CellParts cell_of(const db::Statement& statement) {
     CellParts cell;
-    cell.subject = {.dataset = std::string(statement.text(1)),
-                    .model = std::string(statement.text(2)),
-                    .bits = statement.integer(3),
-                    .defense = std::string(statement.text(4)),
-                    .direction = std::string(statement.text(5)),
-                    .variant = std::string(statement.text(6)),
-                    .seed = static_cast<std::uint64_t>(statement.integer(7))};
+    cell.subject = check_subject(statement, 1);
     cell.attack = statement.text(8);
     cell.protocol = statement.text(9);
     return cell;

@@ -32,13 +32,7 @@ std::optional<double> real_or_nothing(const db::Statement& statement, int column
 CheckRow row_of(const db::Statement& statement) {
   CheckRow row;
   row.sweep = statement.text(0);
-  row.subject = {.dataset = std::string(statement.text(1)),
-                 .model = std::string(statement.text(2)),
-                 .bits = statement.integer(3),
-                 .defense = std::string(statement.text(4)),
-                 .direction = std::string(statement.text(5)),
-                 .variant = std::string(statement.text(6)),
-                 .seed = static_cast<std::uint64_t>(statement.integer(7))};
+  row.subject = check_subject(statement, 1);
   row.check = statement.text(8);
   row.verdict = statement.text(9);
   row.epsilon = real_or_nothing(statement, 10);
@@ -62,6 +56,16 @@ Result<std::int64_t> sweep_id(db::Connection& connection, const std::string& swe
 }
 
 }  // namespace
+
+CheckSubject check_subject(const db::Statement& statement, int first) {
+  return {.dataset = std::string(statement.text(first)),
+          .model = std::string(statement.text(first + 1)),
+          .bits = statement.integer(first + 2),
+          .defense = std::string(statement.text(first + 3)),
+          .direction = std::string(statement.text(first + 4)),
+          .variant = std::string(statement.text(first + 5)),
+          .seed = static_cast<std::uint64_t>(statement.integer(first + 6))};
+}
 
 Result<std::vector<CheckRow>> read_checks(db::Connection& connection, const CellFilter& filter) {
   for (const auto& [column, values] : filter) {

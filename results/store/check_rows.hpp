@@ -29,6 +29,9 @@ struct CheckSubject {
   auto operator<=>(const CheckSubject&) const = default;
 };
 
+/// The subject in seven columns of a row, in the order of its fields, from column `first` on.
+[[nodiscard]] CheckSubject check_subject(const db::Statement& statement, int first);
+
 /// One check of one subject.
 struct CheckRow {
   std::string sweep;
