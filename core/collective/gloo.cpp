@@ -10,6 +10,7 @@
 #include "core/collective/communicator.hpp"
 #include "core/collective/device_transport.hpp"
 #include "core/collective/rendezvous.hpp"
+#include "core/collective/shared_memory.hpp"
 
 namespace gauntlet::collective {
 namespace {
@@ -80,8 +81,6 @@ class GlooCommunicator final : public Communicator {
         c10::make_intrusive<c10d::ProcessGroup>(store, static_cast<int>(rank), static_cast<int>(world_size));
     gradients_->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, gradients);
     gradients_->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
-    activations_->setTimeout(kPatience);
-    gradients->setTimeout(kPatience);
     if (transport == nullptr) return;
     const auto connect = [&](const std::string& prefix) {
       return transport->connect(c10::make_intrusive<c10d::PrefixStore>(prefix, store), rank, world_size,
@@ -177,21 +176,27 @@ class GlooCommunicator final : public Communicator {
     translated(failed_, doing, [&] { start()->wait(); });
   }
 
-  [[nodiscard]] c10::intrusive_ptr<c10d::ProcessGroupGloo> make_backend(
-      const c10::intrusive_ptr<c10d::Store>& store, const std::string& prefix,
-      std::chrono::milliseconds timeout) const {
+  /// Memory where all ranks have rank 0's address and see its memory; sockets of Gloo else.
+  [[nodiscard]] c10::intrusive_ptr<c10d::Backend> make_backend(const c10::intrusive_ptr<c10d::Store>& all,
+                                                               const std::string& prefix,
+                                                               std::chrono::milliseconds timeout) const {
+    const auto store = c10::make_intrusive<c10d::PrefixStore>(prefix, all);
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     options->devices.push_back(
         c10d::ProcessGroupGloo::createDeviceForHostname(interface_, /*lazyInit=*/false));
-    return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>(prefix, store),
-                                                       static_cast<int>(rank_), static_cast<int>(world_size_),
-                                                       options);
+    const auto sockets = c10::make_intrusive<c10d::ProcessGroupGloo>(store, static_cast<int>(rank_),
+                                                                     static_cast<int>(world_size_), options);
+    if (world_size_ > 1) {
+      if (auto memory = share_memory(*sockets, *store, interface_, kPatience)) return memory;
+    }
+    sockets->setTimeout(kPatience);
+    return sockets;
   }
 
   std::string interface_;  ///< this rank's address
   std::int64_t rank_;
   std::int64_t world_size_;
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> activations_;
+  c10::intrusive_ptr<c10d::Backend> activations_;
   c10::intrusive_ptr<c10d::ProcessGroup> gradients_;
   c10::intrusive_ptr<c10d::Backend> device_activations_, device_gradients_;  // null without devices
   bool failed_ = false;
