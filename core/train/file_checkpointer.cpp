@@ -8,6 +8,7 @@
 
 #include "core/base/files.hpp"
 #include "core/base/hash.hpp"
+#include "core/base/json.hpp"
 
 namespace gauntlet::train {
 namespace {
@@ -62,6 +63,39 @@ Number number_in(const std::map<std::string, std::string>& metadata, const std::
   return number;
 }
 
+/// Bytes of rank 0 on every rank, in place.
+void broadcast_bytes(void* data, std::size_t size, collective::Communicator& communicator) {
+  if (size == 0) return;
+  torch::Tensor bytes = torch::from_blob(data, {static_cast<std::int64_t>(size)}, torch::kUInt8);
+  communicator.broadcast_(bytes);
+}
+
+/// Every rank has the file of rank 0 afterwards.
+void take_from_main_rank(TensorFile& file, collective::Communicator& communicator) {
+  const bool is_main_rank = communicator.rank() == 0;
+  Json outline = {{"metadata", file.metadata}, {"tensors", Json::array()}};
+  for (const auto& [name, tensor] : file.tensors)
+    outline["tensors"].push_back(
+        Json::array({name, static_cast<int>(tensor.scalar_type()), tensor.sizes().vec()}));
+  std::string text = outline.dump();
+  std::uint64_t size = text.size();
+  broadcast_bytes(&size, sizeof(size), communicator);
+  text.resize(size);
+  broadcast_bytes(text.data(), text.size(), communicator);
+  if (!is_main_rank) {
+    outline = Json::parse(text);
+    file = {.tensors = {}, .metadata = outline.at("metadata")};
+  }
+  for (const Json& about : outline.at("tensors")) {
+    torch::Tensor& tensor = file.tensors[about.at(0)];
+    if (!is_main_rank) {
+      const auto type = static_cast<torch::ScalarType>(about.at(1).get<int>());
+      tensor = torch::empty(about.at(2).get<std::vector<std::int64_t>>(), type);
+    }
+    broadcast_bytes(tensor.mutable_data_ptr(), tensor.nbytes(), communicator);
+  }
+}
+
 /// Files that an attempt left which was killed while it wrote.
 void remove_unfinished(const fs::path& folder) {
   std::error_code error;
@@ -111,6 +145,7 @@ Status FileCheckpointer::load() {
   return {};
 }
 
+/// Ranks on machines that share no folder may have different files, or none: what rank 0 has counts.
 void FileCheckpointer::agree_over_ranks() {
   if (options_.communicator->world_size() == 1) return;
   // Epoch and the head of the digest: the file may have been replaced between two reads.
@@ -120,8 +155,12 @@ void FileCheckpointer::agree_over_ranks() {
   const torch::Tensor all =
       options_.communicator->gather_rows(torch::tensor({loaded_epoch_, head}, torch::kInt64).view({1, 2}));
   if (all.eq(all[0]).all().item<bool>()) return;
-  if (is_main_rank()) say("not every rank could read the checkpoint: starting from epoch 1");
-  loaded_epoch_ = 0;
+  loaded_epoch_ = all[0][0].item<std::int64_t>();
+  if (loaded_epoch_ > 0) {
+    take_from_main_rank(loaded_, *options_.communicator);
+  } else if (is_main_rank()) {
+    say("rank 0 has no checkpoint, though another rank has: starting from epoch 1");
+  }
 }
 
 double FileCheckpointer::seconds() const {

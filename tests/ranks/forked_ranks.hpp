@@ -44,12 +44,18 @@ inline std::filesystem::path tensors_of_rank(const std::filesystem::path& folder
   ::_exit(code);
 }
 
-/// The tensors of every rank, in rank order; failures of the test for ranks that did not end well.
-inline std::vector<train::NamedTensors> on_forked_ranks(std::int64_t world_size, const RankBody& body) {
-  const std::filesystem::path folder =
+/// An empty folder for a gang to meet in.
+inline std::filesystem::path meeting_folder(std::int64_t world_size) {
+  std::filesystem::path folder =
       std::filesystem::path(::testing::TempDir()) / fmt::format("ranks-{}-{}", ::getpid(), world_size);
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
+  return folder;
+}
+
+/// How each rank ended, in rank order, as waitpid says it.
+inline std::vector<int> fork_ranks(const std::filesystem::path& folder, std::int64_t world_size,
+                                   const RankBody& body) {
   std::fflush(nullptr);
   std::vector<pid_t> children;
   for (std::int64_t rank = 0; rank < world_size; ++rank) {
@@ -57,10 +63,27 @@ inline std::vector<train::NamedTensors> on_forked_ranks(std::int64_t world_size,
     if (child == 0) run_rank(folder, rank, world_size, body);
     children.push_back(child);
   }
+  std::vector<int> ends;
+  for (const pid_t child : children) ::waitpid(child, &ends.emplace_back(), 0);
+  return ends;
+}
+
+/// Ranks whose body kills rank 0; the others notice and fail.
+inline void kill_forked_ranks(std::int64_t world_size, const RankBody& body) {
+  const std::filesystem::path folder = meeting_folder(world_size);
+  const std::vector<int> ends = fork_ranks(folder, world_size, body);
+  EXPECT_TRUE(WIFSIGNALED(ends[0])) << "rank 0 ended with " << ends[0];
+  for (std::size_t rank = 1; rank < ends.size(); ++rank) EXPECT_NE(ends[rank], 0) << "rank " << rank;
+  std::filesystem::remove_all(folder);
+}
+
+/// The tensors of every rank, in rank order; failures of the test for ranks that did not end well.
+inline std::vector<train::NamedTensors> on_forked_ranks(std::int64_t world_size, const RankBody& body) {
+  const std::filesystem::path folder = meeting_folder(world_size);
+  const std::vector<int> ends = fork_ranks(folder, world_size, body);
   std::vector<train::NamedTensors> results;
   for (std::int64_t rank = 0; rank < world_size; ++rank) {
-    int status = 0;
-    ::waitpid(children[static_cast<std::size_t>(rank)], &status, 0);
+    const int status = ends[static_cast<std::size_t>(rank)];
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "rank " << rank << " ended with " << status;
     auto tensors = train::load_tensors(tensors_of_rank(folder, rank));
     EXPECT_TRUE(tensors) << (tensors ? "" : tensors.error().message);

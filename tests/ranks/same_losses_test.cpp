@@ -1,5 +1,6 @@
 // Every registered entry that trains, at several world sizes: the losses of its first 20 or more steps are
-// those of one rank, and all ranks of a gang end with the same bits.
+// those of one rank, and all ranks of a gang end with the same bits, also when the gang was killed in the
+// middle and another goes on from its checkpoint.
 #include <cstdlib>
 
 #include "core/attacks/attack.hpp"
@@ -7,8 +8,10 @@
 #include "core/models/state.hpp"
 #include "core/models/trained_models.hpp"
 #include "core/train/batches.hpp"
+#include "core/train/file_checkpointer.hpp"
 #include "tests/methods_a/attack_toy.hpp"
 #include "tests/ranks/forked_ranks.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace gauntlet::testing {
 namespace {
@@ -43,29 +46,37 @@ void add_state(NamedTensors& results, const NamedTensors& state) {
   for (const auto& [name, tensor] : state) results["state." + name] = tensor.detach().contiguous().clone();
 }
 
+/// Weights and curves of an attack or a defense.
+template <class Trained>
+void add_trained(NamedTensors& results, const Trained& trained) {
+  add_state(results, trained.weights);
+  for (const auto& [name, values] : trained.curves) results["curve." + name] = torch::tensor(values);
+}
+
 constexpr std::int64_t kBatch =
     13;  // 40 items: three batches and a rest of one, which most ranks have no part of
 constexpr std::int64_t kEpochs = 7;
 
-/// The entry's settings for small pictures, batches of kBatch and every part of its training kEpochs long.
-Json config_of(const EntryInfo& about) {
-  static const std::map<std::string, Json> kShort = {{"epochs", kEpochs},
-                                                     {"at_epochs", kEpochs},
-                                                     {"epochs_image", kEpochs},
-                                                     {"epochs_text", kEpochs},
-                                                     {"prototype_epochs", kEpochs},
-                                                     {"epochs_knockoff", 2},
-                                                     {"batch_size", kBatch},
-                                                     {"epochs_perturbation", kEpochs},
-                                                     {"epochs_generator", kEpochs},
-                                                     {"steps_per_epoch", 3},
-                                                     {"n_queries", 14},
-                                                     {"batch", kBatch},
-                                                     {"middle", 8},
-                                                     {"pgd_iters", 3}};
+/// The entry's settings for small pictures, batches of kBatch and every part of its training so long.
+Json config_of(const EntryInfo& about, std::int64_t n_epochs) {
+  const std::map<std::string, Json> short_parts = {{"epochs", n_epochs},
+                                                   {"at_epochs", n_epochs},
+                                                   {"epochs_image", n_epochs},
+                                                   {"epochs_text", n_epochs},
+                                                   {"prototype_epochs", n_epochs},
+                                                   {"epochs_knockoff", 2},
+                                                   {"batch_size", kBatch},
+                                                   {"epochs_perturbation", n_epochs},
+                                                   {"epochs_generator", n_epochs},
+                                                   {"steps_per_epoch", 3},
+                                                   {"n_queries", 14},
+                                                   {"batch", kBatch},
+                                                   {"middle", 8},
+                                                   {"pgd_iters", 3}};
   Json config = toy_config(about);
   for (const FieldInfo& field : about.fields()) {
-    if (const auto value = kShort.find(field.name); value != kShort.end()) config[field.name] = value->second;
+    if (const auto value = short_parts.find(field.name); value != short_parts.end())
+      config[field.name] = value->second;
   }
   return config;
 }
@@ -75,6 +86,8 @@ struct Subject {
   Modality modality = Modality::kImage;
   NamedTensors (*train)(const Subject& subject, Communicator& ranks) = nullptr;
   std::string side = {};  ///< part of the test's name
+  std::int64_t n_epochs = kEpochs;
+  models::Checkpointer* checkpointer = nullptr;
 
   friend void PrintTo(const Subject& subject, std::ostream* out) {
     *out << subject.about->name << subject.side;
@@ -131,13 +144,14 @@ NamedTensors train_an_attack(const Subject& subject, Communicator& ranks) {
   setup.labels = toy.train.labels;
   setup.seed = 5;
   setup.communicator = &ranks;
+  setup.checkpointer = subject.checkpointer;
   LossLog log;
   log_epochs(setup, log);
-  const auto trained = entry.train(config_of(entry.about), std::move(setup));
+  const auto trained = entry.train(config_of(entry.about, subject.n_epochs), std::move(setup));
   EXPECT_TRUE(trained) << (trained ? "" : trained.error().message);
   NamedTensors results;
   log.add_to(results);
-  if (trained) add_state(results, trained->weights);
+  if (trained) add_trained(results, *trained);
   return results;
 }
 
@@ -180,13 +194,14 @@ NamedTensors train_a_defense(const Subject& subject, Communicator& ranks) {
   setup.target = copies_of(toy, ranks);
   setup.seed = 5;
   setup.communicator = &ranks;
+  setup.checkpointer = subject.checkpointer;
   LossLog log;
   log_epochs(setup, log);
-  const auto trained = entry.train(config_of(entry.about), std::move(setup));
+  const auto trained = entry.train(config_of(entry.about, subject.n_epochs), std::move(setup));
   EXPECT_TRUE(trained) << (trained ? "" : trained.error().message);
   NamedTensors results;
   log.add_to(results);
-  if (trained) add_state(results, trained->weights);
+  if (trained) add_trained(results, *trained);
   return results;
 }
 
@@ -261,6 +276,77 @@ TEST_P(SameLosses, AtEveryWorldSize) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, SameLosses, ::testing::ValuesIn(subjects()), name_of_subject);
+
+/// Counts epochs over all stages; with a folder keeps a checkpoint after each and may kill rank 0 after one.
+class EpochCounter final : public models::Checkpointer {
+ public:
+  EpochCounter(Communicator& ranks, const std::filesystem::path& folder, std::int64_t kill_after)
+      : rank_(ranks.rank()), kill_after_(kill_after) {
+    if (folder.empty()) return;
+    files_.emplace(train::CheckpointOptions{.folder = folder / fmt::format("rank{}", rank_),
+                                            .belongs_to = {{"job", "1"}},
+                                            .minutes = 0,
+                                            .communicator = &ranks});
+  }
+  Result<std::int64_t> resume(const models::Stage& stage) override {
+    return files_ ? files_->resume(stage) : Result<std::int64_t>(0);
+  }
+  Status end_epoch(const models::Stage& stage, std::int64_t epoch) override {
+    if (files_) GAUNTLET_CHECK_OK(files_->end_epoch(stage, epoch));
+    if (++n_epochs_ == kill_after_ && rank_ == 0) ::raise(SIGKILL);
+    return {};
+  }
+  [[nodiscard]] std::int64_t n_epochs() const { return n_epochs_; }
+
+ private:
+  std::int64_t rank_, kill_after_, n_epochs_ = 0;
+  std::optional<train::FileCheckpointer> files_;
+};
+
+/// Trains on a gang; each rank has its own folder of checkpoints, as on machines that share none.
+RankBody training_of(const Subject& subject, const std::filesystem::path& folder = {},
+                     std::int64_t kill_after = 0) {
+  return [=](Communicator& ranks) {
+    EpochCounter counter(ranks, folder, kill_after);
+    Subject watched = subject;
+    watched.checkpointer = &counter;
+    NamedTensors results = subject.train(watched, ranks);
+    results["n_epochs"] = torch::tensor(counter.n_epochs());
+    return results;
+  };
+}
+
+class ResumedGang : public ::testing::TestWithParam<Subject> {};
+
+TEST_P(ResumedGang, EndsAsAnUndisturbedOne) {
+  Subject subject = GetParam();
+  subject.n_epochs = 2;
+  std::vector<NamedTensors> undisturbed = on_forked_ranks(2, training_of(subject));
+  const auto n_epochs = undisturbed[0].at("n_epochs").item<std::int64_t>(), killed_after = n_epochs / 2;
+  ASSERT_GT(killed_after, 0);
+  const testing_support::TempFolder folder;
+  kill_forked_ranks(2, training_of(subject, folder.path(), killed_after));
+  std::vector<NamedTensors> resumed = on_forked_ranks(2, training_of(subject, folder.path()));
+  for (std::size_t rank = 0; rank < resumed.size(); ++rank) {
+    EXPECT_EQ(resumed[rank].at("n_epochs").item<std::int64_t>(), n_epochs - killed_after);
+    for (const auto& [name, tensor] : undisturbed[rank]) {
+      if (name == "n_epochs" || name.starts_with("loss.")) continue;  // of this attempt's epochs
+      EXPECT_TRUE(resumed[rank].at(name).equal(tensor)) << name << " of rank " << rank;
+    }
+  }
+}
+
+/// Models are not here: that every rank holds the same state is seen above, that it is all a training needs,
+/// in tests/run.
+std::vector<Subject> attacks_and_defenses() {
+  std::vector<Subject> found = subjects();
+  std::erase_if(found, [](const Subject& subject) {
+    return subject.train == &train_a_model || subject.side == "_text";  // as its twin for images
+  });
+  return found;
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, ResumedGang, ::testing::ValuesIn(attacks_and_defenses()), name_of_subject);
 
 }  // namespace
 }  // namespace gauntlet::testing
