@@ -40,8 +40,8 @@ Result<GcOptions> gc_options(const Options& options) {
 }
 
 /// Nobody submits, leases or reports while it lasts. Workers may go on with what they have.
-Result<coordinator::WorkdirLock> lock_folder(const fs::path& workdir) {
-  Result<coordinator::WorkdirLock> lock = coordinator::WorkdirLock::take(workdir, "gauntlet gc");
+Result<coordinator::WorkdirLock> lock_folder(const fs::path& workdir, const fs::path& database) {
+  Result<coordinator::WorkdirLock> lock = coordinator::WorkdirLock::take(workdir, "gauntlet gc", database);
   if (lock || lock.error().code != ErrorCode::kRefused) return lock;
   return fail(
       ErrorCode::kRefused,
@@ -72,7 +72,7 @@ Result<GcPlan> free_now(const Options& options, const GcOptions& gc) {
   std::error_code error;
   if (!fs::exists(database, error))
     return fail(ErrorCode::kNotFound, "there is no database {}", database.string());
-  GAUNTLET_TRY(const coordinator::WorkdirLock lock, lock_folder(options.folder.workdir));
+  GAUNTLET_TRY(const coordinator::WorkdirLock lock, lock_folder(options.folder.workdir, database));
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_write(database));
   GAUNTLET_CHECK_OK(db::check_version(connection));
   GAUNTLET_TRY(GcPlan plan, plan_gc(connection, gc));

@@ -112,8 +112,9 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(const results::Bundle bundle, results::bundle_from(files));
   GAUNTLET_TRY(const store::ImportedWork work, work_of(bundle));
   GAUNTLET_CHECK_OK(make_directories(options.folder.workdir));
-  GAUNTLET_TRY(const coordinator::WorkdirLock lock,
-               coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet import"));
+  GAUNTLET_TRY(
+      const coordinator::WorkdirLock lock,
+      coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet import", options.folder.database));
   GAUNTLET_TRY(store::JobStore store, store::JobStore::open(options.folder.database_path()));
   GAUNTLET_TRY(const store::ImportAnswer answer, store.import(work, SystemClock().wall_ms()));
   if (!answer.conflicts.empty()) return refuse(options, answer.conflicts);

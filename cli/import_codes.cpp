@@ -156,7 +156,8 @@ Result<int> run(Options options) {
   GAUNTLET_TRY(const store::ImportedWork work, work_of(options, evaluation));
   GAUNTLET_CHECK_OK(make_directories(options.folder.workdir));
   GAUNTLET_TRY(const coordinator::WorkdirLock lock,
-               coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet import codes"));
+               coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet import codes",
+                                              options.folder.database));
   GAUNTLET_TRY(store::JobStore store, store::JobStore::open(options.folder.database_path()));
   GAUNTLET_TRY(const store::ImportAnswer answer, store.import(work, SystemClock().wall_ms()));
   if (!answer.conflicts.empty())

@@ -352,7 +352,7 @@ Result<std::unique_ptr<ServerImpl>> open_server(ServeOptions options) {
   if (!unresolved) options.workdir = absolute;
   if (options.database.empty()) options.database = options.workdir / "gauntlet.db";
   GAUNTLET_CHECK_OK(make_directories(options.workdir));
-  GAUNTLET_TRY(WorkdirLock lock, WorkdirLock::take(options.workdir));
+  GAUNTLET_TRY(WorkdirLock lock, WorkdirLock::take(options.workdir, "a coordinator", options.database));
   GAUNTLET_TRY(auto log, open_log(options.workdir, options.log_format));
   GAUNTLET_TRY(std::string token, own_token(options.workdir));
   GAUNTLET_TRY(std::optional<tls::Identity> identity, identity_for(options));

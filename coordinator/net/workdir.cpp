@@ -78,17 +78,9 @@ std::string holder_of(const std::filesystem::path& lock) {
   return holder && !holder->empty() ? fmt::format("process {}", *holder) : std::string("an unknown process");
 }
 
-}  // namespace
-
-std::optional<std::string> holder_of_workdir(const std::filesystem::path& workdir) {
-  const std::filesystem::path path = workdir / "coordinator.lock";
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0 || ::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;
-  return holder_of(path);
-}
-
-Result<WorkdirLock> WorkdirLock::take(const std::filesystem::path& workdir, std::string_view purpose) {
-  const std::filesystem::path path = workdir / "coordinator.lock";
+/// Takes a lock file, which says who holds it, and leaves it open. `subject`: what it stands for.
+Result<int> take_lock(const std::filesystem::path& path, std::string_view purpose,
+                      const std::filesystem::path& subject) {
   File file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (file.get() < 0) return fail(system_error(errno, "open", path));
   int locked = ::flock(file.get(), LOCK_EX | LOCK_NB);
@@ -99,20 +91,45 @@ Result<WorkdirLock> WorkdirLock::take(const std::filesystem::path& workdir, std:
   }
   if (locked != 0) {
     if (errno != EWOULDBLOCK) return fail(system_error(errno, "lock", path));
-    return fail(ErrorCode::kRefused, "{} is in use already ({})", workdir.string(), holder_of(path));
+    return fail(ErrorCode::kRefused, "{} is in use already ({})", subject.string(), holder_of(path));
   }
   if (::ftruncate(file.get(), 0) != 0) return fail(system_error(errno, "write", path));
   GAUNTLET_CHECK_OK(write_all(file.get(), fmt::format("{}, {}", ::getpid(), purpose), path));
-  return WorkdirLock(file.release());
+  return file.release();
 }
 
-WorkdirLock::WorkdirLock(WorkdirLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+}  // namespace
+
+std::optional<std::string> holder_of_workdir(const std::filesystem::path& workdir) {
+  const std::filesystem::path path = workdir / "coordinator.lock";
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0 || ::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;
+  return holder_of(path);
+}
+
+Result<WorkdirLock> WorkdirLock::take(const std::filesystem::path& workdir, std::string_view purpose,
+                                      const std::filesystem::path& database) {
+  GAUNTLET_TRY(const int folder_lock, take_lock(workdir / "coordinator.lock", purpose, workdir));
+  WorkdirLock lock(folder_lock, -1);
+  std::error_code error;  // by whatever links the file is reached, it is one file
+  const std::filesystem::path file = database.empty() ? workdir / "gauntlet.db" : database;
+  std::filesystem::path real = std::filesystem::weakly_canonical(file, error);
+  if (error) real = file;
+  GAUNTLET_TRY(lock.database_, take_lock(real.concat(".lock"), purpose, file));
+  return lock;
+}
+
+WorkdirLock::WorkdirLock(WorkdirLock&& other) noexcept
+    : folder_(std::exchange(other.folder_, -1)), database_(std::exchange(other.database_, -1)) {}
 WorkdirLock& WorkdirLock::operator=(WorkdirLock&& other) noexcept {
-  std::swap(file_, other.file_);
+  std::swap(folder_, other.folder_);
+  std::swap(database_, other.database_);
   return *this;
 }
 WorkdirLock::~WorkdirLock() {
-  if (file_ >= 0) ::close(file_);
+  for (const int file : {database_, folder_}) {
+    if (file >= 0) ::close(file);
+  }
 }
 
 Result<std::string> own_token(const std::filesystem::path& workdir) {

@@ -12,14 +12,16 @@
 
 namespace gauntlet::coordinator {
 
-/// coordinator.lock of a work folder, held until destroyed (by the kernel, however the process ends).
+/// coordinator.lock of a work folder and <database>.lock beside its database, held until destroyed (by the
+/// kernel, however the process ends): a database may lie elsewhere, where another work folder reaches it too.
 /// Move-only.
 class WorkdirLock {
  public:
-  /// `purpose`: who takes it, for those who are refused meanwhile. Errors: kRefused when another process
-  /// holds it (names its pid and purpose), kIo, kNoSpace.
+  /// `purpose`: who takes it, for those who are refused meanwhile. `database`: empty = <workdir>/gauntlet.db.
+  /// Errors: kRefused when another process holds one of them (names its pid and purpose), kIo, kNoSpace.
   [[nodiscard]] static Result<WorkdirLock> take(const std::filesystem::path& workdir,
-                                                std::string_view purpose = "a coordinator");
+                                                std::string_view purpose = "a coordinator",
+                                                const std::filesystem::path& database = {});
   WorkdirLock(WorkdirLock&& other) noexcept;
   WorkdirLock& operator=(WorkdirLock&& other) noexcept;
   WorkdirLock(const WorkdirLock&) = delete;
@@ -27,8 +29,9 @@ class WorkdirLock {
   ~WorkdirLock();
 
  private:
-  explicit WorkdirLock(int file) : file_(file) {}
-  int file_ = -1;
+  WorkdirLock(int folder, int database) : folder_(folder), database_(database) {}
+  int folder_ = -1;
+  int database_ = -1;
 };
 
 /// Who holds the lock of a work folder ("process 1234, a coordinator"); nothing when nobody does. Changes

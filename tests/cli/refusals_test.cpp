@@ -92,6 +92,19 @@ TEST_F(Refusals, ASecondCoordinatorNamesTheFirst) {
                   fmt::format("is in use already (process {}, a coordinator)", coordinator_->pid()));
 }
 
+TEST_F(Refusals, ADatabaseIsServedOnceByWhateverPath) {
+  serve();
+  const fs::path database = workdir() / "gauntlet.db", link = folder() / "link.db";
+  fs::create_symlink(database, link);
+  const std::string second = (folder() / "second").string(), pid = std::to_string(coordinator_->pid());
+  for (const fs::path& path : {database, link}) {
+    expect_sentence(gauntlet({"coordinator", "--workdir", second, "--database", path.string()}), 6,
+                    path.string() + " is in use already (process " + pid + ", a coordinator)");
+    expect_sentence(gauntlet({"gc", "--yes", "--workdir", second, "--database", path.string()}), 6,
+                    path.string() + " is in use already (process " + pid + ", a coordinator)");
+  }
+}
+
 TEST_F(Refusals, ADatabaseOfANewerReleaseIsLeftAlone) {
   {
     MadeFolder made(workdir());
