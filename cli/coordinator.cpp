@@ -76,7 +76,8 @@ Action declare(CLI::App& app) {
   app.add_option("--address,--bind", options->serve.address,
                  "Address to listen on (default: this machine only)");
   app.add_option("--port", options->serve.port,
-                 "Port to listen on (default: any free one; coordinator.json says which)");
+                 "Port to listen on (default: any free one; coordinator.json says which)")
+      ->check(number_between(0, 65535));
   app.add_option("--heartbeat-ms", options->serve.heartbeat_ms,
                  "A worker silent for three of these is lost (default 5000)")
       ->check(number_between(10, 3'600'000));

@@ -67,7 +67,7 @@ class HttpServerImpl final : public HttpServer {
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error == asio::error::address_in_use) {
-      return fail(ErrorCode::kIo, "port {} of {} is in use; choose another with --http", port, text);
+      return fail(ErrorCode::kRefused, "port {} of {} is in use; choose another with --http", port, text);
     }
     if (error) return fail(ErrorCode::kIo, "cannot listen on port {} of {}: {}", port, text, error.message());
     if (!address.is_loopback())

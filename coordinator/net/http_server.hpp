@@ -58,7 +58,7 @@ struct HttpOptions {
 /// files and nothing else.
 class HttpServer {
  public:
-  /// Errors: kInvalid (no IP address), kIo (port in use).
+  /// Errors: kInvalid (no IP address), kRefused (port in use), kIo.
   [[nodiscard]] static Result<std::unique_ptr<HttpServer>> open(boost::asio::io_context& io,
                                                                 HttpOptions options,
                                                                 std::vector<HttpPage> pages,

@@ -83,8 +83,9 @@ Status listen_on(tcp::acceptor& acceptor, const ServeOptions& options) {
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (!error) return {};
   if (error == asio::error::address_in_use) {
-    return fail(ErrorCode::kIo, "port {} of {} is in use; choose another with --port, or 0 for any free one",
-                options.port, options.address);
+    return fail(ErrorCode::kRefused,
+                "port {} of {} is in use; choose another with --port, or 0 for any free one", options.port,
+                options.address);
   }
   return fail(ErrorCode::kIo, "cannot listen on port {} of {}: {}", options.port, options.address,
               error.message());

@@ -82,8 +82,12 @@ TEST_F(Refusals, APortInUseIsNamed) {
   serve();
   const Json address = Json::parse(read(workdir() / "coordinator.json"));
   const std::string port = std::to_string(address["port"].get<int>());
-  expect_sentence(gauntlet({"coordinator", "--workdir", (folder() / "second").string(), "--port", port}), 1,
+  expect_sentence(gauntlet({"coordinator", "--workdir", (folder() / "second").string(), "--port", port}), 6,
                   "port " + port + " of 127.0.0.1 is in use");
+}
+
+TEST_F(Refusals, APortThatIsNoneIsSaid) {
+  expect_sentence(ask({"coordinator", "--port", "70000"}), 2, "65535");
 }
 
 TEST_F(Refusals, ASecondCoordinatorNamesTheFirst) {

@@ -225,7 +225,7 @@ TEST_F(RunRefused, APortInUse) {
   const Json where = Json::parse(read(folder() / "one" / "coordinator.json"));
   const Finished second = gauntlet({"coordinator", "--workdir", (folder() / "two").string(), "--port",
                                     std::to_string(where["port"].get<int>())});
-  EXPECT_EQ(second.exit_code, 1) << second.err;
+  EXPECT_EQ(second.exit_code, 6) << second.err;
   EXPECT_THAT(second.err, HasSubstr(std::to_string(where["port"].get<int>())));
   const Finished third = gauntlet({"coordinator", "--workdir", (folder() / "one").string()});
   EXPECT_EQ(third.exit_code, 6) << "its lock is held";

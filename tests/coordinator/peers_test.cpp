@@ -326,7 +326,7 @@ TEST_F(Peers, APortInUseIsSaidInOneSentence) {
   options.port = endpoint().port;
   const auto refused = Server::open(options);
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ErrorCode::kIo);
+  EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
   EXPECT_THAT(refused.error().message,
               HasSubstr(fmt::format("port {} of 127.0.0.1 is in use", options.port)));
 }
