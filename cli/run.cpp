@@ -4,6 +4,7 @@
 
 #include "cli/support/alloc_run.hpp"
 #include "cli/support/allocation_options.hpp"
+#include "cli/support/ended_jobs.hpp"
 #include "cli/support/interrupt.hpp"
 #include "cli/support/local_cluster.hpp"
 #include "cli/support/options.hpp"
@@ -58,6 +59,9 @@ class SweepRun {
                                                              : options_.folder.database_path().string();
   }
   [[nodiscard]] std::uint64_t sweep_id() const { return sweep_id_; }
+  [[nodiscard]] Result<EndedJobs> ended() const {
+    return ended_jobs(database(), sweep_id_, sweep_.expansion.jobs);
+  }
 
   /// Ends the children. A coordinator that has other work left goes on until nobody uses it.
   void close() {
@@ -107,14 +111,23 @@ class SweepRun {
     }
   }
 
-  /// Asking for a sweep again asks for what failed or was cancelled of it, too.
+  /// Asking for a sweep again asks for what failed or was cancelled of it, too; not for what is of earlier
+  /// versions of the file, which may have been corrected because of that.
   Status retry_failed() {
-    proto::Frame request;
-    proto::Selection& selection = *request.mutable_retry_request()->mutable_selection();
-    selection.set_sweep_id(sweep_id_);
-    selection.add_states("failed");
-    selection.add_states("cancelled");
-    GAUNTLET_TRY(const std::uint64_t n_jobs, request_change(*client_, std::move(request)));
+    GAUNTLET_TRY(const EndedJobs ended, this->ended());
+    others_ = ended.others;
+    std::uint64_t n_jobs = 0;
+    if (ended.others.empty()) {
+      GAUNTLET_TRY(n_jobs, retry_where([this](proto::Selection& jobs) { jobs.set_sweep_id(sweep_id_); }));
+    } else {
+      for (const auto* keys : {&ended.failed, &ended.cancelled}) {
+        for (const JobKey& key : *keys) {
+          GAUNTLET_TRY(const std::uint64_t n_of_key,
+                       retry_where([&](proto::Selection& jobs) { jobs.set_key_prefix(key.hex()); }));
+          n_jobs += n_of_key;
+        }
+      }
+    }
     if (n_jobs > 0) {
       view_.say(fmt::format("trying {} again that failed or {} cancelled before", count_of(n_jobs, "job"),
                             n_jobs == 1 ? "was" : "were"));
@@ -122,9 +135,20 @@ class SweepRun {
     return {};
   }
 
+  template <class Choose>
+  Result<std::uint64_t> retry_where(const Choose& choose) {
+    proto::Frame request;
+    proto::Selection& selection = *request.mutable_retry_request()->mutable_selection();
+    selection.add_states("failed");
+    selection.add_states("cancelled");
+    choose(selection);
+    return request_change(*client_, std::move(request));
+  }
+
   Result<proto::StatusReply> current_status() {
     while (true) {
       Result<proto::StatusReply> status = request_status(*client_, sweep_id_);
+      if (status) leave_out(others_, *status);
       if (status || !is_retryable(status.error().code)) return status;
       view_.say(fmt::format("the coordinator is gone ({}); starting it again", status.error().message));
       GAUNTLET_CHECK_OK(reconnect());
@@ -174,6 +198,7 @@ class SweepRun {
   ProgressView view_;
   std::optional<client::Client> client_;
   std::uint64_t sweep_id_ = 0;
+  std::vector<JobKey> others_;  ///< of earlier versions of the file, that had failed before
 };
 
 Json failed_jobs(const proto::StatusReply& status) {
@@ -219,8 +244,15 @@ Status print_tables(const std::vector<NamedTable>& tables) {
 
 /// Tables as far as there are numbers, then the verdict.
 Result<int> conclude(const Options& options, const std::vector<NamedTableSpec>& specs,
-                     const proto::StatusReply& status, SweepRun& sweep_run) {
+                     proto::StatusReply status, SweepRun& sweep_run) {
   GAUNTLET_TRY(const proto::SweepStatus sweep, sweep_in(status, sweep_run.sweep_id()));
+  GAUNTLET_TRY(const EndedJobs ended, sweep_run.ended());
+  leave_out(ended.others, status);
+  if (const std::size_t n = ended.others.size(); n > 0) {
+    note(fmt::format(
+        "{} of earlier versions of this file failed or {} blocked or cancelled, and {} left alone\n",
+        count_of(n, "job"), n == 1 ? "is" : "are", n == 1 ? "is" : "are"));
+  }
   GAUNTLET_TRY(const std::vector<NamedTable> tables, fill_tables(specs, sweep_run.database()));
   GAUNTLET_CHECK_OK(write_tables(tables, options.folder.workdir / "tables"));
   if (options.json) {
@@ -234,7 +266,7 @@ Result<int> conclude(const Options& options, const std::vector<NamedTableSpec>& 
   }
   std::size_t n_missing = 0;
   for (const NamedTable& named : tables) n_missing += name_missing(named.table.missing);
-  GAUNTLET_CHECK_OK(verdict_of(sweep));
+  GAUNTLET_CHECK_OK(ended.others.empty() ? verdict_of(sweep) : verdict_of(sweep.name(), ended.counts()));
   if (n_missing > 0) {
     return fail(ErrorCode::kIncomplete, "{} of the tables missing though every job is done",
                 count_of(n_missing, "number"));
@@ -283,7 +315,7 @@ Result<int> run(const Options& options) {
     sweep_run.close();
     return fail(status.error());
   }
-  Result<int> result = conclude(options, tables, *status, sweep_run);
+  Result<int> result = conclude(options, tables, std::move(*status), sweep_run);
   sweep_run.close();
   return result;
 }

@@ -21,10 +21,11 @@ Result<proto::SweepStatus> sweep_in(const proto::StatusReply& status, std::uint6
 
 bool is_over(const proto::SweepStatus& sweep) { return counts_of(sweep).open == 0; }
 
-Status verdict_of(const proto::SweepStatus& sweep) {
-  const JobCounts counts = counts_of(sweep);
+Status verdict_of(const proto::SweepStatus& sweep) { return verdict_of(sweep.name(), counts_of(sweep)); }
+
+Status verdict_of(const std::string& sweep, const JobCounts& counts) {
   if (counts.failed + counts.blocked + counts.cancelled == 0) return {};
-  std::string text = fmt::format("{} of sweep {} failed", count_of(counts.failed, "job"), sweep.name());
+  std::string text = fmt::format("{} of sweep {} failed", count_of(counts.failed, "job"), sweep);
   if (counts.blocked > 0) text += fmt::format(", which blocks {} more", counts.blocked);
   if (counts.cancelled > 0) text += fmt::format(", {} cancelled", counts.cancelled);
   return fail(ErrorCode::kJobsFailed, "{}", text);

@@ -18,6 +18,8 @@ namespace gauntlet::cli {
 /// What a sweep that is over means for the exit code: nothing, or the error (kJobsFailed) that counts its
 /// failures.
 [[nodiscard]] Status verdict_of(const proto::SweepStatus& sweep);
+/// The same from counts of a part of the sweep's jobs.
+[[nodiscard]] Status verdict_of(const std::string& sweep, const JobCounts& counts);
 
 /// Polls until the sweep is over. Errors: kTimedOut, kInterrupted (Ctrl-C), those of the connection.
 [[nodiscard]] Result<proto::StatusReply> wait_for_sweep(client::Client& client, std::uint64_t sweep_id,

@@ -76,6 +76,32 @@ TEST_F(Run, MoreJobsRunOnlyTheNewOnes) {
   expect_all_done(30);
 }
 
+TEST_F(Run, WhatFailedBeforeTheFileWasCorrectedIsLeftAlone) {
+  const auto jobs_that = [&](const std::string& end) {
+    return write("fix.yaml", "gauntlet: 1\nname: fix\ncommand: {jobs: 2, run: [sh, -c, '" + end + "']}\n");
+  };
+  const Finished wrong = run(jobs_that("exit 4"));
+  EXPECT_EQ(wrong.exit_code, 3) << wrong.err;
+  EXPECT_THAT(wrong.err, HasSubstr("2 jobs of sweep fix failed"));
+
+  const Finished corrected = run(jobs_that("exit 0"));
+  EXPECT_EQ(corrected.exit_code, 0) << corrected.err;
+  EXPECT_THAT(corrected.err, HasSubstr("2 jobs of earlier versions of this file failed or "));
+  EXPECT_THAT(corrected.err, testing::Not(HasSubstr("exit code 4")));
+  EXPECT_EQ(count("SELECT count(*) FROM v_attempts"), 4) << "each job once";
+
+  const Finished wrong_again = run(jobs_that("exit 4"));
+  EXPECT_EQ(wrong_again.exit_code, 3) << wrong_again.err;
+  EXPECT_THAT(wrong_again.err, HasSubstr("trying 2 jobs again"));
+  EXPECT_EQ(count("SELECT count(*) FROM v_attempts"), 6);
+
+  const Finished mixed =
+      run(write("fix.yaml", "gauntlet: 1\nname: fix\ncommand: {jobs: 1, run: [sh, -c, 'exit 4']}\n"));
+  EXPECT_EQ(mixed.exit_code, 3) << mixed.err;
+  EXPECT_THAT(mixed.err,
+              testing::AllOf(HasSubstr("trying 1 job again"), HasSubstr("1 job of sweep fix failed")));
+}
+
 TEST_F(Run, TenThousandJobsFinish) {
   const Finished finished = run(spec(10000, 0));
   EXPECT_EQ(finished.exit_code, 0) << finished.err;
