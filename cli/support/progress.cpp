@@ -23,9 +23,11 @@ std::string bar(double fraction, std::size_t width = 12) {
   return "[" + std::string(filled, '=') + std::string(width - filled, ' ') + "]";
 }
 
-/// ", about 3m left", or "".
+/// ", about 3m left", or "": also while nothing of it can start.
 std::string time_left(const proto::SweepStatus& sweep, const JobCounts& counts) {
   if (counts.open == 0 || sweep.eta_s() < 0) return "";
+  if (sweep.paused() && counts.running == 0) return "";
+  if (sweep.eta_s() < 1) return ", less than a second left";
   return fmt::format(", about {} left", human_duration(sweep.eta_s()));
 }
 

@@ -329,6 +329,13 @@ TEST_F(Served, PauseResumeCancelRetry) {
   EXPECT_EQ(Json::parse(ask({"retry", "noops", "--json"}).out)["jobs"], 10);
   start_worker();
   EXPECT_EQ(ask({"wait", "noops", "--timeout", "60"}).exit_code, 0);
+  const fs::path held = write("held.yaml",
+                              "gauntlet: 1\nname: held\ncommand: {jobs: 1, run: [\"true\"]}\n"
+                              "resources: {command: {labels: {disk: ssd}}}\n");
+  ASSERT_EQ(ask({"submit", held.string()}).exit_code, 0);
+  EXPECT_THAT(ask({"status", "held"}).out, HasSubstr("0 failed, less than a second left"));
+  EXPECT_EQ(ask({"pause", "held"}).out, "paused held\n");
+  EXPECT_THAT(ask({"status", "held"}).out, testing::Not(HasSubstr(" left")));
 }
 
 TEST_F(Run, ASweepFileLargerThanAFrameArrivesWhole) {
