@@ -48,8 +48,8 @@ struct ServeOptions {
 };
 
 /// Runs a coordinator until SIGTERM, SIGINT, a ShutdownRequest or, if asked, disuse; returns the exit code 0.
-/// Errors: kRefused (lock held: names the pid of the holder; network file system; token others may read), kIo
-/// (port in use, log not writable), kNoSpace, kCorrupt (database).
+/// Errors: kRefused (lock held: names the pid of the holder; port in use; network file system; token others
+/// may read), kIo (log not writable), kNoSpace, kCorrupt (database).
 [[nodiscard]] Result<int> serve(const ServeOptions& options);
 
 /// What serve() runs, for tests: opened, run on a thread of the caller's choice, stopped from any.
