@@ -1,6 +1,7 @@
 // gauntlet data inspect: what a prepared folder or a data file holds, and contact sheets of pictures.
 #include <numeric>
 
+#include "cli/support/harmless.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -54,11 +55,17 @@ std::string as_text(const Json& value, int depth) {
   return text;
 }
 
+Status check_sheet(const std::filesystem::path& sheet) {
+  if (sheet.empty() || sheet.extension() == ".png") return {};
+  return fail(ErrorCode::kInvalid, "--sheet writes .png, not '{}'", sheet.string());
+}
+
 Result<int> run(const Options& options) {
+  GAUNTLET_CHECK_OK(check_sheet(options.sheet));
   GAUNTLET_TRY(const Json facts, data::inspect(options.path, options.map));
   if (!options.sheet.empty()) {
     GAUNTLET_CHECK_OK(write_contact_sheet(options, facts));
-    note(fmt::format("wrote {}\n", options.sheet));
+    note(harmless(fmt::format("wrote {}\n", options.sheet)));
   }
   GAUNTLET_CHECK_OK(options.json ? print_json(facts) : print(as_text(facts, 0)));
   return 0;

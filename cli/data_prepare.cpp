@@ -5,6 +5,7 @@
 #include <cstring>
 #include <thread>
 
+#include "cli/support/harmless.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -66,6 +67,7 @@ Result<Json> config_from(const data::DatasetEntry& entry, const Options& options
 }
 
 Status check_target(const std::filesystem::path& out) {
+  if (out.empty()) return fail(ErrorCode::kInvalid, "--out is empty; give the folder to fill");
   std::error_code error;
   if (std::filesystem::exists(out, error) && !std::filesystem::is_empty(out, error) &&
       !data::is_unfinished(out)) {
@@ -165,7 +167,7 @@ Result<int> run(const Options& options) {
   if (options.json) {
     GAUNTLET_CHECK_OK(print_json(facts));
   } else {
-    GAUNTLET_CHECK_OK(print(fmt::format("prepared {} in {}\n", options.name, options.out)));
+    GAUNTLET_CHECK_OK(print(harmless(fmt::format("prepared {} in {}\n", options.name, options.out))));
   }
   return 0;
 }

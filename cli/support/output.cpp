@@ -9,6 +9,8 @@
 #include <cstring>
 #include <string>
 
+#include "cli/support/harmless.hpp"
+
 namespace gauntlet::cli {
 namespace {
 
@@ -56,7 +58,7 @@ void note(std::string_view text) {
   static_cast<void>(std::fflush(stderr));
 }
 
-void complain(const Error& error) { note(fmt::format("gauntlet: {}\n", error.message)); }
+void complain(const Error& error) { note(fmt::format("gauntlet: {}\n", harmless(error.message))); }
 
 bool can_animate() { return isatty(STDERR_FILENO) == 1 && !is_plain_terminal(); }
 

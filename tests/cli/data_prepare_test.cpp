@@ -67,6 +67,19 @@ TEST_F(DataPrepare, OptionsSetTheFieldsOfTheirNames) {
   EXPECT_THAT(refusal(scenes("a")), HasSubstr("a exists and is not an empty folder; choose another --out"));
 }
 
+TEST_F(DataPrepare, NamesThatMoveACursorAreShownAsBytes) {
+  EXPECT_EQ(gauntlet({"data", "verify", "\x1b[2J"}).err, "gauntlet: there is no prepared folder \\x1b[2J\n");
+  EXPECT_EQ(gauntlet({"data", "verify", "o\xff"}).err, "gauntlet: there is no prepared folder o\\xff\n");
+  EXPECT_EQ(gauntlet({"data", "verify", "\xc3\xa9"}).err, "gauntlet: there is no prepared folder \xc3\xa9\n");
+}
+
+TEST_F(DataPrepare, WhatCannotBeWrittenToIsSaidBeforeAnythingIsDone) {
+  EXPECT_EQ(gauntlet(scenes("")).err, "gauntlet: --out is empty; give the folder to fill\n");
+  const Finished sheet = gauntlet({"data", "inspect", "any", "--sheet", "a.jpg"});
+  EXPECT_EQ(sheet.exit_code, 2);
+  EXPECT_EQ(sheet.err, "gauntlet: --sheet writes .png, not 'a.jpg'\n");
+}
+
 TEST_F(DataPrepare, AnInterruptedFolderIsWhatAnUndisturbedOneIs) {
   ASSERT_EQ(gauntlet(scenes("calm")).exit_code, 0);
   for (const int signal : {SIGINT, SIGKILL}) {
