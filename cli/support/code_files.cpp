@@ -140,7 +140,11 @@ Result<LabelSets> labels_of(const io::NpyArray& array, std::int64_t n_labels, st
                             std::int64_t n) {
   Result<LabelSets> labels = with_elements(array, [&](auto all) -> Result<LabelSets> {
     const auto values = part(array, all, first, n);
-    if (array.shape.size() == 2) return LabelSets::from_values(values, n_labels, first);
+    if (array.shape.size() == 2) {
+      Result<LabelSets> sets = LabelSets::from_values(values, n_labels, first);
+      if (!sets && n_labels == 1) sets.error().message += "; classes are an array of one dimension, n";
+      return sets;
+    }
     GAUNTLET_TRY(const std::vector<std::int64_t> classes, classes_of(values, first));
     return LabelSets::from_classes(classes, n_labels, first);
   });

@@ -130,6 +130,11 @@ TEST_F(Eval, RefusalsNameTheFileAndThePlace) {
   save<std::uint8_t>("two.npy", {3, 4}, {1, 0, 0, 2, 0, 1, 1, 0, 0, 0, 0, 1});
   expect(eval({}, {{"--query-labels", "two.npy"}}), 2,
          "two.npy: label value 2 at row 0, column 3; allowed: 0 and 1");
+  save<std::int64_t>("column.npy", {3, 1}, {0, 1, 2});
+  save<std::int64_t>("columns.npy", {8, 1}, {0, 1, 2, 0, 1, 2, 0, 1});
+  expect(eval({}, {{"--query-labels", "column.npy"}, {"--retrieval-labels", "columns.npy"}}), 2,
+         "column.npy: label value 2 at row 2, column 0; allowed: 0 and 1; classes are an array of one "
+         "dimension, n");
   save<std::int64_t>("classes.npy", {3}, {0, 1, 2});
   expect(eval({}, {{"--query-labels", "classes.npy"}}), 2, "all label files must have one form");
   save<float>("half.npy", {8}, {0.5, 0, 0, 0, 0, 0, 0, 0});
