@@ -88,9 +88,14 @@ Result<std::string> identity_of(const XlConfig& options, const detail::SourceHas
   }
   detail::SourceIdentity identity;
   GAUNTLET_CHECK_OK(identity.add_small_files(drawings, "drawings"));
-  if (!options.openclipart.empty())
+  if (!options.openclipart.empty()) {
+    GAUNTLET_CHECK_OK(detail::check_openclipart(options.openclipart));
     GAUNTLET_CHECK_OK(identity.add_pictures(options.openclipart, "openclipart"));
-  if (!options.stamps.empty()) GAUNTLET_CHECK_OK(identity.add_pictures(options.stamps, "stamps"));
+  }
+  if (!options.stamps.empty()) {
+    GAUNTLET_CHECK_OK(detail::check_stamps(options.stamps));
+    GAUNTLET_CHECK_OK(identity.add_pictures(options.stamps, "stamps"));
+  }
   return to_hex(sha256(hashes.content_id() + identity.content_id()));
 }
 
@@ -274,8 +279,8 @@ constinit const DatasetEntry picto_xl_entry{
     .about =
         {.name = kName,
          .version = kVersion,
-         .summary =
-             "Emoji in two makers' drawings with their words and categories; about 3,600 pairs, 28 labels",
+         .summary = "Emoji in two makers' drawings with their words and categories; 3,239 pairs and more on "
+                    "request, 28 labels",
          .reference =
              "Unicode 15.0 emoji-test.txt, CLDR 41, Noto Color Emoji 2.042, EmojiOne 3 (gemojione 3.3.0)",
          .fields = &describe_fields<XlConfig>},

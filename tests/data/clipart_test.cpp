@@ -7,12 +7,11 @@
 #include <map>
 
 #include "core/base/files.hpp"
-#include "core/data/dataset.hpp"
 #include "core/data/detail/emoji_drawings.hpp"
-#include "core/data/prepared_set.hpp"
 #include "core/io/png.hpp"
 #include "core/io/png_rows.hpp"
 #include "tests/data/picto_support.hpp"
+#include "tests/data/picto_xl_support.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace gauntlet::data {
@@ -145,8 +144,8 @@ TEST(Clipart, DamagedPicturesAreNamed) {
 
 TEST(PictoXl, TakesCollectionsOnRequest) {
   GAUNTLET_NEEDS_DEBIAN_EMOJI();
-  const TempFolder folder;
-  std::filesystem::create_directories(folder / "png");
+  const XlSources sources;
+  const TempFolder& folder = sources.folder();
   write_rgba(folder / "art/png/animals/mammals/rat_01.png", 5, 5, filled(25, 77, 255));
   write_rgba(folder / "art/png/animals/mammals/zebu_ann_01.png", 5, 5, filled(25, 78, 255));
   write_rgba(folder / "art/png/animals/mammals/zebu_ann_02.png", 5, 5, filled(25, 79, 255));
@@ -154,41 +153,30 @@ TEST(PictoXl, TakesCollectionsOnRequest) {
   for (const char* name : {"zebu_ann_01", "zebu_ann_02"})
     folder.write("art/svg/animals/mammals/" + std::string(name) + ".svg",
                  "<metadata><dc:title>Zebu animal</dc:title></metadata>");
-  const DatasetEntry& entry = **dataset_registry().find("picto_xl");
-  const Json config = complete_config(entry.about.fields(),
-                                      {{"drawings", (folder / "png").string()},
-                                       {"openclipart", (folder / "art").string()},
-                                       {"image_px", 16}},
-                                      "picto_xl")
-                          .value();
-  std::filesystem::create_directories(folder / "set");
-  const Status made = entry.prepare(config, folder / "set", 2, {});
-  ASSERT_TRUE(made) << made.error().message;
-  const auto set = PreparedSet::open(folder / "set");
-  ASSERT_TRUE(set) << set.error().message;
-  EXPECT_EQ(set->n_items(), 1870 + 3);
-  EXPECT_EQ(set->about()["name"], "picto_xl(1,16,+openclipart)");
-  EXPECT_EQ(set->about()["dropped"]["count"], 1);
-  EXPECT_EQ(set->text_dim(), 985 + 1) << "zebu is new, animal is not";
-  EXPECT_EQ(set->about()["text_names"].back(), "zebu");
+  const Json options = {{"openclipart", (folder / "art").string()}};
+  const PreparedSet set = sources.set(options);
+  EXPECT_EQ(set.n_items(), 1870 + 3);
+  EXPECT_EQ(set.about()["name"], "picto_xl(1,16,+openclipart)");
+  EXPECT_EQ(set.about()["dropped"]["count"], 1);
+  EXPECT_EQ(set.text_dim(), 985 + 1) << "zebu is new, animal is not";
+  EXPECT_EQ(set.about()["text_names"].back(), "zebu");
   std::map<int, std::int64_t> rows;
-  for (std::int64_t row = 0; row < set->n_items(); ++row) {
-    const auto pixels = set->images().subspan(static_cast<std::size_t>(row) * 768, 768);
+  for (std::int64_t row = 0; row < set.n_items(); ++row) {
+    const auto pixels = XlSources::picture(set, row);
     if (pixels[0] >= 77 && pixels[0] <= 79 && pixels[1] == 0) rows[pixels[0]] = row;
   }
   ASSERT_EQ(rows.size(), 3U);
   EXPECT_EQ(rows[79], rows[78] + 1) << "drawings of a stem are one family";
   const auto label_row = [&](std::int64_t row) {
-    const auto all = set->labels().subspan(static_cast<std::size_t>(row) * 28, 28);
+    const auto all = set.labels().subspan(static_cast<std::size_t>(row) * 28, 28);
     return std::vector<std::uint8_t>(all.begin(), all.end());
   };
   EXPECT_EQ(label_row(rows[77]), label_row(rows[77] - 1)) << "the rat stands behind the emoji of its name";
-  EXPECT_NE(entry.content_id(config).value(),
-            entry
-                .content_id(complete_config(entry.about.fields(), {{"drawings", (folder / "png").string()}},
-                                            "picto_xl")
-                                .value())
-                .value());
+  EXPECT_NE(sources.content_id(options).value(), sources.content_id().value());
+  EXPECT_THAT(sources.content_id({{"openclipart", "/nowhere"}}).error().message,
+              HasSubstr("apt-get install openclipart-png openclipart-svg"));
+  EXPECT_THAT(sources.content_id({{"stamps", "/nowhere"}}).error().message,
+              HasSubstr("apt-get install tuxpaint-stamps-default"));
 }
 
 }  // namespace

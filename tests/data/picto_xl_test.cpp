@@ -4,17 +4,15 @@
 #include <set>
 
 #include "core/base/random.hpp"
-#include "core/data/dataset.hpp"
 #include "core/data/detail/emoji_drawings.hpp"
-#include "core/data/prepared_set.hpp"
+#include "core/io/png.hpp"
 #include "tests/data/picto_support.hpp"
-#include "tests/support/temp_folder.hpp"
+#include "tests/data/picto_xl_support.hpp"
 
 namespace gauntlet::data {
 namespace {
 
 using testing::HasSubstr;
-using testing_support::TempFolder;
 
 io::RgbImage picture_of(std::int64_t side, int red) {
   io::RgbImage image{side, side, std::vector<std::uint8_t>(static_cast<std::size_t>(side * side * 3))};
@@ -68,44 +66,32 @@ TEST(XlLabels, AreTheOldOnesWithTwoMore) {
 
 TEST(PictoXl, JoinsDrawingsByCodePointsAndCutsNoFamily) {
   GAUNTLET_NEEDS_DEBIAN_EMOJI();
-  const TempFolder folder;
-  std::filesystem::create_directories(folder / "png");
+  const XlSources sources;
   // Rat; flag of Iraq; "man technologist", given without its joiner; a name that is none.
   for (const auto& [name, red] :
        {std::pair{"1f400", 10}, {"1F1EE-1F1F6", 20}, {"1F468-1F4BB", 30}, {"readme", 40}}) {
-    ASSERT_TRUE(io::write_png(folder / "png" / (std::string(name) + ".png"), picture_of(16, red)));
+    ASSERT_TRUE(io::write_png(sources.drawings() / (std::string(name) + ".png"), picture_of(16, red)));
   }
-  const DatasetEntry& entry = **dataset_registry().find("picto_xl");
-  const Json config =
-      complete_config(
-          entry.about.fields(),
-          {{"drawings", (folder / "png").string()}, {"image_px", 16}, {"n_query", 100}, {"n_train", 50}},
-          "picto_xl")
-          .value();
-  std::filesystem::create_directories(folder / "set");
-  const Status made = entry.prepare(config, folder / "set", 2, {});
-  ASSERT_TRUE(made) << made.error().message;
-  const auto set = PreparedSet::open(folder / "set");
-  ASSERT_TRUE(set) << set.error().message;
-  EXPECT_EQ(set->n_items(), 1870 + 3);
-  EXPECT_EQ(set->n_labels(), 28);
-  EXPECT_GE(set->rows(Part::kQuery).size(), 100U);
+  const Json options = {{"n_query", 100}, {"n_train", 50}};
+  const PreparedSet set = sources.set(options);
+  EXPECT_EQ(set.n_items(), 1870 + 3);
+  EXPECT_EQ(set.n_labels(), 28);
+  EXPECT_GE(set.rows(Part::kQuery).size(), 100U);
   std::set<int> reds;
-  for (std::int64_t row = 1; row < set->n_items(); ++row) {
-    const auto pixels = set->images().subspan(static_cast<std::size_t>(row) * 768, 768);
+  for (std::int64_t row = 1; row < set.n_items(); ++row) {
+    const auto pixels = XlSources::picture(set, row);
     if (pixels[1] != 7 || pixels[2] != 7) continue;
     reds.insert(pixels[0]);
     const auto words = [&](std::int64_t at) {
-      return set->text_u8().subspan(static_cast<std::size_t>(at * set->text_dim()),
-                                    static_cast<std::size_t>(set->text_dim()));
+      return set.text_u8().subspan(static_cast<std::size_t>(at * set.text_dim()),
+                                   static_cast<std::size_t>(set.text_dim()));
     };
     EXPECT_TRUE(std::ranges::equal(words(row), words(row - 1))) << "the font's drawing comes before it";
   }
   EXPECT_EQ(reds, (std::set<int>{10, 20, 30}));
-  EXPECT_EQ(set->about()["source"], entry.content_id(config).value());
-  Json elsewhere = config;
-  elsewhere["drawings"] = "/nowhere";
-  EXPECT_THAT(entry.content_id(elsewhere).error().message, HasSubstr("Debian package ruby-gemojione"));
+  EXPECT_EQ(set.about()["source"], sources.content_id(options).value());
+  EXPECT_THAT(sources.content_id({{"drawings", "/nowhere"}}).error().message,
+              HasSubstr("Debian package ruby-gemojione"));
 }
 
 }  // namespace

@@ -128,15 +128,16 @@ std::string stem_of(const fs::path& picture) {
   return stem.empty() ? picture.stem().string() : stem;
 }
 
-/// Every PNG file below `root` whose folder has labels, by path. Errors: kNotFound naming the packages; kIo.
-Result<std::vector<Clipart>> list_pictures(const fs::path& root, std::span<const FolderLabels> table,
-                                           std::string_view packages) {
+Status check_folder(const fs::path& root, std::string_view packages) {
+  std::error_code ignored;
+  if (fs::is_directory(root, ignored)) return {};
+  return fail(ErrorCode::kNotFound, "{} is missing; it comes with the Debian packages {}: apt-get install {}",
+              root.string(), packages, packages);
+}
+
+/// Every PNG file below `root` whose folder has labels, by path. Errors: kIo.
+Result<std::vector<Clipart>> list_pictures(const fs::path& root, std::span<const FolderLabels> table) {
   std::error_code error;
-  if (!fs::is_directory(root, error)) {
-    return fail(ErrorCode::kNotFound,
-                "{} is missing; it comes with the Debian packages {}: apt-get install {}", root.string(),
-                packages, packages);
-  }
   std::vector<Clipart> found;
   for (fs::recursive_directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
     std::error_code ignored;
@@ -218,9 +219,15 @@ std::vector<std::string> words_of_svg(std::string_view text) {
   return each_once(std::move(words));
 }
 
+Status check_openclipart(const fs::path& root) {
+  return check_folder(root / "png", "openclipart-png openclipart-svg");
+}
+
+Status check_stamps(const fs::path& root) { return check_folder(root, "tuxpaint-stamps-default"); }
+
 Result<std::vector<Clipart>> read_openclipart(const fs::path& root) {
-  GAUNTLET_TRY(std::vector<Clipart> found,
-               list_pictures(root / "png", kOpenclipart, "openclipart-png openclipart-svg"));
+  GAUNTLET_CHECK_OK(check_openclipart(root));
+  GAUNTLET_TRY(std::vector<Clipart> found, list_pictures(root / "png", kOpenclipart));
   for (Clipart& each : found) {
     fs::path twin = root / "svg" / each.picture.lexically_relative(root / "png");
     const auto text = read_file(twin.replace_extension(".svg"), kMaxText);
@@ -232,7 +239,8 @@ Result<std::vector<Clipart>> read_openclipart(const fs::path& root) {
 }
 
 Result<std::vector<Clipart>> read_stamps(const fs::path& root) {
-  GAUNTLET_TRY(std::vector<Clipart> found, list_pictures(root, kStamps, "tuxpaint-stamps-default"));
+  GAUNTLET_CHECK_OK(check_stamps(root));
+  GAUNTLET_TRY(std::vector<Clipart> found, list_pictures(root, kStamps));
   for (Clipart& each : found) {
     const auto text = read_file(fs::path(each.picture).replace_extension(".txt"), kMaxText);
     if (text) each.words = words_of_stamp(*text);

@@ -21,6 +21,10 @@ struct Clipart {
   std::vector<std::string> words;  ///< of its description, sorted, each once
 };
 
+/// Whether the folders are there. Errors: kNotFound naming the packages.
+[[nodiscard]] Status check_openclipart(const std::filesystem::path& root);
+[[nodiscard]] Status check_stamps(const std::filesystem::path& root);
+
 /// Debian's openclipart-png and openclipart-svg: `root` holds png/ and svg/. Words: title, description and
 /// keywords of the SVG twin, without the names of its author and of tools. Public domain. Folders without
 /// labels and links are passed over; order is that of the paths. Errors: kNotFound with the packages; kIo.
