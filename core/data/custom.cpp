@@ -181,7 +181,7 @@ SplitChoice choose_split(const CustomConfig& config, const detail::CustomSet& se
     choice.sizes.n_query = is_known ? known->sizes.n_query : std::clamp<std::int64_t>(n / 10, 1, 2000);
   if (choice.sizes.n_train < 0) {
     choice.sizes.n_train =
-        is_known ? known->sizes.n_train : std::min<std::int64_t>((n - choice.sizes.n_query) / 2, 5000);
+        is_known ? known->sizes.n_train : std::clamp<std::int64_t>((n - choice.sizes.n_query) / 2, 0, 5000);
   }
   if (is_known) choice.place = known->place;
   if (config.queries_at != "auto")
@@ -303,6 +303,10 @@ Status prepare(const Json& config, const std::filesystem::path& folder, int n_th
   GAUNTLET_CHECK_OK(check_expected(options.expect, set, static_cast<std::int64_t>(scan.rows.size())));
   GAUNTLET_TRY(const std::string source, identity_of(set));
   const SplitChoice split = choose_split(options, set, scan);
+  // Refused now when it cannot be, not after hours of pictures.
+  if (split.kind == "row_order" || split.kind == "random")
+    GAUNTLET_CHECK_OK(
+        make_split({.source_rows = scan.rows, .labels = {}, .n_labels = 0}, split, options, scan));
   const detail::FillOptions fill = {
       .shape = {.height = options.image_px,
                 .width = options.image_px,

@@ -131,6 +131,18 @@ TEST(Flickr25k, MistakesInTheListsAreNamedWithTheirPlace) {
               HasSubstr("5 queries and 5 training items are more than the 6 items of the set"));
 }
 
+TEST(Flickr25k, ASplitThatCannotBeIsRefusedBeforePicturesAreRead) {
+  for (const Json& options : {Json{{"n_query", 5}, {"n_train", 5}},
+                              Json{{"split", "per_class"}, {"query_per_label", 7}, {"train_per_label", 1}}}) {
+    auto sources = flickr();
+    std::string error;
+    const auto path = sources.prepare(options, error);
+    EXPECT_THAT(error,
+                testing::AnyOf(HasSubstr("are more than the 6 items"), HasSubstr("too few new items")));
+    EXPECT_TRUE(std::filesystem::is_empty(path)) << error;
+  }
+}
+
 TEST(Flickr25k, SaysWhichFolderIsExpected) {
   auto sources = flickr();
   EXPECT_EQ(

@@ -227,7 +227,7 @@ TEST(PreparedWriter, AnythingElseInTheFolderIsRefused) {
   EXPECT_EQ(message(write_prepared(path, other, 1, {})),
             path.string() +
                 " holds an unfinished preparation of another source or with other options; repeat that "
-                "one, or choose another folder");
+                "one, delete the folder, or choose another");
   std::ofstream(path / "mine.txt") << "x";
   EXPECT_EQ(message(write_prepared(path, small_plan(), 1, {})),
             path.string() + " is not empty: it holds mine.txt; choose another folder");

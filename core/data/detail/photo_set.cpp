@@ -72,6 +72,20 @@ Result<Split> split_of(const KeptRows& kept, const PhotoConfig& config, PerClass
                                      : per_class_split(labels, per_label, seed);
 }
 
+/// Refuses a split that no set of these items has, before their pictures are read.
+Status check_split(const PhotoTable& table, const PhotoConfig& config, PerClassRule rule) {
+  const std::size_t n_labels = table.label_names.size();
+  std::vector<std::uint8_t> labels(static_cast<std::size_t>(table.n_items()) * n_labels);
+  KeptRows all{.source_rows = {}, .labels = labels, .n_labels = static_cast<std::int64_t>(n_labels)};
+  for (std::int64_t row = 0; row < table.n_items(); ++row) {
+    all.source_rows.push_back(row);
+    for (const std::uint16_t label : table.labels_of(row))
+      labels[static_cast<std::size_t>(row) * n_labels + label] = 1;
+  }
+  GAUNTLET_CHECK_OK(split_of(all, config, rule));
+  return {};
+}
+
 }  // namespace
 
 void PhotoTable::add(std::string picture, std::span<const std::uint16_t> item_words,
@@ -170,6 +184,7 @@ Json choices_of(const PhotoConfig& config) {
 
 Status write_photos(const fs::path& folder, const PhotoTable& table, const PhotoConfig& config,
                     PerClassRule rule, Json about, int n_threads, const ProgressFn& progress) {
+  GAUNTLET_CHECK_OK(check_split(table, config, rule));
   about["label_names"] = table.label_names;
   about["text_names"] = table.text_names;
   const io::PictureShape shape = {.height = config.image_px,

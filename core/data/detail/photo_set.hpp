@@ -111,7 +111,9 @@ enum class PerClassRule : std::uint8_t { kScarceFirst, kHalf };
 /// Choices that every collection records.
 [[nodiscard]] Json choices_of(const PhotoConfig& config);
 
-/// Decodes the pictures and writes the folder. `about` has everything but "label_names", "text_names".
+/// Decodes the pictures and writes the folder. `about` has everything but "label_names", "text_names". Errors
+/// (kInvalid): a split that even all items would not allow, before anything is written; those of
+/// write_prepared.
 [[nodiscard]] Status write_photos(const std::filesystem::path& folder, const PhotoTable& table,
                                   const PhotoConfig& config, PerClassRule rule, Json about, int n_threads,
                                   const ProgressFn& progress);

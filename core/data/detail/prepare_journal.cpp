@@ -101,7 +101,7 @@ Status PrepareJournal::read(const std::string& identity) {
     return fail(
         ErrorCode::kInvalid,
         "{} holds an unfinished preparation of another source or with other options; repeat that one, "
-        "or choose another folder",
+        "delete the folder, or choose another",
         path_.parent_path().string());
   }
   const bool same_boot = found == head;
