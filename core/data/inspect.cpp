@@ -126,23 +126,24 @@ struct TextCounts {
 };
 
 TextCounts count_text(const PreparedSet& set) {
-  const auto dim = static_cast<std::size_t>(set.text_dim());
-  const auto non_zero = [&](std::int64_t row) {
-    const std::size_t begin = static_cast<std::size_t>(row) * dim;
-    if (!set.text_is_binary()) {
-      return std::ranges::count_if(set.text_f32().subspan(begin, dim),
-                                   [](float value) { return value != 0.0F; });
-    }
-    return std::ranges::count_if(set.text_u8().subspan(begin, dim),
-                                 [](std::uint8_t value) { return value != 0; });
-  };
+  std::vector<bool> is_query(static_cast<std::size_t>(set.n_items()), false);
+  for (const std::int64_t row : set.rows(Part::kQuery)) is_query[static_cast<std::size_t>(row)] = true;
   TextCounts counts;
-  for (std::int64_t row = 0; row < set.n_items(); ++row) {
-    const auto here = non_zero(row);
-    counts.n_ones += here;
-    if (here == 0) ++counts.n_empty;
-  }
-  for (const std::int64_t row : set.rows(Part::kQuery)) counts.n_empty_queries += non_zero(row) == 0 ? 1 : 0;
+  std::size_t row = 0;
+  const auto count = [&]<class T>(std::span<const T> text, bool may_be_copy) {
+    const auto dim = static_cast<std::size_t>(set.text_dim());
+    const auto take = [&](std::span<const std::byte> piece) {
+      for (std::size_t begin = 0; begin < piece.size(); begin += dim * sizeof(T), ++row) {
+        const std::span values(reinterpret_cast<const T*>(piece.data() + begin), dim);
+        const std::int64_t here = std::ranges::count_if(values, [](T value) { return value != T{0}; });
+        counts.n_ones += here;
+        counts.n_empty += here == 0 ? 1 : 0;
+        counts.n_empty_queries += here == 0 && is_query[row] ? 1 : 0;
+      }
+    };
+    detail::for_each_piece(std::as_bytes(text), dim * sizeof(T), take, may_be_copy);
+  };
+  set.text_is_binary() ? count(set.text_u8(), false) : count(set.text_f32(), true);
   return counts;
 }
 

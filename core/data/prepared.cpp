@@ -45,7 +45,7 @@ Status prepare(const Json& config, const std::filesystem::path& folder, int /*n_
   GAUNTLET_TRY(const PreparedConfig options, config_from(config));
   const std::filesystem::path source = options.path;
   GAUNTLET_TRY(const PreparedSet set, PreparedSet::open(source));
-  if (const Status values = detail::check_values(set); !values) {
+  if (const Status values = detail::check_values(set, source); !values) {
     return fail(values.error().code, "{}: {}", options.path, values.error().message);
   }
   const auto files = detail::files_of(source);
