@@ -29,7 +29,7 @@ struct AxisTest {
 inline constexpr std::int64_t kAxisTestPictures = 500;
 
 /// `pictures`: [H, W, 3] as the axes are thought to be. At most `n_most`, evenly spaced, are read. Fewer than
-/// kAxisTestPictures, or profiles that differ by less than a quarter, are unclear.
+/// kAxisTestPictures, profiles that differ by less than a quarter or no more than by chance, are unclear.
 [[nodiscard]] Result<AxisTest> test_axes(const ItemArray& pictures, std::int64_t n_most = 2000);
 
 }  // namespace gauntlet::data::detail
