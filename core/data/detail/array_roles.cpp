@@ -252,12 +252,12 @@ std::string name_family(const SourceFiles& sources, const RoleMap& roles) {
   const io::ContainerKind kind = sources.file_of(images.array).kind();
   const bool is_hdf5 = kind == io::ContainerKind::kHdf5;
   if (!is_picture(images)) {
-    return kind == io::ContainerKind::kMat5 || info.is_matlab ? "DADH / CPAH features" : "image features";
+    return std::string(kind == io::ContainerKind::kMat5 || info.is_matlab ? kFeatures : "image features");
   }
   const std::string split_up = sources.files.size() > 1 ? ", one variable per file" : "";
-  if (images.axes.back() == 'n') return "TA-DCH / EQB2A line (n fastest)" + split_up;
+  if (images.axes.back() == 'n') return std::string(kNFastest) + split_up;
   if (is_hdf5 && find_key(sources, "index") && info.dtype == io::DType::kI32) return "COCO4CMH";
-  if (info.is_matlab) return "DCMH / SSAH" + split_up;
+  if (info.is_matlab) return std::string(kDcmh) + split_up;
   return (is_hdf5 ? "WendellGul DCMH (n first)" : "plain arrays") + split_up;
 }
 

@@ -29,6 +29,11 @@ struct Binding {
 /// One set of arrays whose rows belong together.
 using RoleMap = std::map<Role, Binding>;
 
+/// How the names of families begin whose files are known by their numbers too (known_numbers.hpp).
+inline constexpr std::string_view kNFastest = "TA-DCH / EQB2A line (n fastest)";
+inline constexpr std::string_view kFeatures = "DADH / CPAH features";
+inline constexpr std::string_view kDcmh = "DCMH / SSAH";
+
 /// Row counts that follow from the axes, axes as letters and sizes in words, for people and --json.
 struct Family {
   std::string name;  ///< "TA-DCH / EQB2A line (n fastest)", …

@@ -9,131 +9,20 @@
 #include <optional>
 
 #include "core/data/detail/flickr_files.hpp"
+#include "core/data/detail/known_numbers.hpp"
 #include "core/data/detail/label_stats.hpp"
 #include "core/data/detail/prepared_files.hpp"
 
 namespace gauntlet::data::detail {
 namespace {
 
-/// A number and how far from it another may lie.
-struct Known {
-  double value;
-  double tolerance;
-};
-
-/// What is known of one collection kept in one way; what is not known is not set.
-struct Published {
-  std::string_view entry;
-  std::string_view choice;  ///< of `choice_name` and "keep", joined by a blank
-  std::int64_t n_items;
-  std::int64_t n_labels;
-  std::int64_t text_dim;
-  std::optional<std::int64_t> n_label_ones = std::nullopt;
-  std::optional<std::int64_t> n_unlabelled = std::nullopt;
-  std::optional<std::int64_t> n_empty_text = std::nullopt;
-  std::optional<std::int64_t> n_source_items = std::nullopt;
-  std::optional<std::int64_t> n_tag_ones = std::nullopt;  ///< of the kept items or of all that were found
-  std::optional<Known> labels_per_item = std::nullopt;
-  std::optional<Known> chance = std::nullopt;
-  std::optional<Known> mean_image[3] = {};  ///< mean, least, largest, at 224 px, stretched
-};
-
-// The mean pictures are of public files whose decoder and scaling differ a little: one grey level.
-constexpr Published kPublished[] = {
-    {.entry = "flickr25k",
-     .choice = "tagged",
-     .n_items = 20015,
-     .n_labels = 24,
-     .text_dim = 1386,
-     .n_unlabelled = 0,
-     .n_empty_text = 0,
-     .n_source_items = 25000,
-     .n_tag_ones = 94281,
-     .mean_image = {Known{104.0, 1}, Known{70.2, 1}, Known{130.1, 1}}},
-    {.entry = "flickr25k",
-     .choice = "labelled",
-     .n_items = 24581,
-     .n_labels = 24,
-     .text_dim = 1386,
-     .n_label_ones = 92902,
-     .n_unlabelled = 0,
-     .n_source_items = 25000,
-     .labels_per_item = Known{3.78, 0.005},
-     .chance = Known{0.556, 0.02},
-     .mean_image = {Known{104.0, 1}, Known{70.2, 1}, Known{130.1, 1}}},
-    {.entry = "flickr25k",
-     .choice = "all",
-     .n_items = 25000,
-     .n_labels = 24,
-     .text_dim = 1386,
-     .n_label_ones = 92902,
-     .n_unlabelled = 419,
-     .n_source_items = 25000,
-     .chance = Known{0.539, 0.02},
-     .mean_image = {Known{104.0, 1}, Known{70.2, 1}, Known{130.1, 1}}},
-    {.entry = "mscoco",
-     .choice = "all",
-     .n_items = 123287,
-     .n_labels = 80,
-     .text_dim = 2000,
-     .n_unlabelled = 1069,
-     .mean_image = {Known{112.5, 1}, Known{87.9, 1}, Known{131.4, 1}}},
-    {.entry = "mscoco",
-     .choice = "labelled",
-     .n_items = 122218,
-     .n_labels = 80,
-     .text_dim = 2000,
-     .n_unlabelled = 0,
-     .labels_per_item = Known{2.94, 0.05},
-     .chance = Known{0.355, 0.02},
-     .mean_image = {Known{112.5, 1}, Known{87.9, 1}, Known{131.4, 1}}},
-    {.entry = "nuswide",
-     .choice = "tc21 labelled",
-     .n_items = 195834,
-     .n_labels = 21,
-     .text_dim = 1000,
-     .n_label_ones = 411438,
-     .n_unlabelled = 0,
-     .n_empty_text = 5413,
-     .n_source_items = 269648,
-     .n_tag_ones = 1559464,
-     .mean_image = {Known{106.6, 1}, Known{76.4, 1}, Known{130.4, 1}}},
-    {.entry = "nuswide",
-     .choice = "tc21 tagged",
-     .n_items = 190421,
-     .n_labels = 21,
-     .text_dim = 1000,
-     .n_unlabelled = 0,
-     .n_empty_text = 0,
-     .n_source_items = 269648,
-     .n_tag_ones = 1559464},
-    {.entry = "nuswide",
-     .choice = "tc10 labelled",
-     .n_items = 186577,
-     .n_labels = 10,
-     .text_dim = 1000,
-     .n_label_ones = 332189,
-     .n_unlabelled = 0,
-     .n_empty_text = 186577 - 181365,
-     .n_source_items = 269648,
-     .n_tag_ones = 1559464},
-    {.entry = "nuswide",
-     .choice = "tc10 tagged",
-     .n_items = 181365,
-     .n_labels = 10,
-     .text_dim = 1000,
-     .n_unlabelled = 0,
-     .n_empty_text = 0,
-     .n_source_items = 269648,
-     .n_tag_ones = 1559464},
-};
-
 constexpr std::string_view kNusLabels[] = {
     "animal",   "beach", "buildings", "clouds", "flowers",    "grass", "lake",
     "mountain", "ocean", "person",    "plants", "reflection", "road",  "rocks",
     "sky",      "snow",  "sunset",    "tree",   "vehicle",    "water", "window"};
 
-const Published* published_of(const Json& about) {
+const Published* published_of(const PreparedSet& set) {
+  const Json& about = set.about();
   const Json choices = about.value("choices", Json::object());
   const auto choice = [&](const char* name) {
     const Json value = choices.value(name, Json());
@@ -141,6 +30,14 @@ const Published* published_of(const Json& about) {
   };
   if (choices.value("relevant_labels", Json(false)) == true) return nullptr;
   if (about.value("entry", Json()) == "mscoco" && choices.value("n_words", Json()) != 2000) return nullptr;
+  if (about.value("entry", Json()) == "custom") {
+    const Json family = about.value("family", Json());
+    const auto* known = std::ranges::find_if(kPublished, [&](const Published& each) {
+      return each.entry == "custom" && each.n_items == set.n_items() && family.is_string() &&
+             family.get_ref<const std::string&>().starts_with(each.choice);
+    });
+    return known == std::end(kPublished) ? nullptr : known;
+  }
   const std::string key =
       choice("concepts").empty() ? choice("keep") : choice("concepts") + " " + choice("keep");
   const auto* known = std::ranges::find_if(kPublished, [&](const Published& each) {
@@ -171,12 +68,15 @@ Counts count(const PreparedSet& set) {
     }
     counts.n_label_ones += here;
     counts.n_unlabelled += here == 0 ? 1 : 0;
-    if (!set.text_is_binary()) continue;
-    const auto text = set.text_u8().subspan(row * text_dim, text_dim);
-    const auto ones = std::accumulate(text.begin(), text.end(), std::int64_t{0});
-    counts.n_tag_ones += ones;
-    counts.n_empty_text += ones == 0 ? 1 : 0;
   }
+  for_each_piece(std::as_bytes(set.text_u8()), text_dim, [&](std::span<const std::byte> rows) {
+    for (std::size_t begin = 0; begin < rows.size(); begin += text_dim) {
+      const auto text = rows.subspan(begin, text_dim);
+      const auto ones = std::ranges::count(text, std::byte{1});
+      counts.n_tag_ones += ones;
+      counts.n_empty_text += ones == 0 ? 1 : 0;
+    }
+  });
   return counts;
 }
 
@@ -239,6 +139,29 @@ void compare_labels(const PreparedSet& set, const Published& known, const Counts
                known.labels_per_item);
 }
 
+/// What a random ranking scores. The published numbers are of one draw of 2,000 queries.
+void compare_chance(const PreparedSet& set, const Published& known, const Comparison& compare) {
+  const std::vector<std::int64_t> queries = set.rows(Part::kQuery);
+  const std::vector<std::int64_t> retrieval = set.rows(Part::kRetrieval);
+  const DistinctLabels distinct = distinct_labels(set.labels(), set.n_labels());
+  const Chance chance = chance_of(distinct, queries, retrieval);
+  compare.near("chance MAP", chance.mean, known.chance);
+  if (queries.size() != 2000) return;
+  compare.near("least chance of a query", chance.least, known.chance_least);
+  compare.near("largest chance of a query", chance.largest, known.chance_largest);
+  std::vector<bool> seen(distinct.n_distinct(), false);
+  for (const std::int64_t row : retrieval) seen[distinct.vector_of_row[static_cast<std::size_t>(row)]] = true;
+  compare.near("distinct label vectors of the retrieval set",
+               static_cast<double>(std::ranges::count(seen, true)), known.n_distinct_labels);
+  const auto n_labels = static_cast<std::size_t>(set.n_labels());
+  const auto is_unlabelled = [&](std::int64_t row) {
+    const auto labels = set.labels().subspan(static_cast<std::size_t>(row) * n_labels, n_labels);
+    return std::ranges::none_of(labels, [](std::uint8_t label) { return label != 0; });
+  };
+  compare.near("queries without a label", static_cast<double>(std::ranges::count_if(queries, is_unlabelled)),
+               known.n_unlabelled_queries);
+}
+
 }  // namespace
 
 MeanImage mean_image(const PreparedSet& set) {
@@ -258,7 +181,7 @@ MeanImage mean_image(const PreparedSet& set) {
 }
 
 void compare_with_published(const PreparedSet& set, const CheckSink& check) {
-  const Published* const known = published_of(set.about());
+  const Published* const known = published_of(set);
   if (known == nullptr) return;
   const Comparison compare(check);
   const Counts counts = count(set);
@@ -274,12 +197,14 @@ void compare_with_published(const PreparedSet& set, const CheckSink& check) {
   compare.either("ones in the texts", counts.n_tag_ones, found.value("tag_ones", Json()), known->n_tag_ones);
   compare.equal("items without text", counts.n_empty_text, known->n_empty_text);
   const Json choices = set.about().value("choices", Json::object());
-  if (choices.value("split", Json()) == "random") {
-    const DistinctLabels distinct = distinct_labels(set.labels(), set.n_labels());
-    compare.near("chance MAP", chance_of(distinct, set.rows(Part::kQuery), set.rows(Part::kRetrieval)).mean,
-                 known->chance);
+  if (choices.value("split", Json()) == "row_order") {
+    compare.equal("number of queries", std::ssize(set.rows(Part::kQuery)), known->n_query);
+    compare.equal("number of training items", std::ssize(set.rows(Part::kTrain)), known->n_train);
   }
-  if (set.height() != 224 || set.width() != 224 || choices.value("fit", Json()) != "stretch") return;
+  if (choices.value("split", Json()) == "random") compare_chance(set, *known, compare);
+  // A file of pictures holds them as somebody scaled them.
+  const bool is_stretched = choices.value("fit", Json("stretch")) == "stretch";
+  if (set.height() != 224 || set.width() != 224 || !is_stretched) return;
   const MeanImage mean = mean_image(set);
   compare.near("mean of the mean picture", mean.mean, known->mean_image[0]);
   compare.near("least value of the mean picture", mean.least, known->mean_image[1]);
