@@ -13,6 +13,7 @@ namespace gauntlet::fuzz {
 using Bytes = std::span<const std::uint8_t>;
 
 void board(Bytes bytes);
+void clipart(Bytes bytes);
 void cocojson(Bytes bytes);
 void coordinator(Bytes bytes);
 void descriptor(Bytes bytes);
@@ -33,6 +34,7 @@ struct Target {
   void (*run)(Bytes bytes);
 };
 inline constexpr std::array kTargets = {Target{"board", &board},
+                                        Target{"clipart", &clipart},
                                         Target{"cocojson", &cocojson},
                                         Target{"coordinator", &coordinator},
                                         Target{"descriptor", &descriptor},
