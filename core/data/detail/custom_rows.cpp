@@ -133,7 +133,6 @@ Result<Digest> identity_of(const CustomSet& set, const Place& place) {
 /// not be there.
 Status join_parts(const CustomSet& set, CustomScan& scan) {
   std::map<Digest, std::size_t> retrieval;  // → place in scan.rows
-  std::map<Digest, std::int64_t> queries;
   std::int64_t n_joined = 0;
   for (const std::uint8_t wanted : {kSplitRetrieval, kSplitTrain, kSplitQuery}) {
     std::int64_t first = 0;
