@@ -222,7 +222,7 @@ class ServerImpl final : public Server {
 
   Status serve_http() {
     if (options_.http_address.empty()) return {};
-    site_ = std::make_unique<Site>(*hub_, options_.database);
+    site_ = std::make_unique<Site>(*hub_, clock_, options_.database);
     std::vector<HttpPage> pages = site_->pages();
     pages.push_back({"/metrics", false, [this](HttpRequest) -> asio::awaitable<HttpReply> {
                        co_return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8", hub_->metrics()};

@@ -7,7 +7,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <utility>
 
@@ -26,7 +25,9 @@ constexpr std::chrono::milliseconds kLogPause{500};  ///< between two looks at a
 constexpr int kPausesPerSign = 20;                   ///< of life
 /// A table is made anew for whoever asks after this long; pages ask every five seconds.
 constexpr std::chrono::milliseconds kTableAge{2000};
-constexpr std::size_t kMaxTables = 64;
+/// Of the database's file that questions read where it lies, as much as SQLite allows: a busy writer makes
+/// the copies in a reader's cache stale with every commit.
+constexpr std::int64_t kMappedBytes = std::int64_t{2} << 30U;
 
 HttpReply json_reply(const Json& document) {
   return {200, kJson, document.dump(-1, ' ', false, Json::error_handler_t::replace)};
@@ -46,41 +47,6 @@ std::uint64_t number_of(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc{} && end == text.data() + text.size() ? number : 0;
 }
-
-/// Runs on the readers' thread.
-template <class Read>
-asio::awaitable<HttpReply> read_there(Read read) {
-  const auto found = read();
-  if (!found) co_return json_reply(found.error());
-  if constexpr (std::is_same_v<std::decay_t<decltype(*found)>, Json>) {
-    co_return json_reply(*found);
-  } else {
-    co_return HttpReply{200, kJson, *found};
-  }
-}
-
-/// The tables that were asked for last, so that many viewers cost as much as one. The readers' thread only.
-class TableCache {
- public:
-  Result<std::string> get(const std::filesystem::path& database, std::uint64_t sweep,
-                          const std::string& metric) {
-    const auto now = std::chrono::steady_clock::now();
-    const auto known = tables_.find({sweep, metric});
-    if (known != tables_.end() && now - known->second.made < kTableAge) return known->second.text;
-    GAUNTLET_TRY(std::string text, sweep_table(database, sweep, metric));
-    if (tables_.size() >= kMaxTables) tables_.clear();
-    // Of the time when it was begun: what came since then is not in it.
-    tables_.insert_or_assign(std::pair(sweep, metric), Table{now, text});
-    return text;
-  }
-
- private:
-  struct Table {
-    std::chrono::steady_clock::time_point made;
-    std::string text;
-  };
-  std::map<std::pair<std::uint64_t, std::string>, Table> tables_;
-};
 
 /// A log from its beginning to its end, as events whose data is {"text"} or, at last, {"ended"} or {"error"}.
 class LogEvents {
@@ -120,6 +86,9 @@ class LogEvents {
 
 }  // namespace
 
+Site::Site(Hub& hub, const Clock& clock, std::filesystem::path database)
+    : hub_(hub), database_(std::move(database)), tables_(clock, kTableAge) {}
+
 Site::Reply Site::status(HttpRequest request) {
   const Result<proto::StatusReply> reply =
       co_await hub_.tell_status(SweepId{number_of(request.value("sweep"))});
@@ -152,6 +121,31 @@ Site::Reply Site::log(HttpRequest request) {
   co_return reply;
 }
 
+Result<db::Connection*> Site::connection() {
+  if (!connection_) {
+    GAUNTLET_TRY(db::Connection opened, db::Connection::open_read_only(database_));
+    GAUNTLET_CHECK_OK(opened.execute(fmt::format("PRAGMA mmap_size={}", kMappedBytes)));
+    connection_.emplace(std::move(opened));
+  }
+  return &*connection_;
+}
+
+template <class Read>
+Site::Reply Site::read_there(Read read) {
+  const Result<db::Connection*> from = connection();
+  if (!from) co_return json_reply(from.error());
+  const auto found = read(**from);
+  if (!found) {
+    connection_.reset();  // a question that broke off may have left a statement half-way
+    co_return json_reply(found.error());
+  }
+  if constexpr (std::is_same_v<std::decay_t<decltype(*found)>, Json>) {
+    co_return json_reply(*found);
+  } else {
+    co_return HttpReply{200, kJson, *found};
+  }
+}
+
 template <class Read>
 Site::Reply Site::read(Read read) {
   asio::awaitable<HttpReply> reading = read_there(std::move(read));
@@ -177,24 +171,28 @@ std::vector<HttpPage> Site::pages() {
                      number_of(request.value("after"))};
     const std::uint64_t limit = number_of(request.value("limit"));
     if (limit > 0) filter.limit = std::min<std::size_t>(limit, kMaxJobs);
-    return read([this, filter] { return list_jobs(database_, filter); });
+    return read([filter](db::Connection& connection) { return list_jobs(connection, filter); });
   });
   add("/api/metrics", [this](HttpRequest request) {
-    return read([this, sweep = number_of(request.value("sweep"))] { return list_metrics(database_, sweep); });
+    return read([sweep = number_of(request.value("sweep"))](db::Connection& connection) {
+      return list_metrics(connection, sweep);
+    });
   });
   add("/api/throughput", [this](HttpRequest request) {
-    return read(
-        [this, sweep = number_of(request.value("sweep"))] { return sweep_throughput(database_, sweep); });
+    return read([sweep = number_of(request.value("sweep"))](db::Connection& connection) {
+      return sweep_throughput(connection, sweep);
+    });
   });
-  add("/api/table", [this, tables = std::make_shared<TableCache>()](HttpRequest request) {
-    return read([this, tables, sweep = number_of(request.value("sweep")), metric = request.value("metric")] {
-      return tables->get(database_, sweep, metric);
+  add("/api/table", [this](HttpRequest request) {
+    return read([this, sweep = number_of(request.value("sweep")),
+                 metric = request.value("metric")](db::Connection& connection) {
+      return tables_.get(sweep, metric, [&] { return sweep_table(connection, sweep, metric); });
     });
   });
   add("/api/curves", [this](HttpRequest request) {
-    return read([this, sweep = number_of(request.value("sweep")), name = request.value("name"),
-                 job = request.value("job")]() -> Result<Json> {
-      return job.empty() ? sweep_curves(database_, sweep, name) : job_curves(database_, job);
+    return read([sweep = number_of(request.value("sweep")), name = request.value("name"),
+                 job = request.value("job")](db::Connection& connection) -> Result<Json> {
+      return job.empty() ? sweep_curves(connection, sweep, name) : job_curves(connection, job);
     });
   });
   return pages;

@@ -3,11 +3,14 @@
 
 #include <boost/asio/thread_pool.hpp>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "coordinator/net/http_server.hpp"
 #include "coordinator/net/hub.hpp"
+#include "coordinator/net/table_cache.hpp"
+#include "core/db/connection.hpp"
 
 namespace gauntlet::coordinator {
 
@@ -22,8 +25,8 @@ struct SiteFile {
 
 class Site {
  public:
-  /// The hub outlives it.
-  Site(Hub& hub, std::filesystem::path database) : hub_(hub), database_(std::move(database)) {}
+  /// The hub and the clock outlive it.
+  Site(Hub& hub, const Clock& clock, std::filesystem::path database);
 
   /// "/", its files, and "/api/…": status, jobs, explain, attempts, log (server-sent events), metrics, table,
   /// curves. All ask for the token. They live as long as the site.
@@ -35,12 +38,18 @@ class Site {
   [[nodiscard]] Reply explain(HttpRequest request);
   [[nodiscard]] Reply attempts(HttpRequest request);
   [[nodiscard]] Reply log(HttpRequest request);
+  /// What `read(connection)` gives, as JSON.
   template <class Read>
   [[nodiscard]] Reply read(Read read);
+  template <class Read>
+  [[nodiscard]] Reply read_there(Read read);  ///< on the readers' thread
+  [[nodiscard]] Result<db::Connection*> connection();
 
   Hub& hub_;
   std::filesystem::path database_;
-  boost::asio::thread_pool readers_{1};  ///< a question to the database must not hold up the io_context
+  std::optional<db::Connection> connection_;  ///< the readers' thread only
+  TableCache tables_;                         ///< the readers' thread only
+  boost::asio::thread_pool readers_{1};       ///< a question to the database must not hold up the io_context
 };
 
 }  // namespace gauntlet::coordinator

@@ -9,7 +9,6 @@
 
 #include "core/base/clock.hpp"
 #include "core/base/text.hpp"
-#include "core/db/connection.hpp"
 #include "results/table/render.hpp"
 
 namespace gauntlet::coordinator {
@@ -107,8 +106,7 @@ std::string table_spec(const std::string& sweep, const std::string& metric) {
 
 }  // namespace
 
-Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& filter) {
-  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
+Result<Json> list_jobs(db::Connection& connection, const JobFilter& filter) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   const std::string sql =
       std::string(filter.sweep_id == 0 ? kWindowOfAll : kWindowOfSweep) + std::string(kJobColumns);
@@ -136,8 +134,7 @@ Result<Json> list_jobs(const std::filesystem::path& database, const JobFilter& f
   }
 }
 
-Result<Json> list_metrics(const std::filesystem::path& database, std::uint64_t sweep_id) {
-  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
+Result<Json> list_metrics(db::Connection& connection, std::uint64_t sweep_id) {
   GAUNTLET_TRY(
       db::Statement read,
       connection.prepare("SELECT DISTINCT metric FROM cell_metrics m WHERE EXISTS (SELECT 1 FROM cells "
@@ -151,9 +148,8 @@ Result<Json> list_metrics(const std::filesystem::path& database, std::uint64_t s
   }
 }
 
-Result<std::string> sweep_table(const std::filesystem::path& database, std::uint64_t sweep_id,
+Result<std::string> sweep_table(db::Connection& connection, std::uint64_t sweep_id,
                                 const std::string& metric) {
-  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
   GAUNTLET_TRY(const std::string name, name_of_sweep(connection, sweep_id));
   GAUNTLET_TRY(const std::int64_t n_cells,
                connection.integer(
@@ -170,9 +166,7 @@ Result<std::string> sweep_table(const std::filesystem::path& database, std::uint
   return results::render(table, results::Format::kJson);
 }
 
-Result<Json> sweep_curves(const std::filesystem::path& database, std::uint64_t sweep_id,
-                          const std::string& name) {
-  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
+Result<Json> sweep_curves(db::Connection& connection, std::uint64_t sweep_id, const std::string& name) {
   GAUNTLET_TRY(
       db::Statement read,
       connection.prepare(
@@ -195,9 +189,8 @@ Result<Json> sweep_curves(const std::filesystem::path& database, std::uint64_t s
   }
 }
 
-Result<Json> job_curves(const std::filesystem::path& database, const std::string& key) {
+Result<Json> job_curves(db::Connection& connection, const std::string& key) {
   GAUNTLET_TRY(const Digest digest, digest_from_hex(key));
-  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
   GAUNTLET_TRY(
       db::Statement read,
       connection.prepare("SELECT cu.name, cu.x_label, cu.y_label, cu.x, cu.y FROM jobs j JOIN curves cu "

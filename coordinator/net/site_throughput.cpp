@@ -5,12 +5,11 @@
 #include <algorithm>
 
 #include "coordinator/net/site_data.hpp"
-#include "core/db/connection.hpp"
 
 namespace gauntlet::coordinator {
 namespace {
 
-constexpr std::int64_t kMaxLooked = 3000;  ///< jobs of a sweep that are looked at
+constexpr std::int64_t kMaxLooked = 2000;  ///< jobs of a sweep that are looked at
 constexpr std::int64_t kSteps = 60;
 constexpr double kMsPerMinute = 60'000;
 
@@ -22,14 +21,18 @@ struct Sample {
 };
 
 Result<Sample> sample_of(db::Connection& connection, std::uint64_t sweep_id) {
-  GAUNTLET_TRY(db::Statement ask,
-               connection.prepare("SELECT (SELECT min(job_id) FROM sweep_jobs WHERE sweep_id = ?1), (SELECT "
-                                  "max(job_id) FROM sweep_jobs WHERE sweep_id = ?1)"));
-  GAUNTLET_CHECK_OK(ask.bind_all(sweep_id));
-  GAUNTLET_TRY(const bool row, ask.step());
-  if (!row || ask.is_null(0)) return Sample{};
-  const std::int64_t n = ask.integer(1) - ask.integer(0) + 1;
-  return Sample{ask.integer(0), ask.integer(1), (n + kMaxLooked - 1) / kMaxLooked};
+  GAUNTLET_TRY(db::Statement * ask,
+               connection.cached("SELECT (SELECT min(job_id) FROM sweep_jobs WHERE sweep_id = ?1), (SELECT "
+                                 "max(job_id) FROM sweep_jobs WHERE sweep_id = ?1)"));
+  GAUNTLET_CHECK_OK(ask->bind_all(sweep_id));
+  GAUNTLET_TRY(const bool row, ask->step());
+  Sample sample;
+  if (row && !ask->is_null(0)) {
+    sample = {ask->integer(0), ask->integer(1), 1};
+    sample.every = (sample.last - sample.first + kMaxLooked) / kMaxLooked;
+  }
+  ask->reset();
+  return sample;
 }
 
 struct Times {
@@ -58,8 +61,7 @@ Result<Times> read_times(db::Connection& connection, std::uint64_t sweep_id, con
 
 }  // namespace
 
-Result<Json> sweep_throughput(const std::filesystem::path& database, std::uint64_t sweep_id) {
-  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_only(database));
+Result<Json> sweep_throughput(db::Connection& connection, std::uint64_t sweep_id) {
   GAUNTLET_TRY(const Sample sample, sample_of(connection, sweep_id));
   GAUNTLET_TRY(const Times times, read_times(connection, sweep_id, sample));
   Json curves = Json::array();

@@ -1,0 +1,80 @@
+// How long the page repeats a table.
+
+#include "coordinator/net/table_cache.hpp"
+
+#include <gmock/gmock.h>
+
+namespace gauntlet::coordinator {
+namespace {
+
+using testing::ElementsAre;
+
+class HandClock final : public Clock {
+ public:
+  [[nodiscard]] SteadyTime now() const override { return now_; }
+  [[nodiscard]] std::int64_t wall_ms() const override { return 0; }
+  void go(Milliseconds on) { now_ += on; }
+
+ private:
+  SteadyTime now_{};
+};
+
+class TableCacheTest : public ::testing::Test {
+ protected:
+  std::string get(std::uint64_t sweep, const std::string& metric) {
+    return cache_.get(sweep, metric, [this] { return make(); }).value_or("failed");
+  }
+  Result<std::string> make() {
+    const int number = ++n_made_;
+    clock_.go(takes_);
+    if (fails_) return fail(ErrorCode::kNotFound, "there is no sweep");
+    return std::to_string(number);
+  }
+
+  HandClock clock_;
+  Milliseconds takes_{0};
+  bool fails_ = false;
+  int n_made_ = 0;
+  TableCache cache_{clock_, Milliseconds(2000)};
+};
+
+TEST_F(TableCacheTest, ATableIsRepeatedUntilItIsOld) {
+  EXPECT_EQ(get(1, "map"), "1");
+  clock_.go(Milliseconds(1999));
+  EXPECT_EQ(get(1, "map"), "1");
+  clock_.go(Milliseconds(1));
+  EXPECT_EQ(get(1, "map"), "2");
+  EXPECT_EQ(get(1, "map"), "2");
+}
+
+TEST_F(TableCacheTest, SweepsAndMetricsHaveTheirOwn) {
+  const std::vector<std::string> made = {get(1, "map"), get(1, "t_map"), get(2, "map")};
+  EXPECT_THAT(made, ElementsAre("1", "2", "3"));
+  EXPECT_EQ(get(1, "map"), "1");
+}
+
+TEST_F(TableCacheTest, AgeCountsFromWhenItsNumbersWereRead) {
+  takes_ = Milliseconds(1500);
+  EXPECT_EQ(get(1, "map"), "1");
+  takes_ = Milliseconds(0);
+  clock_.go(Milliseconds(499));
+  EXPECT_EQ(get(1, "map"), "1");
+  clock_.go(Milliseconds(1));
+  EXPECT_EQ(get(1, "map"), "2") << "what came 2 s ago must be in it";
+}
+
+TEST_F(TableCacheTest, FailuresAreNotKept) {
+  fails_ = true;
+  EXPECT_EQ(get(1, "map"), "failed");
+  fails_ = false;
+  EXPECT_EQ(get(1, "map"), "2");
+}
+
+TEST_F(TableCacheTest, AsManyAsMayBeAskedForDoNotPileUp) {
+  for (std::uint64_t sweep = 1; sweep <= 65; ++sweep) static_cast<void>(get(sweep, "map"));
+  EXPECT_EQ(get(65, "map"), "65") << "the newest is kept";
+  EXPECT_EQ(get(1, "map"), "66") << "older ones are given up";
+}
+
+}  // namespace
+}  // namespace gauntlet::coordinator
