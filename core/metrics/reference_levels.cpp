@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <map>
 
 #include "core/base/check.hpp"
 #include "core/base/random.hpp"
+#include "core/metrics/detail/distinct.hpp"
 #include "core/metrics/detail/harmonic.hpp"
 #include "core/metrics/detail/parallel.hpp"
+#include "core/metrics/swap.hpp"
 
 namespace gauntlet::metrics {
 namespace {
@@ -34,28 +35,6 @@ Words words_of(std::span<const std::uint64_t> row) { return {row.begin(), row.en
 
 void turn(std::span<std::uint64_t> code, std::size_t bit) {
   code[bit / 64] ^= std::uint64_t{1} << (bit % 64);
-}
-
-/// Rows that are equal, once each, in the order they come.
-struct Distinct {
-  std::vector<std::int64_t> first;  ///< a row of every kind
-  std::vector<std::size_t> kind;    ///< [n]
-  std::vector<std::int64_t> count;  ///< rows of every kind
-};
-
-Distinct distinct_rows(const LabelSets& sets) {
-  Distinct rows;
-  std::map<Words, std::size_t> known;
-  for (std::int64_t row = 0; row < sets.n(); ++row) {
-    const auto [kind, is_new] = known.emplace(words_of(sets.row(row)), rows.first.size());
-    if (is_new) {
-      rows.first.push_back(row);
-      rows.count.push_back(0);
-    }
-    ++rows.count[kind->second];
-    rows.kind.push_back(kind->second);
-  }
-  return rows;
 }
 
 /// Sums of ±1 codes over the training items of every distinct label set: anchors follow from these.
@@ -201,22 +180,7 @@ std::vector<double> ap_of_codes(const RetrievalIndex& index, const PackedCodes& 
 
 std::vector<double> least_ap(const RetrievalIndex& index, const PackedCodes& codes, const LabelSets& labels,
                              int n_threads) {
-  GAUNTLET_CHECK(codes.n() == 0 || codes.bits() == index.bits());
-  const Distinct kinds = distinct_rows(labels);
-  std::vector<double> least(kinds.first.size(), 1);
-  const auto work = [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t kind = first; kind < last; ++kind) {
-      const auto at = static_cast<std::size_t>(kind);
-      const RelevantItems relevant = index.relevant_to(labels.row(kinds.first[at]));
-      for (std::int64_t code = 0; code < codes.n(); ++code) {
-        least[at] = std::min(least[at], index.ap_of_code(codes.row(code), relevant));
-      }
-    }
-  };
-  parallel_ranges(static_cast<std::int64_t>(least.size()), n_threads, work, 1);
-  std::vector<double> values;
-  for (const std::size_t kind : kinds.kind) values.push_back(least[kind]);
-  return values;
+  return weakest_codes(index, codes, labels, n_threads).ap;
 }
 
 ReferenceLevels reference_levels(const RetrievalIndex& index, const LabelSets& labels,

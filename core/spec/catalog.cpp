@@ -6,6 +6,7 @@
 #include "core/base/check.hpp"
 #include "core/base/text.hpp"
 #include "core/spec/detail/embedded_catalog.hpp"
+#include "core/spec/swap.hpp"
 
 namespace gauntlet::spec {
 namespace {
@@ -192,6 +193,7 @@ const Catalog& Catalog::builtin() {
     (*document)["attack_sets"] = std::move(*sets);
     auto read = from_json(*document);
     GAUNTLET_CHECK(read.has_value());
+    GAUNTLET_CHECK(read->add(EntryKind::kAttack, swap_entry()).has_value());
     return std::move(*read);
   }();
   return catalog;

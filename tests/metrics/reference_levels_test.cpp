@@ -1,5 +1,6 @@
 // Levels against their definitions: all orders, all codes, the dense formula of the anchor.
 #include "core/metrics/reference_levels.hpp"
+#include "core/metrics/swap.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -203,6 +204,14 @@ TEST(ReferenceLevels, TheSwapFloorIsTheLeastOfTheGivenCodes) {
       expected = std::min(expected, index.ap_of_code(items.codes.row(item), queries.labels.row(query)));
     }
     EXPECT_EQ(least[static_cast<std::size_t>(query)], expected) << query;
+  }
+  const WeakestCodes weakest = weakest_codes(index, items.codes, queries.labels, 3);
+  EXPECT_EQ(weakest.ap, least);
+  for (std::int64_t query = 0; query < 20; ++query) {
+    const auto at = static_cast<std::size_t>(query);
+    EXPECT_EQ(index.ap_of_code(items.codes.row(weakest.chosen[at]), queries.labels.row(query)), least[at]);
+    for (std::int64_t item = 0; item < weakest.chosen[at]; ++item)
+      EXPECT_GT(index.ap_of_code(items.codes.row(item), queries.labels.row(query)), least[at]) << item;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "core/base/files.hpp"
 #include "core/data/dataset.hpp"
@@ -186,6 +187,38 @@ TEST_F(LightRunnerTest, RefusesMembersThatAreNamedWrongOrOfOtherQueries) {
   EXPECT_THAT(run(job).error().message, HasSubstr("no input 'worst_of_000'"));
   job.inputs.push_back({"worst_of_000", publish_codes(7, {0b0001}, {1})});
   EXPECT_THAT(run(job).error().message, HasSubstr("codes of other queries"));
+}
+
+TEST_F(LightRunnerTest, SwapsInTheTrainingInputThatRetrievesLeast) {
+  spec::JobSpec job = evaluate_job({"map", "pr"});
+  job.config["swap"] = {{"inputs", 1000}, {"version", 1}};
+  // The relevant item's code, the irrelevant one's, the other relevant one's.
+  job.inputs.push_back({"worst_of_000", publish_codes(8, {0b0000, 0b0001, 0b0011}, {1, 2, 3})});
+  const Result<AttemptResult> result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  std::map<std::string, double> values = values_of(*result);
+  EXPECT_NEAR(values["map"], (1.0 / 2 + 2.0 / 3) / 2, 1e-12);
+  EXPECT_TRUE(values.contains("pr"));
+  EXPECT_FALSE(result->curves.empty());
+
+  job.config["swap"]["inputs"] = 1;  // drawn by the seed: over some of them each input turns up
+  std::set<double> seen;
+  for (job.seed = 0; job.seed < 40; ++job.seed) {
+    const double map = values_of(run(job).value()).at("map");
+    EXPECT_EQ(map, values_of(run(job).value()).at("map"));
+    seen.insert(std::round(1e6 * map));
+  }
+  EXPECT_EQ(seen.size(), 2U);  // two of the three codes retrieve alike
+}
+
+TEST_F(LightRunnerTest, RefusesSwapsWithoutInputsOrOfAnotherLength) {
+  spec::JobSpec job = evaluate_job({"map"});
+  job.config["swap"] = {{"inputs", 0}};
+  EXPECT_THAT(run(job).error().message, HasSubstr("'swap.inputs' is 0; allowed: a whole number from 1 on"));
+  job.config["swap"] = {{"inputs", 5}};
+  EXPECT_THAT(run(job).error().message, HasSubstr("no input 'worst_of_000'"));
+  job.inputs.push_back({"worst_of_000", publish_codes(9, {}, {})});
+  EXPECT_THAT(run(job).error().message, HasSubstr("there are 0 training inputs"));
 }
 
 TEST_F(LightRunnerTest, EvaluatesCodes) {

@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "core/metrics/evaluate.hpp"
+#include "worker/executor/evaluate_swap.hpp"
 #include "worker/executor/evaluate_worst.hpp"
 #include "worker/executor/evaluation_inputs.hpp"
 #include "worker/executor/light_runner.hpp"
@@ -26,6 +27,7 @@ Result<std::vector<std::string>> metric_names(const Json& config) {
 Result<AttemptResult> measure(const AttemptContext& attempt, const EvaluationInputs& read,
                               const std::vector<std::string>& names, ProgressSink& progress) {
   if (attempt.job.config.contains("worst")) return run_evaluate_worst(attempt, read, names, progress);
+  if (attempt.job.config.contains("swap")) return run_evaluate_swap(attempt, read, names, progress);
 
   progress.update({.phase = "metrics"});
   const metrics::EvaluationInput input{read.query.codes, read.retrieval.codes, read.query_labels,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/text.hpp"
+#include "core/spec/swap.hpp"
 
 namespace gauntlet::spec::detail {
 namespace {
@@ -175,7 +176,7 @@ void AxisReader::read_member(Axis axis, const YamlNode::Member& member, const Ca
 }
 
 void AxisReader::read_source(const YamlNode& node, const CatalogEntry& entry, AxisValue& value) {
-  if (entry.name == "none" || entry.ensemble) {
+  if (entry.name == "none" || entry.ensemble || entry.name == kSwapAttack) {
     report_.add(node.place, "{} takes no source; transfer is told of single attacks", entry.name);
     return;
   }

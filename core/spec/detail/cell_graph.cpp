@@ -47,6 +47,7 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   Common common = cell.validates == nullptr ? from->common : on_validation(cell, from->common);
   for (const CellJob& part : of_source) play(static_cast<JobIndex>(part.job), part.role);
   if (cell.is_ensemble()) return plan_ensemble(cell, common, from->defense);
+  if (cell.swaps()) return plan_swap(cell, common, from->defense);
   MaybeJob crafted = transferred;
   if (!crafted && cell.is_attacked()) crafted = craft_query(cell, common, from->defense);
   const JobIndex query =

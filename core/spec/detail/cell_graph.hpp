@@ -15,6 +15,7 @@
 #include "core/spec/detail/interning.hpp"
 #include "core/spec/detail/packed_graph.hpp"
 #include "core/spec/external.hpp"
+#include "core/spec/swap.hpp"
 
 namespace gauntlet::spec::detail {
 
@@ -52,10 +53,12 @@ struct CellPlan {
   [[nodiscard]] Side query_side() const { return image_queries ? Side::kImage : Side::kText; }
   [[nodiscard]] Side retrieval_side() const { return image_queries ? Side::kText : Side::kImage; }
   [[nodiscard]] bool is_ensemble() const { return attack->entry->ensemble; }
+  [[nodiscard]] bool swaps() const { return attack->entry->name == kSwapAttack; }
   [[nodiscard]] bool is_attacked() const { return attack->entry->name != "none"; }
   /// There is one set of adversarial inputs, and a pipeline of this program's they go through.
   [[nodiscard]] bool can_be_explained() const {
-    return is_attacked() && !is_ensemble() && !model->entry->external && !defense->entry->external;
+    return is_attacked() && !is_ensemble() && !swaps() && !model->entry->external &&
+           !defense->entry->external;
   }
 };
 
@@ -159,6 +162,7 @@ class CellGraph {
   void explain(const CellPlan& cell, const Common& common, JobIndex crafted, MaybeJob trained);
 
   std::span<const CellJob> plan_ensemble(const CellPlan& cell, Common& common, MaybeJob trained);
+  std::span<const CellJob> plan_swap(const CellPlan& cell, Common& common, MaybeJob trained);
   const Ensemble* ensemble_of(const CellPlan& cell);
   std::optional<Ensemble> choose_ensemble(const CellPlan& cell, const AttackSet& set);
   Result<Chosen> member_of(const CellPlan& cell, const SetMember& member);
