@@ -164,7 +164,11 @@ std::vector<const Arm*> attacks_on(const Evidence& evidence, double epsilon, boo
   return arms;
 }
 
-Finding trivial_controls(const Study& study) {
+const std::string& name_of(const Evidence& control) {
+  return control.label.empty() ? control.defense : control.label;
+}
+
+Finding trivial_controls_beaten(const Study& study) {
   if (study.own->is_undefended()) return not_run("the undefended model is no defense to compare");
   if (is_trivial_control(study.own->defense)) return not_run("this is one of the trivial controls");
   std::optional<Finding> worst;
@@ -181,16 +185,16 @@ Finding trivial_controls(const Study& study) {
       found.sentence =
           found.verdict == Verdict::kPass
               ? fmt::format("Under the same {} attack this defense keeps {:.4f}, {} {:.4f}.", protocol,
-                            mean_of(ours), control->defense, mean_of(theirs))
+                            mean_of(ours), name_of(*control), mean_of(theirs))
               : fmt::format(
                     "A plain {} does as well as this defense under this {} attack: {:.4f} against "
                     "{:.4f}.",
-                    control->defense, protocol, mean_of(theirs), mean_of(ours));
+                    name_of(*control), protocol, mean_of(theirs), mean_of(ours));
       if (!worst || *found.delta > *worst->delta) worst = std::move(found);
     }
     if (worst) return *worst;  // adaptive, where that was run; static else
   }
-  return not_run("no trivial control (box_blur, round_text) was run under the same attack");
+  return not_run("no trivial control (box_blur, round_image, round_text) was run under the same attack");
 }
 
 Finding static_flatters(const Study& study) {
@@ -238,7 +242,7 @@ constinit const CheckEntry r15{
     .id = "R15",
     .title = "trivial controls",
     .criterion = "MAP of the best trivial control - MAP of the defense <= 0, same attack and protocol",
-    .judge = &trivial_controls,
+    .judge = &trivial_controls_beaten,
 };
 constinit const CheckEntry r18{
     .id = "R18",

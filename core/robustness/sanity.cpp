@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/robustness/detail/chance.hpp"
 #include "core/robustness/detail/compare.hpp"
 
 namespace gauntlet::robustness {
@@ -20,9 +21,7 @@ std::pair<std::vector<double>, const char*> floor_of(const Evidence& own, std::s
     const auto codes = arm.per_query.find("map:random_code");
     if (codes != arm.per_query.end() && codes->second.size() == n) return {codes->second, "random codes"};
   }
-  const std::optional<double> chance = own.level("chance_map");
-  if (!chance) return {{}, ""};
-  return {std::vector<double>(n, *chance), "a random order"};
+  return {chance_of(own, n), "a random order"};
 }
 
 Finding degenerate(const Study& study) {

@@ -3,14 +3,15 @@
 
 #include <algorithm>
 
+#include "core/robustness/detail/chance.hpp"
 #include "core/robustness/detail/compare.hpp"
 
 namespace gauntlet::robustness {
 namespace {
 
-constexpr double kTolerance = 0.005;       // MAP
-constexpr double kChanceTolerance = 0.02;  // MAP
-constexpr double kRisingShare = 0.1;       // of the queries
+constexpr double kTolerance = 0.005;          // MAP
+constexpr double kUnboundedTolerance = 0.02;  // MAP
+constexpr double kRisingShare = 0.1;          // of the queries
 
 std::vector<Series> white_series(const Study& study, const std::string& option) {
   return series_over(study.arms(ArmKind::kGradient, true), {option});
@@ -77,9 +78,10 @@ Finding monotone(const Study& study) {
       if (!rise) continue;
       Finding found = judged(*rise, kTolerance);
       found.sentence =
-          found.verdict == Verdict::kPass
-              ? fmt::format("MAP falls with every larger budget, or rises by at most {:.4f}.",
-                            std::max(0.0, rise->mean))
+          found.verdict == Verdict::kPass && rise->mean <= 0
+              ? std::string("MAP falls with every larger budget.")
+          : found.verdict == Verdict::kPass
+              ? fmt::format("MAP falls with every larger budget, or rises by at most {:.4f}.", rise->mean)
               : fmt::format(
                     "More budget helped the defense: from {:.4f} to {:.4f} of the range MAP rises by {:.4f}; "
                     "{} fails at large budgets.",
@@ -92,14 +94,23 @@ Finding monotone(const Study& study) {
 
 // ---------------------------------------------------------------- R09
 
-/// Chance per query where it is known, else everywhere its mean.
-std::vector<double> chance_of(const Evidence& own, std::size_t n) {
-  for (const Arm& arm : own.arms) {
-    const auto levels = arm.per_query.find("map:chance");
-    if (levels != arm.per_query.end() && levels->second.size() == n) return levels->second;
-  }
-  const std::optional<double> chance = own.level("chance_map");
-  return chance ? std::vector<double>(n, *chance) : std::vector<double>();
+/// Values per query of a level that was measured on the defense; null without.
+const Arm* level_of(const Evidence& own, std::string_view attack, std::size_t n) {
+  const auto found = std::ranges::find_if(own.arms, [&](const Arm& arm) {
+    return arm.kind == ArmKind::kLevel && arm.attack == attack && arm.ap.size() == n;
+  });
+  return found == own.arms.end() ? nullptr : &*found;
+}
+
+/// Inputs of others reach less than the attack does, which may do whatever it likes: worth a warning.
+void compare_with_swaps(const Evidence& own, const std::vector<double>& worst, Finding& found) {
+  const Arm* swap = level_of(own, "swap", worst.size());
+  if (swap == nullptr) return;
+  const Difference above = *difference_of(worst, swap->ap);
+  if (above.mean <= kUnboundedTolerance) return;
+  found.verdict = found.verdict == Verdict::kPass ? Verdict::kWarn : found.verdict;
+  found.sentence += fmt::format(" Some training inputs in place of the queries reach {:.4f}, {:.4f} less.",
+                                mean_of(swap->ap), above.mean);
 }
 
 Finding unbounded(const Study& study) {
@@ -109,17 +120,24 @@ Finding unbounded(const Study& study) {
   }
   const std::vector<double> worst = worst_of(arms, study.own->clean());
   if (worst.empty()) return not_run("no gradient attack was run without a limit of its budget");
-  const std::vector<double> chance = chance_of(*study.own, worst.size());
-  if (chance.empty()) return not_run("the chance level is not known: add chance_map to the sweep's metrics");
-  Finding found = judged(*difference_of(worst, chance), kChanceTolerance);
-  found.sentence = found.verdict == Verdict::kPass
-                       ? fmt::format("Without a budget limit MAP falls to {:.4f}; chance is {:.4f}.",
-                                     mean_of(worst), mean_of(chance))
-                       : fmt::format(
-                             "Even with no budget limit the score stays at {:.4f}, {:.4f} above chance: the "
-                             "attack, not the "
-                             "defense, is the limit.",
-                             mean_of(worst), *found.delta);
+  std::vector<double> limit = chance_of(*study.own, worst.size());
+  if (limit.empty()) return not_run("the chance level is not known: add chance_map to the sweep's metrics");
+  const char* what = "chance";
+  const Arm* grey = study.own->is_image ? level_of(*study.own, "grey", worst.size()) : nullptr;
+  if (grey != nullptr && mean_of(grey->ap) < mean_of(limit)) {
+    limit = grey->ap;
+    what = "a grey picture";
+  }
+  Finding found = judged(*difference_of(worst, limit), kUnboundedTolerance);
+  found.sentence =
+      found.verdict == Verdict::kPass
+          ? fmt::format("Without a budget limit MAP falls to {:.4f}; {} has {:.4f}.", mean_of(worst), what,
+                        mean_of(limit))
+          : fmt::format(
+                "Even with no budget limit the score stays at {:.4f}, {:.4f} above {}: the attack, "
+                "not the defense, is the limit.",
+                mean_of(worst), *found.delta, what);
+  compare_with_swaps(*study.own, worst, found);
   return found;
 }
 
@@ -129,7 +147,9 @@ std::vector<Companion> unbounded_companions(const Lead& lead) {
     if (lead.options.contains(budget)) options[budget] = 1.0;
   }
   if (options.empty()) return {};
-  return {{"unbounded", "", options}};
+  return {{"unbounded", "", options},
+          {"grey", "grey", Json::object(), /*images_only=*/true, /*control=*/true},
+          {"swap", "swap", Json::object(), /*images_only=*/false, /*control=*/true}};
 }
 
 // ---------------------------------------------------------------- R10
@@ -228,7 +248,10 @@ constinit const CheckEntry r08{
 constinit const CheckEntry r09{
     .id = "R09",
     .title = "unbounded attack",
-    .criterion = "MAP without a budget limit - chance <= 0.02",
+    .criterion =
+        "MAP without a budget limit - the lesser of chance and a grey picture <= 0.02; - the swap floor <= "
+        "0.02 "
+        "(else: warn)",
     .counts = true,
     .judge = &unbounded,
     .companions = &unbounded_companions,

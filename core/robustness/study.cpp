@@ -6,7 +6,7 @@
 namespace gauntlet::robustness {
 namespace {
 
-constexpr std::array<std::string_view, 3> kControls = {"box_blur", "round_image", "round_text"};
+constexpr std::array<std::string_view, 2> kLevels = {"grey", "swap"};
 
 bool is_bounded(double epsilon) { return epsilon > 0 && epsilon < 1; }
 
@@ -53,13 +53,25 @@ double judged_epsilon(const Evidence& evidence) {
   return most_frequent(white.empty() ? any : white);
 }
 
+const std::vector<TrivialControl>& trivial_controls() {
+  static const std::vector<TrivialControl> kControls = {
+      {"box_blur", "box_blur"},
+      {"round_image", "round_image"},
+      {"round_image", "round_image 8 bits", {{"bits", 8}}},
+      {"round_text", "round_text"},
+  };
+  return kControls;
+}
+
 bool is_trivial_control(std::string_view defense) {
-  return std::ranges::find(kControls, defense) != kControls.end();
+  const auto& all = trivial_controls();
+  return std::ranges::find(all, defense, &TrivialControl::name) != all.end();
 }
 
 ArmKind kind_of_attack(std::string_view attack, const Json& options, bool is_single_untargeted) {
   if (attack == "none") return ArmKind::kClean;
   if (attack == "probe") return ArmKind::kProbe;
+  if (std::ranges::find(kLevels, attack) != kLevels.end()) return ArmKind::kLevel;
   if (!is_single_untargeted || !options.is_object() || attack.empty()) return ArmKind::kOther;
   if (options.contains("feedback")) return ArmKind::kSearch;
   if (options.contains("draw")) return ArmKind::kNoise;

@@ -21,6 +21,7 @@ enum class ArmKind : std::uint8_t {
   kSearch,    ///< codes or ranked lists only
   kNoise,     ///< nothing
   kProbe,     ///< measures, and leaves noise
+  kLevel,     ///< other inputs in place of the queries: what needs no attack
   kOther      ///< learned, targeted, external, an ensemble: in no comparison of kinds
 };
 
@@ -42,9 +43,10 @@ struct Arm {
 
 /// One defense as one model, code length, direction and seed meet it.
 struct Evidence {
-  std::string defense;    ///< entry
-  bool is_image = true;   ///< queries are pictures
-  std::vector<Arm> arms;  ///< the clean queries first, if they were evaluated
+  std::string defense;     ///< entry
+  std::string label = {};  ///< of the defense, as tables call it
+  bool is_image = true;    ///< queries are pictures
+  std::vector<Arm> arms;   ///< the clean queries first, if they were evaluated
   /// Splits that settings of its jobs were chosen on; "query" is what must not be there.
   std::vector<std::string> selected_on;
   bool is_imported = false;  ///< numbers of another program, of whose making nothing is known
@@ -70,7 +72,14 @@ struct Study {
 /// there are none, that most attacks have. 0 without any.
 [[nodiscard]] double judged_epsilon(const Evidence& evidence);
 
-/// The defenses that any other has to beat: entries of the catalog.
+/// A defense that any other has to beat.
+struct TrivialControl {
+  std::string_view name;   ///< entry
+  std::string_view label;  ///< what a sweep calls it that has no label of its own for it
+  Json options = Json::object();
+};
+[[nodiscard]] const std::vector<TrivialControl>& trivial_controls();
+/// Whether some control is this entry, whatever its options.
 [[nodiscard]] bool is_trivial_control(std::string_view defense);
 
 /// What a cell's jobs say of its attack: its kind by the options of its entry.

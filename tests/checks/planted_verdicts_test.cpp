@@ -274,6 +274,81 @@ TEST(Planted, AnAttackWithoutAStepIsNoBetterThanNoise) {
   EXPECT_NEAR(*found.delta, 0.4, 2e-3);
 }
 
+/// Queries differ in how many items are relevant to them, and so in both: the difference is surer than
+/// either.
+TEST(Checks, ChanceIsComparedQueryByQuery) {
+  Setting setting;
+  for (const char* id : {"R09", "R19"}) {
+    setting = Setting();
+    const Finding by_mean = setting.of(id);
+    EXPECT_GT(*by_mean.ci_high - *by_mean.ci_low, 0.01) << id;
+    setting.own.arms.front().per_query["chance_map"] = scores(0.3);
+    const Finding by_query = setting.of(id);
+    EXPECT_NEAR(*by_query.delta, *by_mean.delta, 2e-3) << id;
+    EXPECT_NEAR(*by_query.ci_high, *by_query.ci_low, 1e-9) << id;
+  }
+}
+
+/// A level: other inputs in place of the queries.
+Arm level(const char* attack, double mean) {
+  Arm made = arm(attack, attack, ArmKind::kLevel, true, mean);
+  made.epsilon = 0;
+  made.figures.clear();
+  return made;
+}
+
+/// Above the grey picture that a budget of half the range makes of anything, but below chance.
+TEST(Planted, AnUnboundedAttackThatAGreyPictureBeatsIsTheLimit) {
+  Setting setting;
+  *Setting::find(setting.own, 0.25) = apgd(0.29, {{"epsilon_image", 1.0}});
+  EXPECT_EQ(setting.of("R09").verdict, Verdict::kPass);  // chance is 0.3
+  setting.own.arms.push_back(level("grey", 0.2));
+  const Finding found = setting.of("R09");
+  EXPECT_EQ(found.verdict, Verdict::kFail);
+  EXPECT_NEAR(*found.delta, 0.09, 1e-9);
+  EXPECT_THAT(found.sentence, HasSubstr("above a grey picture: the attack, not the defense, is the limit"));
+  setting.own.arms.back() = level("grey", 0.6);  // above chance it says nothing
+  EXPECT_EQ(setting.of("R09").verdict, Verdict::kPass);
+  setting.own.arms.back() = level("grey", 0.2);
+  setting.own.is_image = false;  // texts have no colour
+  EXPECT_EQ(setting.of("R09").verdict, Verdict::kPass);
+}
+
+TEST(Planted, AnUnboundedAttackThatOtherInputsBeatIsAWarning) {
+  Setting setting;
+  setting.own.arms.push_back(level("swap", 0.24));
+  EXPECT_EQ(setting.of("R09").verdict, Verdict::kPass);
+  setting.own.arms.back() = level("swap", 0.1);
+  const Finding found = setting.of("R09");
+  EXPECT_EQ(found.verdict, Verdict::kWarn);
+  EXPECT_NEAR(*found.delta, 0.25 - 0.3, 2e-3);  // the figure stays that of chance
+  EXPECT_THAT(found.sentence, HasSubstr("training inputs in place of the queries reach"));
+  for (Arm& each : setting.own.arms) {
+    if (each.epsilon == 1) each.ap = scores(0.6);
+  }
+  EXPECT_EQ(setting.of("R09").verdict, Verdict::kFail);  // never milder for it
+}
+
+TEST(Checks, ALevelIsNoAttack) {
+  EXPECT_EQ(kind_of_attack("grey", {{"level", 0.5}}, true), ArmKind::kLevel);
+  EXPECT_EQ(kind_of_attack("swap", {{"inputs", 1000}}, true), ArmKind::kLevel);
+  EXPECT_EQ(kind_of_attack("pgd", {{"steps", 10}}, true), ArmKind::kGradient);
+}
+
+TEST(Planted, TheControlThatBeatsADefenseIsCalledByItsLabel) {
+  Setting setting;
+  setting.control = sound("round_image");
+  setting.control.label = "round_image 8 bits";
+  for (Arm& each : setting.control.arms) {
+    if (each.kind == ArmKind::kGradient && each.white) {
+      for (double& ap : each.ap) ap += 0.1;
+    }
+  }
+  EXPECT_THAT(setting.of("R15").sentence, HasSubstr("A plain round_image 8 bits does as well"));
+  EXPECT_TRUE(is_trivial_control("round_image"));
+  EXPECT_FALSE(is_trivial_control("drfgd"));
+}
+
 TEST(Planted, ABudgetInOtherUnitsIsLeft) {
   Setting setting;
   setting.attack().figures["linf"] = 255 * kEpsilon / 0.226;
