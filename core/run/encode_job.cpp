@@ -171,7 +171,9 @@ Result<worker::AttemptResult> run_encode(const JobRun& run) {
   GAUNTLET_TRY(const Source source, open_source(run, plan, set));
 
   // Never the draws an attack was chosen by.
-  pipeline->use_draw(seed_of(run, "draws of the report"));
+  const auto draw = run.config().value("draw", std::int64_t{0});
+  pipeline->use_draw(
+      seed_of(run, draw == 0 ? "draws of the report" : fmt::format("draws of the report/{}", draw)));
   const auto started = std::chrono::steady_clock::now();
   GAUNTLET_TRY(torch::Tensor local, encode_shard(run, plan, set, source, *pipeline));
   if (local.numel() == 0) local = torch::empty({0, target.shape.code_bits});

@@ -206,6 +206,32 @@ TEST_F(Descriptors, AreUsedLikeBuiltInEntries) {
   EXPECT_EQ(query.job.find_input("crafted")->key, purify.key);
 }
 
+TEST_F(Descriptors, ARandomDefenseIsMeasuredOverDrawsOfItsOwn) {
+  const Expansion still =
+      expanded_with(one_cell("clean_up", "[none, blend]"), catalog({attack(), defense()}));
+  const Expansion drawn =
+      expanded_with(one_cell("clean_up", "[none, blend]"), catalog({attack(), defense("random: true\n")}));
+  ASSERT_EQ(drawn.cells.size(), 2U);
+  for (std::size_t at = 0; at < 2; ++at) {  // clean queries as well
+    const PlannedCell cell = drawn.cells[at];
+    std::set<std::int64_t> draws;
+    std::set<JobKey> codes = {job_of(drawn, cell, "encode_query").key};
+    for (const CellJob& part : cell.jobs) {
+      const JobSpec job = drawn.jobs[part.job].job;
+      if (part.role == "purify") draws.insert(job.config.value("draw", 0));
+      if (part.role == "encode_draw") codes.insert(drawn.jobs[part.job].key);
+    }
+    EXPECT_EQ(draws.size(), 20U);
+    EXPECT_EQ(*draws.begin(), 0);  // the first has the key it always had
+    EXPECT_EQ(codes.size(), 20U);
+    const JobSpec evaluate = job_of(drawn, cell, "evaluate").job;
+    EXPECT_EQ(evaluate.config["draws"], (Json{{"reported", 20}, {"resubmitted", 10}}));
+    EXPECT_NE(evaluate.find_input("worst_of_018"), nullptr);
+    EXPECT_EQ(evaluate.find_input("worst_of_019"), nullptr);
+    EXPECT_FALSE(job_of(still, still.cells[at], "evaluate").job.config.contains("draws"));
+  }
+}
+
 TEST_F(Descriptors, BuiltInJobsKeepTheirKeys) {
   const Expansion plain = expanded(one_cell());
   const Expansion with = expanded_with(one_cell("none", "[none, blend]"), catalog({attack()}));

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "core/base/files.hpp"
@@ -245,6 +246,21 @@ TEST_F(External, ADefenseGetsWhatAnAttackLeft) {
   const auto result = run(purify);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->rows.front().metric, "purification_time");
+}
+
+TEST_F(External, EveryDrawOfARandomDefenseHasASeedOfItsOwn) {
+  spec::JobSpec job =
+      entry("defense", "inputs.npy", "grep seed inputs/job.json\ncp inputs/inputs.npy outputs/inputs.npy\n",
+            "random: true");
+  std::set<std::string> seeds;
+  for (const int draw : {0, 1, 2}) {
+    if (draw > 0) job.config["draw"] = draw;
+    const auto result = run(job);
+    ASSERT_TRUE(result) << result.error().message;
+    EXPECT_THAT(printed_, HasSubstr("\"seed\": "));
+    seeds.insert(printed_);
+  }
+  EXPECT_EQ(seeds.size(), 3U);
 }
 
 TEST_F(External, AMetricGivesRows) {

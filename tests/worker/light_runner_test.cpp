@@ -211,6 +211,33 @@ TEST_F(LightRunnerTest, SwapsInTheTrainingInputThatRetrievesLeast) {
   EXPECT_EQ(seen.size(), 2U);  // two of the three codes retrieve alike
 }
 
+/// Three draws of one query: next to the relevant items, next to the irrelevant one, and in between.
+TEST_F(LightRunnerTest, ARandomDefenseIsMeasuredByTheMeanOfItsDraws) {
+  const double near = 5.0 / 6, far = 7.0 / 12;
+  spec::JobSpec job = evaluate_job({"map", "pr"});
+  job.config["draws"] = {{"reported", 3}, {"resubmitted", 2}};
+  job.inputs.push_back({"worst_of_000", publish_codes(10, {0b0001}, {0})});
+  job.inputs.push_back({"worst_of_001", publish_codes(11, {0b0001}, {0})});
+  const Result<AttemptResult> result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  std::map<std::string, double> values = values_of(*result);
+  EXPECT_NEAR(values["map"], (near + 2 * far) / 3, 1e-12);
+  EXPECT_NEAR(values["map:valid"], values["map"], 1e-12);
+  EXPECT_NEAR(values["map:resubmit@2"], far, 1e-12);
+  EXPECT_LT(values["map:resubmit@2"], values["map"]);  // on clean queries, too: these are no others
+  EXPECT_FALSE(result->curves.empty());
+  // The first draw alone may not be resubmitted.
+  job.config["draws"] = {{"reported", 3}, {"resubmitted", 1}};
+  EXPECT_NEAR(values_of(run(job).value()).at("map:resubmit@1"), near, 1e-12);
+
+  job.config["draws"] = {{"reported", 2}, {"resubmitted", 3}};
+  EXPECT_THAT(run(job).error().message, HasSubstr("1 <= resubmitted <= reported"));
+  job.config["draws"] = {{"reported", 4}, {"resubmitted", 2}};
+  EXPECT_THAT(run(job).error().message, HasSubstr("no input 'worst_of_002'"));
+  job.inputs.push_back({"worst_of_002", publish_codes(12, {0b0001}, {1})});
+  EXPECT_THAT(run(job).error().message, HasSubstr("codes of other queries"));
+}
+
 TEST_F(LightRunnerTest, RefusesSwapsWithoutInputsOrOfAnotherLength) {
   spec::JobSpec job = evaluate_job({"map"});
   job.config["swap"] = {{"inputs", 0}};

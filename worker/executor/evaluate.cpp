@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "core/metrics/evaluate.hpp"
+#include "worker/executor/evaluate_draws.hpp"
 #include "worker/executor/evaluate_swap.hpp"
 #include "worker/executor/evaluate_worst.hpp"
 #include "worker/executor/evaluation_inputs.hpp"
@@ -27,6 +28,7 @@ Result<std::vector<std::string>> metric_names(const Json& config) {
 Result<AttemptResult> measure(const AttemptContext& attempt, const EvaluationInputs& read,
                               const std::vector<std::string>& names, ProgressSink& progress) {
   if (attempt.job.config.contains("worst")) return run_evaluate_worst(attempt, read, names, progress);
+  if (attempt.job.config.contains("draws")) return run_evaluate_draws(attempt, read, names, progress);
   if (attempt.job.config.contains("swap")) return run_evaluate_swap(attempt, read, names, progress);
 
   progress.update({.phase = "metrics"});

@@ -280,7 +280,8 @@ class InputWriter {
         {"image", {{"height", set_.height()}, {"width", set_.width()}, {"features", set_.feature_dim()}}},
         {"text", {{"dim", set_.text_dim()}, {"binary", set_.text_is_binary()}}}};
     const spec::JobInput* const data = job_.find_input("data");
-    const std::string purpose = fmt::format("external/{}/{}", entry_.about.name, spec::name_of(task_));
+    std::string purpose = fmt::format("external/{}/{}", entry_.about.name, spec::name_of(task_));
+    if (job_.config.contains("draw")) purpose += fmt::format("/draw/{}", job_.config["draw"].dump());
     // 53 bits: exact in every reader of JSON.
     about["seed"] = purpose_seed(job_.seed, data->key.hex(), purpose) >> 11U;
     for (const char* name : {"modality", "part", "source", "direction"}) {

@@ -53,9 +53,10 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   const JobIndex query =
       encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense});
   play(query, "encode_query");
+  const std::vector<JobIndex> draws = further_draws(cell, common, crafted, from->defense);
   const JobIndex retrieval = encode_retrieval(cell, common, from->defense);
   play(retrieval, "encode_retrieval");
-  evaluate(cell, common, query, retrieval, crafted);
+  evaluate(cell, common, query, retrieval, crafted, draws);
   if (cell.explanation != nullptr && crafted) explain(cell, common, *crafted, from->defense);
   return roles_;
 }
@@ -142,14 +143,16 @@ JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Enc
     return encode(cell, common, {&bare(cell), what.side, what.part, purified});
   }
   if (cell.model->entry->external) return encode_externally(cell, common, what);
-  const auto from =
-      made_from(Composed::kEncode, what.defense->config, what.side, what.part, what.crafted.has_value());
+  const auto from = made_from(Composed::kEncode, what.defense->config, what.side, what.part,
+                              what.crafted.has_value(), what.draw);
   const std::string_view source = what.crafted ? "crafted" : "clean";
   const ConfigId config = configs_.composed(from, [&] {
-    return Json{{"defense", configs_.value(what.defense->config)},
-                {"modality", name_of(what.side)},
-                {"part", name_of(what.part)},
-                {"source", source}};
+    Json encoding = {{"defense", configs_.value(what.defense->config)},
+                     {"modality", name_of(what.side)},
+                     {"part", name_of(what.part)},
+                     {"source", source}};
+    if (what.draw > 0) encoding["draw"] = what.draw;
+    return encoding;
   });
   JobDraft draft{JobKind::kEncode, what.defense->entry, config};
   draft.seed = cell.seed;
@@ -312,7 +315,7 @@ CellGraph::CellMetrics CellGraph::metrics_of(const CellPlan& cell) const {
 
 /// One job for all built-in metrics, one for each external one.
 void CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
-                         MaybeJob crafted) {
+                         MaybeJob crafted, std::span<const JobIndex> draws) {
   const auto [built_in, external] = metrics_of(cell);
   JobDraft draft{JobKind::kEvaluate, nullptr, 0};
   draft.inputs.set(InputRole::kData, common.data);
@@ -320,7 +323,8 @@ void CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex qu
   draft.inputs.set(InputRole::kRetrievalCodes, retrieval);
   if (crafted && cell.attack->entry->targeted) draft.inputs.set(InputRole::kCrafted, *crafted);
   if (!built_in.empty()) {
-    draft.config = evaluate_config(cell, built_in);
+    draft.config = draws.empty() ? evaluate_config(cell, built_in) : drawn_config(cell, built_in);
+    draft.ranked = draws;
     play(graph_.add_job(draft), "evaluate");
   }
   for (const CatalogEntry* metric : external) measure(cell, draft, *metric);

@@ -112,6 +112,7 @@ class CellGraph {
     Part part;
     MaybeJob crafted = std::nullopt;
     MaybeJob trained = std::nullopt;
+    std::int64_t draw = 0;  ///< of a random defense: which of its reporting draws
   };
   struct Crafting {
     const Chosen* attack;
@@ -158,7 +159,11 @@ class CellGraph {
   };
   [[nodiscard]] CellMetrics metrics_of(const CellPlan& cell) const;
   void evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
-                MaybeJob crafted);
+                MaybeJob crafted, std::span<const JobIndex> draws);
+  // Random defenses are measured over several draws; cell_graph_draws.cpp.
+  std::vector<JobIndex> further_draws(const CellPlan& cell, const Common& common, MaybeJob crafted,
+                                      MaybeJob trained);
+  ConfigId drawn_config(const CellPlan& cell, const std::vector<std::string>& metrics);
   void explain(const CellPlan& cell, const Common& common, JobIndex crafted, MaybeJob trained);
 
   std::span<const CellJob> plan_ensemble(const CellPlan& cell, Common& common, MaybeJob trained);
@@ -211,9 +216,10 @@ class CellGraph {
   /// By the ensemble's config, dataset value, whether adaptive, whether images ask; nothing after a problem.
   /// By name of the entry, since two may have equal settings, and by what members depend on.
   std::map<std::pair<std::string, std::array<std::uint32_t, 4>>, std::optional<Ensemble>> ensembles_;
-  std::map<std::uint32_t, Chosen> bare_;  ///< defense "none" by dataset value
-  std::vector<Trained> trained_{8192};    ///< a cache: attacks vary faster than what they attack
-  std::vector<CellJob> roles_;            ///< of the cell at hand
+  std::map<const CatalogEntry*, bool> random_;  ///< defenses by whether they draw
+  std::map<std::uint32_t, Chosen> bare_;        ///< defense "none" by dataset value
+  std::vector<Trained> trained_{8192};          ///< a cache: attacks vary faster than what they attack
+  std::vector<CellJob> roles_;                  ///< of the cell at hand
   std::vector<Problem> problems_;
 };
 

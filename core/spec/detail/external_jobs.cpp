@@ -87,6 +87,7 @@ JobIndex CellGraph::purify(const CellPlan& cell, Common common, const Encoding& 
                  {"part", name_of(what.part)},
                  {"source", what.crafted ? "crafted" : "clean"},
                  {"bits", cell.bits}};
+  if (what.draw > 0) config["draw"] = what.draw;
   JobDraft draft = command(cell, common, {what.defense, ExternalTask::kPurify, std::move(config)});
   add_groups(cell, common, what.defense->entry->external->inputs, draft);
   if (what.crafted) draft.inputs.set(InputRole::kCrafted, *what.crafted);
