@@ -205,23 +205,29 @@ class CompanionWriter {
     for (const YAML::Node& value : items_of(written)) {
       defenses.push_back(value);
       known.insert(as_map(value)["name"].Scalar());
+      known.insert(label_of(value));
     }
-    if (!known.contains("none")) defenses.push_back(std::string("none"));
-    for (const spec::CatalogEntry& entry : catalog_.entries(spec::EntryKind::kDefense)) {
-      if (!robustness::is_trivial_control(entry.name) || known.contains(entry.name)) continue;
+    adds_undefended_ = !known.contains("none");
+    if (adds_undefended_) defenses.push_back(std::string("none"));
+    for (const robustness::TrivialControl& trivial : robustness::trivial_controls()) {
+      const auto found = catalog_.find(spec::EntryKind::kDefense, trivial.name);
+      if (!found || known.contains(std::string(trivial.label))) continue;
+      const spec::CatalogEntry& entry = **found;
       const auto suits = [&](const spec::AxisValue& direction) {
         return direction.name == "i2t" ? entry.image : entry.text;
       };
       if (std::ranges::none_of(spec_.of(Axis::kDirection), suits)) continue;
       YAML::Node control;
       control["name"] = entry.name;
+      if (trivial.label != trivial.name) control["label"] = std::string(trivial.label);
+      for (const auto& [option, changed] : trivial.options.items()) control[option] = node_of(changed);
       control["when"]["attack"].push_back(std::string("none"));
       for (const Followed& each : followed) {
         for (const std::string& label : own_labels(each.lead)) control["when"]["attack"].push_back(label);
       }
       if (entry.image != entry.text) control["when"]["direction"] = entry.image ? "i2t" : "t2i";
       defenses.push_back(control);
-      controls_.push_back(entry.name);
+      controls_.emplace_back(trivial.label);
     }
     document_["axes"]["defense"] = defenses;
   }
@@ -234,8 +240,15 @@ class CompanionWriter {
     YAML::Node attacks(YAML::NodeType::Sequence);
     std::set<std::string> known;
     for (const YAML::Node& value : items_of(document_["axes"]["attack"])) {
-      attacks.push_back(value);
-      known.insert(label_of(value));
+      const std::string label = label_of(value);
+      known.insert(label);
+      if (adds_undefended_ && needs_defense(label)) {
+        YAML::Node limited = as_map(value);
+        if (!limited["when"] || !limited["when"]["defense"]) limit(limited, defended);
+        attacks.push_back(limited);
+      } else {
+        attacks.push_back(value);
+      }
     }
     if (!known.contains("none")) attacks.push_back(std::string("none"));
     for (const Followed& each : followed) {
@@ -253,6 +266,14 @@ class CompanionWriter {
       }
     }
     document_["axes"]["attack"] = attacks;
+  }
+
+  /// Whether an attack of the sweep makes no sense of the undefended model, which it has not met so far.
+  bool needs_defense(const std::string& label) const {
+    return std::ranges::any_of(expansion_.cells, [&](const spec::PlannedCell& cell) {
+      return cell.cell.attack == label &&
+             (cell.cell.protocol == "adaptive" || cell.cell.protocol == "retrained");
+    });
   }
 
   /// The attack itself, as made on the undefended model and through every defense.
@@ -349,6 +370,7 @@ class CompanionWriter {
   const spec::Expansion& expansion_;
   const spec::Catalog& catalog_;
   bool quick_;
+  bool adds_undefended_ = false;                             ///< the sweep has no `none`
   std::vector<std::string> controls_;                        ///< added to the defenses
   std::map<std::string, std::vector<std::string>> derived_;  ///< label of a followed attack → new labels
 };

@@ -21,8 +21,8 @@ using robustness::ArmKind;
 using robustness::Evidence;
 
 /// Numbers whose values per query checks look at, apart from `map`.
-constexpr std::array<const char*, 5> kPerQuery = {"tracked_ap", "thrown_away_ap", "gradient_cosine",
-                                                  "map:chance", "map:random_code"};
+constexpr std::array<const char*, 6> kPerQuery = {"tracked_ap", "thrown_away_ap",  "gradient_cosine",
+                                                  "map:chance", "map:random_code", "chance_map"};
 
 /// A job of a cell, as its canonical text tells it.
 struct CellPart {
@@ -156,9 +156,11 @@ class EvidenceReader {
     for (const auto* part : {&cell.evaluate, &cell.craft, &cell.encode}) {
       if (*part) GAUNTLET_CHECK_OK(read_figures((*part)->job_id, arm));
     }
+    if (cell.evaluate->config().contains("draws")) arm.figures["randomised"] = 1;  // measured over several
     Evidence& evidence = found_[cell.subject];
     if (cell.encode) evidence.defense = cell.encode->entry();
     if (evidence.defense.empty()) evidence.defense = cell.subject.defense;
+    evidence.label = cell.subject.defense;
     evidence.is_image = cell.subject.direction == "i2t";
     evidence.is_imported = evidence.is_imported || cell.protocol == "imported";
     for (std::string& part : cell.selected_on) evidence.selected_on.push_back(std::move(part));
@@ -168,6 +170,12 @@ class EvidenceReader {
 
   /// Which attack it was, on what it was made, and with which budget.
   static void describe(const CellParts& cell, Arm& arm) {
+    if (const Json swap = cell.evaluate->config().value("swap", Json()); swap.is_object()) {
+      arm.attack = "swap";
+      arm.kind = ArmKind::kLevel;
+      arm.options = swap;
+      return;
+    }
     if (!cell.craft) {
       arm.attack = cell.attack == "none" ? "none" : "";
       arm.kind = cell.attack == "none" ? ArmKind::kClean : ArmKind::kOther;
@@ -223,7 +231,8 @@ class EvidenceReader {
 
 bool is_attacked(const Evidence& evidence) {
   return std::ranges::any_of(evidence.arms, [](const Arm& arm) {
-    return arm.kind != ArmKind::kClean && arm.kind != ArmKind::kProbe && arm.kind != ArmKind::kNoise;
+    return arm.kind != ArmKind::kClean && arm.kind != ArmKind::kProbe && arm.kind != ArmKind::kNoise &&
+           arm.kind != ArmKind::kLevel;
   });
 }
 

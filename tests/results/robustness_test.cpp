@@ -160,13 +160,33 @@ TEST(CompanionSweep, HoldsTheSweepAndWhatTheChecksCompare) {
         "drfgd/main (1 step, adaptive)/adaptive/i2t", "drfgd/main (square, adaptive)/adaptive/i2t",
         "drfgd/main (noise 10)/static/i2t", "drfgd/main (unbounded, adaptive)/adaptive/i2t",
         "none/main (8 bits)/static/i2t", "box_blur/main (adaptive)/adaptive/i2t",
-        "round_text/main (static)/static/t2i", "drfgd/main (another start, adaptive)/adaptive/i2t",
+        "round_text/main (static)/static/t2i", "round_image/main (adaptive)/adaptive/i2t",
+        "round_image 8 bits/main (static)/static/i2t", "drfgd/main (grey)/static/i2t",
+        "drfgd/main (swap)/static/i2t", "none/main (swap)/static/t2i",
+        "drfgd/main (another start, adaptive)/adaptive/i2t",
         "drfgd/main (twice the steps, adaptive)/adaptive/i2t"})
     EXPECT_TRUE(cells.contains(cell)) << cell;
-  for (const char* cell : {"drfgd/main (1 step, adaptive)/adaptive/t2i",  // as the sweep excludes its lead
-                           "none/main (8 bits)/static/t2i", "box_blur/main (1 step, adaptive)/adaptive/i2t",
-                           "box_blur/main/static/i2t"})
+  for (const char* cell :
+       {"drfgd/main (1 step, adaptive)/adaptive/t2i",  // as the sweep excludes its lead
+        "none/main (8 bits)/static/t2i", "box_blur/main (1 step, adaptive)/adaptive/i2t",
+        "box_blur/main/static/i2t", "none/main (grey)/static/t2i", "round_image/main (static)/static/t2i"})
     EXPECT_FALSE(cells.contains(cell)) << cell;
+}
+
+/// A sweep of defenses alone may attack all of them adaptively; the undefended model beside them cannot be.
+TEST(CompanionSweep, AddsTheUndefendedModelWhereItsAttacksCanMeetIt) {
+  std::string text = replaced(replaced(kSweep, "[none, {name: ATTACK}]",
+                                       "[none, {name: apgd, label: still}, {name: apgd, label: main, "
+                                       "protocol: adaptive}]"),
+                              "MAIN", "main");
+  text = replaced(text, "[none, drfgd]", "[drfgd]");
+  const auto companion = companion_of(text);
+  ASSERT_TRUE(companion) << companion.error().message;
+  const std::set<std::string> cells = cells_of(read(*companion));
+  for (const char* cell : {"none/none/none/i2t", "none/still/static/i2t", "drfgd/main/adaptive/i2t",
+                           "none/still (static)/static/i2t"})
+    EXPECT_TRUE(cells.contains(cell)) << cell;
+  EXPECT_FALSE(cells.contains("none/main/adaptive/i2t"));
 }
 
 TEST(CompanionSweep, HasTheJobsOfTheSweepItself) {
