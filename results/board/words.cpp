@@ -1,6 +1,11 @@
 #include "results/board/words.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
 
 namespace gauntlet::results {
 
@@ -17,7 +22,12 @@ std::string found_by(const Standing& standing) {
   for (const Finder& finder : standing.found_by) {
     if (finder.source == "external" && finder.share > 0) return finder.by + " (external)";
   }
-  return standing.found_by.empty() ? "" : standing.found_by.front().by;
+  std::vector<std::string> names;  // of several runs everyone who measured one, the largest share first
+  for (const Finder& finder : standing.found_by) {
+    const bool is_known = std::ranges::find(names, finder.by) != names.end();
+    if (finder.share > 0 && !is_known) names.push_back(finder.by);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::string marks_of(const Standing& standing) {
