@@ -118,11 +118,7 @@ Result<int> run_sweep(const RobustnessOptions& options, const fs::path& file) {
 }
 
 /// Jobs that failed leave checks without their rows; the others are judged all the same.
-Status run_companion(const RobustnessOptions& options, const Asked& asked) {
-  GAUNTLET_TRY(const std::string text, companion_text(options, asked));
-  GAUNTLET_CHECK_OK(make_directories(folder_of(options)));
-  const fs::path file = folder_of(options) / (results::companion_name(asked.name) + ".yaml");
-  GAUNTLET_CHECK_OK(write_file_atomic(file, text));
+Status run_to_its_end(const RobustnessOptions& options, const fs::path& file) {
   note(fmt::format("running {}\n", file.string()));
   GAUNTLET_TRY(const int code, run_sweep(options, file));
   if (code == 130) return fail(ErrorCode::kInterrupted, "interrupted; go on with the same command");
@@ -130,11 +126,35 @@ Status run_companion(const RobustnessOptions& options, const Asked& asked) {
   return fail(ErrorCode::kJobsFailed, "gauntlet run {} ended with exit code {}", file.string(), code);
 }
 
+/// Verdicts belong to a sweep of the database; one that was never run is not there.
+Result<bool> is_known(const RobustnessOptions& options, const std::string& sweep) {
+  std::error_code ignored;
+  if (!fs::exists(options.folder.database_path(), ignored)) return false;
+  GAUNTLET_TRY(db::Connection connection, open_database(options));
+  GAUNTLET_TRY(db::Statement * known, connection.cached("SELECT 1 FROM sweeps WHERE name = ?"));
+  GAUNTLET_CHECK_OK(known->bind_all(sweep));
+  return known->step();
+}
+
+/// The sweep itself where it is not known yet (its jobs are the companion's too), then what the checks need.
+Status run_companion(const RobustnessOptions& options, const Asked& asked) {
+  GAUNTLET_TRY(const std::string text, companion_text(options, asked));
+  GAUNTLET_CHECK_OK(make_directories(folder_of(options)));
+  const fs::path file = folder_of(options) / (results::companion_name(asked.name) + ".yaml");
+  GAUNTLET_CHECK_OK(write_file_atomic(file, text));
+  GAUNTLET_TRY(const bool known, is_known(options, asked.name));
+  if (!known) GAUNTLET_CHECK_OK(run_to_its_end(options, asked.file));
+  return run_to_its_end(options, file);
+}
+
 Status store_checks(const RobustnessOptions& options, const std::string& sweep,
                     const std::vector<results::CheckRow>& rows) {
   const auto lock = coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet verify --robustness");
   if (!lock) {
-    note(fmt::format("the verdicts were not stored: {}\n", lock.error().message));
+    note(
+        fmt::format("the verdicts were not stored: {}; once that has ended, gauntlet verify --robustness {} "
+                    "judges and stores them, and runs nothing\n",
+                    lock.error().message, sweep));
     return {};
   }
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_write(options.folder.database_path()));
@@ -146,8 +166,8 @@ Status name_what_is_missing(const std::vector<results::CheckRow>& rows, const Ro
   const auto n_missing = std::ranges::count(rows, "not run", &results::CheckRow::verdict);
   if (n_missing > 0 && !options.run) {
     note(fmt::format(
-        "{} not run: gauntlet verify --robustness {} --run runs what they need, --companion prints it "
-        "as a sweep\n",
+        "{} not run, each for the reason beside it: gauntlet verify --robustness {} --run runs whatever is "
+        "missing, --companion prints that as a sweep\n",
         count_of(static_cast<std::size_t>(n_missing), "check"), options.sweep));
   }
   return {};
@@ -175,8 +195,8 @@ Result<int> verify_robustness(const RobustnessOptions& options) {
                 "sweep {} has no attacked cell that is done and kept map per query; the checks compare these",
                 asked.name);
   }
-  GAUNTLET_CHECK_OK(store_checks(options, asked.name, rows));
   GAUNTLET_CHECK_OK(options.json ? print_json(checks_json(asked.name, rows)) : print(checks_text(rows)));
+  GAUNTLET_CHECK_OK(store_checks(options, asked.name, rows));
   GAUNTLET_CHECK_OK(name_what_is_missing(rows, options));
   const bool some_fail = std::ranges::find(rows, "fail", &results::CheckRow::verdict) != rows.end();
   return some_fail ? kChecksFailed : 0;

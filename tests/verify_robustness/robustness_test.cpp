@@ -35,7 +35,7 @@ TEST_F(VerifyRobustness, AFailingCheckIsExitCodeThreeAndItsRowsStay) {
   EXPECT_THAT(text.out, AllOf(HasSubstr("d m 16 bits, defense drfgd, i2t, seed 1, budget 0.0314 (8/255)"),
                               HasSubstr("R04  fail"), HasSubstr("One step of APGD hurts more than 100 steps"),
                               HasSubstr("R18  note")));
-  EXPECT_THAT(text.err, HasSubstr("--run runs what they need"));
+  EXPECT_THAT(text.err, HasSubstr("--run runs whatever is missing"));
   EXPECT_EQ(n_stored(), 42U);
   EXPECT_EQ(verify({"study"}).exit_code, 3);
   EXPECT_EQ(n_stored(), 42U);
@@ -69,6 +69,7 @@ TEST_F(VerifyRobustness, BesideACoordinatorNothingIsStored) {
   const Finished text = verify({"study"});
   EXPECT_EQ(text.exit_code, 3);
   EXPECT_THAT(text.err, HasSubstr("the verdicts were not stored"));
+  EXPECT_THAT(text.err, HasSubstr("gauntlet verify --robustness study judges and stores them"));
   EXPECT_EQ(n_stored(), 0U);
 }
 
