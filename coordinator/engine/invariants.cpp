@@ -181,13 +181,12 @@ Status State::check_workers() const {
       return fail(ErrorCode::kInternal, "worker {}: a gpu in quarantine is free", id.value);
     const bool open = worker.attached && !worker.draining && worker.quarantine.empty() &&
                       worker.leases.size() < worker.offer.credit;
-    if (open != (worker.open_index != kNone) || (open && open_workers_[worker.open_index] != &worker)) {
+    if (open != (worker.listed.index != kNone) || (open && !open_.is_true_to(worker))) {
       return fail(ErrorCode::kInternal, "worker {} is listed as open wrongly", id.value);
     }
     n_open += open ? 1 : 0;
   }
-  if (n_open != open_workers_.size())
-    return fail(ErrorCode::kInternal, "the list of open workers is too long");
+  if (n_open != open_.all().size()) return fail(ErrorCode::kInternal, "the list of open workers is too long");
   return {};
 }
 

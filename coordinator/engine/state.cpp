@@ -203,7 +203,7 @@ std::uint32_t State::intern_shape(const JobShape& shape) {
 Status State::add_rows(const JobRows& rows) {
   std::vector<std::uint32_t> shapes;
   for (const JobShape& shape : rows.shapes) shapes.push_back(intern_shape(shape));
-  if (!rows.jobs.empty()) jobs_.reserve(std::max(jobs_.capacity(), rows.jobs.back().id.value + 1));
+  if (!rows.jobs.empty()) reserve_jobs(rows.jobs.back().id.value + 1);
   for (const JobRow& row : rows.jobs) GAUNTLET_CHECK_OK(add_job(row, shapes));
   for (std::size_t begin = 0; begin < rows.needs.size();) {
     std::size_t end = begin;
@@ -213,6 +213,12 @@ Status State::add_rows(const JobRows& rows) {
   }
   for (const MemberRow& member : rows.members) GAUNTLET_CHECK_OK(add_member(member));
   return {};
+}
+
+/// Exactly so many at first; later ones in steps, so that many small submissions copy each job a few times.
+void State::reserve_jobs(std::uint64_t n_jobs) {
+  if (n_jobs <= jobs_.capacity()) return;
+  jobs_.reserve(std::max<std::uint64_t>(n_jobs, jobs_.capacity() + jobs_.capacity() / 4));
 }
 
 Status State::add_job(const JobRow& row, const std::vector<std::uint32_t>& shapes) {
@@ -317,6 +323,7 @@ void State::count_free(Worker& worker) {
   worker.free_cpus = worker.offer.cpus;
   worker.free_memory_mb = worker.offer.memory_mb;
   worker.free_gpus = all_gpus(worker.offer.gpus) & ~worker.bad_gpus;
+  open_.update(worker);
   for (const auto* jobs : {&worker.leases, &worker.parts}) {
     for (const JobId id : *jobs) occupy(worker, use_of(id, std::get<Leased>(job(id).state), worker));
   }
@@ -337,16 +344,18 @@ State::Use State::use_of(JobId id, const Leased& lease, const Worker& worker) co
   return {};
 }
 
-void State::occupy(Worker& worker, const Use& use) const {
+void State::occupy(Worker& worker, const Use& use) {
   worker.free_cpus -= use.cpus;
   worker.free_memory_mb -= use.memory_mb;
   worker.free_gpus &= ~use.gpus;
+  open_.update(worker);
 }
 
-void State::free(Worker& worker, const Use& use) const {
+void State::free(Worker& worker, const Use& use) {
   worker.free_cpus += use.cpus;
   worker.free_memory_mb += use.memory_mb;
   worker.free_gpus |= use.gpus & all_gpus(worker.offer.gpus) & ~worker.bad_gpus;
+  open_.update(worker);
 }
 
 std::span<const GangPart> State::gang(JobId id) const {
@@ -368,23 +377,16 @@ void State::remove_worker(WorkerId id) {
 void State::refresh_open(Worker& worker) {
   const bool open = worker.attached && !worker.draining && worker.quarantine.empty() &&
                     worker.leases.size() < worker.offer.credit;
-  if (open == (worker.open_index != kNone)) return;
-  if (open) {
-    worker.open_index = static_cast<std::uint32_t>(open_workers_.size());
-    open_workers_.push_back(&worker);
-    return;
-  }
-  Worker* last = open_workers_.back();
-  open_workers_[worker.open_index] = last;
-  last->open_index = worker.open_index;
-  open_workers_.pop_back();
-  worker.open_index = kNone;
+  const bool listed = worker.listed.index != kNone;
+  if (open && !listed) open_.add(worker);
+  if (!open && listed) open_.remove(worker);
 }
 
 void State::quarantine_gpu(Worker& worker, std::uint32_t device) {
   worker.bad_gpus |= std::uint64_t{1} << device;
   worker.free_gpus &= ~worker.bad_gpus;
   worker.hosts.clear();
+  open_.update(worker);
 }
 
 void State::take(JobId id, Leased& lease) {

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "coordinator/engine/open_workers.hpp"
 #include "coordinator/engine/transitions.hpp"
 #include "core/base/clock.hpp"
 #include "core/base/json.hpp"
@@ -153,6 +154,13 @@ struct Suspicion {
   std::vector<SuspectJob> jobs;
 };
 
+/// What OpenWorkers knows of a worker.
+struct ListedWorker {
+  std::uint32_t index = kNone;  ///< in the list of all; kNone = not listed
+  std::int64_t free_gpus = 0, all_gpus = 0, free_cpus = 0;
+  bool operator==(const ListedWorker&) const = default;
+};
+
 struct Worker {
   WorkerId id;
   WorkerOffer offer;
@@ -170,7 +178,7 @@ struct Worker {
   std::map<std::uint32_t, Suspicion> gpu_suspicions;  ///< by device
   std::string quarantine;                             ///< why it gets nothing more; "" = it does
   std::uint64_t bad_gpus = 0;                         ///< in quarantine; bit i = device i
-  std::uint32_t open_index = kNone;                   ///< place in State::open_workers
+  ListedWorker listed;                                ///< in State::open_workers
   std::uint32_t kept = kNone;                         ///< reservation of the placement round that runs
   std::vector<std::uint8_t> hosts;  ///< by shape: 0 = not worked out, 1 = never, 2 = when free
 };
@@ -186,7 +194,7 @@ class State {
   explicit State(EngineConfig config) : config_(config) {}
   State(State&&) = default;
   State& operator=(State&&) = default;
-  State(const State&) = delete;  // open_workers_ points into workers_, whose nodes move with it
+  State(const State&) = delete;  // open_ points into workers_, whose nodes move with it
   State& operator=(const State&) = delete;
   ~State() = default;
 
@@ -251,7 +259,7 @@ class State {
   /// Workers with failures held against them or their devices; some may have gone.
   [[nodiscard]] std::set<WorkerId>& suspects() { return suspects_; }
   /// Attached, not draining, not in quarantine, with spare credit.
-  [[nodiscard]] const std::vector<Worker*>& open_workers() const { return open_workers_; }
+  [[nodiscard]] const OpenWorkers& open_workers() const { return open_; }
   /// What the lease occupies: the variant with so many GPUs.
   [[nodiscard]] const spec::Resources& occupied(JobId id, const Leased& lease) const;
   /// Whether the worker could run such jobs when it has nothing else to do and enough time left.
@@ -291,13 +299,14 @@ class State {
     std::uint64_t gpus = 0;
   };
   [[nodiscard]] Use use_of(JobId id, const Leased& lease, const Worker& worker) const;
-  void occupy(Worker& worker, const Use& use) const;
-  void free(Worker& worker, const Use& use) const;
+  void occupy(Worker& worker, const Use& use);
+  void free(Worker& worker, const Use& use);
   void count_free(Worker& worker);
   [[nodiscard]] std::uint32_t best_home(JobId id) const;
   void activate(std::uint32_t sweep);
   /// Whether an entry of the sweep's ready queues is valid.
   [[nodiscard]] bool is_ready_in(std::uint32_t number, std::uint32_t sweep) const;
+  void reserve_jobs(std::uint64_t n_jobs);
   [[nodiscard]] Status add_job(const JobRow& row, const std::vector<std::uint32_t>& shapes);
   [[nodiscard]] Status add_needs(std::span<const NeedRow> needs);
   [[nodiscard]] Status add_member(const MemberRow& member);
@@ -327,7 +336,7 @@ class State {
   std::unordered_map<JobId, std::vector<GangPart>> gangs_;  ///< of leased jobs
   std::map<WorkerId, Worker> workers_;
   std::unordered_map<std::string, WorkerId> agents_;
-  std::vector<Worker*> open_workers_;  ///< into workers_
+  OpenWorkers open_;  ///< of workers_
   std::set<WorkerId> suspects_;
   std::array<MeanTime, spec::kJobKindCount> times_{};
   std::uint64_t last_lease_ = 0;

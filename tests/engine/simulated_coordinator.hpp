@@ -218,7 +218,7 @@ class SimulatedCoordinator {
     for (const Sweep& sweep : state.sweeps()) {
       for (const ReadyQueue& queue : sweep.queues) kept.insert(queue.reserved.begin(), queue.reserved.end());
     }
-    for (Worker* open : state.open_workers()) {
+    for (Worker* open : state.open_workers().all()) {
       Worker& worker = *open;
       if (kept.contains(worker.id)) continue;
       for (std::uint64_t number = 1; number < state.end_of_jobs(); ++number) {
