@@ -60,7 +60,6 @@ class JobTable {
   db::Connection& connection_;
   std::int64_t at_ms_;
   SweepId sweep_;
-  std::uint64_t n_before_ = 0;  ///< jobs that were there
   std::uint64_t first_id_ = 1;  ///< of the new jobs, which are numbered on from it
   std::uint64_t next_id_ = 1;
   boost::unordered_flat_map<JobKey, KnownJob, KeyHash> known_;
