@@ -65,14 +65,17 @@ std::string total_lack(const Worker& worker, const Shape& shape) {
 const spec::Resources& nearest_variant(const Worker& worker, const spec::Resources& asked);
 
 /// What keeps a worker that could run the job from doing so now.
-std::string current_lack(const Worker& worker, const spec::Resources& all, const Now& now) {
+std::string current_lack(const Worker& worker, const Shape& shape, const Now& now) {
+  const spec::Resources& all = shape.job.resources;
   if (!worker.attached) return "has lost its connection and may come back";
   if (worker.draining) return "is draining";
   if (!worker.quarantine.empty())
     return fmt::format("is in quarantine: {}; a restart of its agent ends that", worker.quarantine);
-  if (!stays_long_enough(worker, all, now.steady)) {
-    return fmt::format("leaves in {}, and the job may take {}", seconds_until(worker.offer.ends, now.steady),
-                       human_duration(static_cast<double>(all.time_s)));
+  if (!stays_long_enough(worker, shape, now.steady)) {
+    return fmt::format(
+        "leaves in {}, and the job {} {}", seconds_until(worker.offer.ends, now.steady),
+        shape.least_s > all.time_s ? "begins anew when it is cut off, as it was after" : "may take",
+        human_duration(static_cast<double>(shape.needs_s())));
   }
   const spec::Resources& asked = nearest_variant(worker, all);
   const std::int64_t cpus = std::min(asked.cpus, worker.offer.cpus);
@@ -112,9 +115,9 @@ const spec::Resources& nearest_variant(const Worker& worker, const spec::Resourc
 }
 
 /// The best of the variants' nearness; a worker that leaves too early is no near one.
-double nearness_of_all(const Worker& worker, const spec::Resources& asked, const Now& now) {
-  return nearness(worker, nearest_variant(worker, asked)) +
-         (stays_long_enough(worker, asked, now.steady) ? 2.0 : 0.0);
+double nearness_of_all(const Worker& worker, const Shape& shape, const Now& now) {
+  return nearness(worker, nearest_variant(worker, shape.job.resources)) +
+         (stays_long_enough(worker, shape, now.steady) ? 2.0 : 0.0);
 }
 
 void explain_placement(const State& state, const Job& job, const Now& now,
@@ -132,7 +135,7 @@ void explain_placement(const State& state, const Job& job, const Now& now,
   const Worker* nearest = nullptr;
   for (const auto& [id, worker] : state.workers()) {
     if (!total_lack(worker, shape).empty()) continue;
-    if (nearest == nullptr || nearness_of_all(worker, asked, now) > nearness_of_all(*nearest, asked, now))
+    if (nearest == nullptr || nearness_of_all(worker, shape, now) > nearness_of_all(*nearest, shape, now))
       nearest = &worker;
   }
   if (nearest == nullptr) {
@@ -146,7 +149,7 @@ void explain_placement(const State& state, const Job& job, const Now& now,
     for (std::string& reason : explain_spread(state, shape)) reasons.push_back(std::move(reason));
     return;
   }
-  const std::string lack = current_lack(*nearest, asked, now);
+  const std::string lack = current_lack(*nearest, shape, now);
   if (lack.empty()) {
     reasons.emplace_back("ready; jobs before it in the queue go first");
   } else {

@@ -32,6 +32,18 @@ Verdict judge(State& state, const Now& now, JobId id, ErrorCode cause) {
   return {.again = job.failures < retry_limit(config, cause), .from = {now.steady + wait, cause}};
 }
 
+/// What keeps no progress and was cut off by the end of its worker's time is not started again where less is
+/// left.
+void learn_least_time(State& state, const Now& now, JobId id, ErrorCode cause) {
+  const auto& lease = std::get<Leased>(state.job(id).state);
+  const Worker& worker = *state.find_worker(lease.worker);
+  const Shape& shape = state.shape_of(state.job(id));
+  if (cause != ErrorCode::kInterrupted || !worker.draining || worker.offer.ends == SteadyTime::max()) return;
+  if (shape.keeps_progress || shape.job.resources.time_s > 0) return;
+  const auto ran = std::chrono::ceil<std::chrono::seconds>(now.steady - lease.started);
+  state.note_cut_off(id, ran.count());
+}
+
 }  // namespace
 
 void settle_job(State& state, const Now& now, JobId id, std::vector<Transition>& transitions,
@@ -130,6 +142,7 @@ void end_attempt(State& state, const Now& now, JobId id, AttemptEnd end,
   Job& job = state.job(id);
   const WorkerId worker = std::get<Leased>(job.state).worker;
   suspect(state, id, end.code);
+  learn_least_time(state, now, id, end.code);
   const Verdict verdict = judge(state, now, id, end.code);
   transitions.push_back({now.wall_ms, AttemptFailed{id, ref.lease, ref.attempt, worker, end.code,
                                                     std::move(end.outcome), job.failures, job.losses}});

@@ -93,7 +93,7 @@ class Round {
   std::int64_t ranks_for(Worker& worker, QueueRef ref) {
     const std::uint32_t shape = queue(ref).shape;
     const spec::Resources& asked = state_.shape(shape).job.resources;
-    if (!stays_long_enough(worker, asked, now_.steady)) return 0;
+    if (!stays_long_enough(worker, state_.shape(shape), now_.steady)) return 0;
     std::int64_t n_ranks = ranks_now(worker, state_.shape(shape));
     while (n_ranks > 0 && !kept_.respects(worker, ref, shape, share_of(asked, n_ranks))) --n_ranks;
     return n_ranks;
@@ -101,7 +101,7 @@ class Round {
 
   bool can_take(Worker& worker, QueueRef ref, std::uint32_t shape, const spec::Resources& asked) const {
     return fits_now(worker, asked) && state_.hosts(worker, shape) &&
-           stays_long_enough(worker, asked, now_.steady) &&
+           stays_long_enough(worker, state_.shape(shape), now_.steady) &&
            kept_.respects(worker, ref, shape, asked);
   }
 
@@ -220,9 +220,9 @@ bool fits_now(const Worker& worker, const spec::Resources& asked) {
          worker.free_memory_mb >= asked.memory_mb && std::popcount(worker.free_gpus) >= asked.gpus;
 }
 
-bool stays_long_enough(const Worker& worker, const spec::Resources& asked, SteadyTime now) {
-  return asked.time_s == 0 || worker.offer.ends == SteadyTime::max() ||
-         now + std::chrono::seconds(asked.time_s) <= worker.offer.ends;
+bool stays_long_enough(const Worker& worker, const Shape& shape, SteadyTime now) {
+  return shape.needs_s() == 0 || worker.offer.ends == SteadyTime::max() ||
+         now + std::chrono::seconds(shape.needs_s()) <= worker.offer.ends;
 }
 
 std::vector<GiveLeases> place(State& state, const Now& now, std::vector<Transition>& transitions) {

@@ -44,7 +44,8 @@ void for_each_device(std::uint64_t gpus, Visit visit) {
 
 /// Whether these resources, apart from their variants, fit into what the worker has free now.
 [[nodiscard]] bool fits_now(const Worker& worker, const spec::Resources& asked);
-/// Whether the worker stays as long as the job may take; a job without a limit starts anywhere.
-[[nodiscard]] bool stays_long_enough(const Worker& worker, const spec::Resources& asked, SteadyTime now);
+/// Whether the worker stays as long as jobs of the shape may take, or have taken without being done; what has
+/// no limit and was never cut off starts anywhere.
+[[nodiscard]] bool stays_long_enough(const Worker& worker, const Shape& shape, SteadyTime now);
 
 }  // namespace gauntlet::engine

@@ -88,7 +88,8 @@ bool State::is_ready_in(std::uint32_t number, std::uint32_t sweep) const {
 
 bool State::clean_top(std::uint32_t sweep, ReadyQueue& queue) {
   while (!queue.heap.empty()) {
-    if (is_ready_in(queue.heap.front(), sweep)) return true;
+    const std::uint32_t first = queue.heap.front();
+    if (jobs_[first].shape == queue.shape && is_ready_in(first, sweep)) return true;
     std::pop_heap(queue.heap.begin(), queue.heap.end(), std::greater<>{});
     queue.heap.pop_back();
   }

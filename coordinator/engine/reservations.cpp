@@ -98,7 +98,7 @@ bool Reservations::could_take(Worker& worker, std::uint32_t shape) {
 
 bool Reservations::may_be_kept(Worker& worker, std::uint32_t shape) {
   return worker.attached && !worker.draining && worker.quarantine.empty() && worker.kept == kNone &&
-         could_take(worker, shape) && stays_long_enough(worker, state_.shape(shape).job.resources, now_);
+         could_take(worker, shape) && stays_long_enough(worker, state_.shape(shape), now_);
 }
 
 void Reservations::keep_workers_for(QueueRef ref, const std::vector<WorkerId>& before, std::size_t n_wanted) {

@@ -33,6 +33,12 @@ std::string_view entry_kind_of(spec::JobKind kind) {
   return "";
 }
 
+/// Trainings save checkpoints (core/train); everything else begins anew.
+bool keeps_progress(spec::JobKind kind) {
+  return kind == spec::JobKind::kTrainModel || kind == spec::JobKind::kTrainAttack ||
+         kind == spec::JobKind::kTrainDefense;
+}
+
 bool is_live(JobStateTag tag) {
   return tag == JobStateTag::kWaiting || tag == JobStateTag::kQueued || tag == JobStateTag::kLeased;
 }
@@ -182,6 +188,14 @@ std::vector<JobId> State::pop_due(SteadyTime now) {
   return due;
 }
 
+void State::note_cut_off(JobId id, std::int64_t ran_s) {
+  constexpr std::int64_t kStepS = 60;  // few lengths, so few shapes
+  Job& changed = job(id);
+  const JobShape shape = shapes_[changed.shape].job;  // by value: shapes_ may move
+  const std::int64_t least_s = (ran_s + kStepS - 1) / kStepS * kStepS;
+  if (least_s > shapes_[changed.shape].least_s) changed.shape = intern_shape(shape, least_s);
+}
+
 // ---------------------------------------------------------------- adding
 
 std::uint32_t State::intern_entry(std::string_view kind, std::string_view name, std::int64_t version) {
@@ -189,14 +203,18 @@ std::uint32_t State::intern_entry(std::string_view kind, std::string_view name, 
   return entries_.try_emplace({std::string(kind), std::string(name), version}, next).first->second;
 }
 
-std::uint32_t State::intern_shape(const JobShape& shape) {
+std::uint32_t State::intern_shape(const JobShape& shape, std::int64_t least_s) {
   for (std::uint32_t at = 0; at < shapes_.size(); ++at) {
-    if (shapes_[at].job == shape) return at;
+    if (shapes_[at].least_s == least_s && shapes_[at].job == shape) return at;
   }
   const std::string_view kind = entry_kind_of(shape.kind);
   const std::uint32_t entry =
       kind.empty() || shape.entry.empty() ? kNone : intern_entry(kind, shape.entry, shape.version);
-  shapes_.push_back({shape, entry, spec::needs_torch(shape.kind)});
+  shapes_.push_back({.job = shape,
+                     .entry = entry,
+                     .needs_torch = spec::needs_torch(shape.kind),
+                     .keeps_progress = keeps_progress(shape.kind),
+                     .least_s = least_s});
   return static_cast<std::uint32_t>(shapes_.size() - 1);
 }
 

@@ -4,6 +4,7 @@
 // stay in the database. Thread safety: one thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -102,6 +103,10 @@ struct Shape {
   JobShape job;
   std::uint32_t entry = kNone;  ///< index of the entry a worker must have; kNone = any worker will do
   bool needs_torch = false;
+  bool keeps_progress = false;  ///< goes on from a checkpoint when it was cut off
+  std::int64_t least_s = 0;     ///< its jobs have run so long without being done
+  /// Seconds that a worker must stay; 0 = nothing is known.
+  [[nodiscard]] std::int64_t needs_s() const { return std::max(job.resources.time_s, least_s); }
 };
 
 // ---------------------------------------------------------------- sweeps
@@ -213,6 +218,9 @@ class State {
   [[nodiscard]] const StateCounts& counts() const { return counts_; }
   /// The state a job without an attempt must have, given its needs.
   [[nodiscard]] JobState settled(JobId id) const;
+  /// The job has run so long on a worker that left, and has to begin anew: it is not started where less time
+  /// is left. Forgotten by a restart, which costs one more try.
+  void note_cut_off(JobId id, std::int64_t ran_s);
   /// Before a job becomes leased: it is a gang over these workers, the lease's first.
   void set_gang(JobId id, std::vector<GangPart> parts) { gangs_[id] = std::move(parts); }
   /// Empty for every job that is not leased to several workers.
@@ -288,7 +296,7 @@ class State {
     bool operator>(const Timer& other) const { return at > other.at; }
   };
 
-  [[nodiscard]] std::uint32_t intern_shape(const JobShape& shape);
+  [[nodiscard]] std::uint32_t intern_shape(const JobShape& shape, std::int64_t least_s = 0);
   void count(JobId id, const JobState& state, std::int64_t by);
   void take(JobId id, Leased& lease);
   void release(JobId id, const Leased& lease);

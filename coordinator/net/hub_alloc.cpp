@@ -47,7 +47,9 @@ alloc::View Hub::allocation_view() const {
   for (const engine::ReadyJobs& ready : engine::ready_jobs(state_)) {
     const engine::Shape& shape = state_.shape(ready.shape);
     const engine::MeanTime& time = state_.times()[static_cast<std::size_t>(shape.job.kind)];
-    view.demand.push_back({.resources = shape.job.resources,
+    spec::Resources asked = shape.job.resources;
+    asked.time_s = shape.needs_s();
+    view.demand.push_back({.resources = std::move(asked),
                            .needs_torch = shape.needs_torch,
                            .n_jobs = static_cast<double>(ready.n_jobs),
                            .mean_s = time.n == 0 ? -1 : time.total_s / static_cast<double>(time.n)});

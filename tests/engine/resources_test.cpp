@@ -106,6 +106,51 @@ TEST(Lifetime, AJobThatMayTakeLongerThanIsLeftIsNotStarted) {
   EXPECT_THAT(world.jobs_of(lasting), ElementsAre(1U, 4U));
 }
 
+/// The worker's time is over: it gives back what runs, and leaves.
+void leave(World& world, WorkerId worker, std::uint64_t job) {
+  const LeaseRef ref = world.take(worker, job);
+  world.keep(on_drain(world.state, world.now(), worker));
+  world.report(worker, ref, ErrorCode::kInterrupted);
+  world.keep(on_worker_left(world.state, world.now(), worker));
+}
+
+TEST(Lifetime, AJobThatWasCutOffIsNotStartedWhereLessTimeIsLeft) {
+  World world;
+  WorkerOffer offer = World::offer("a", 4);
+  offer.ends = world.steady + std::chrono::hours(1);
+  const WorkerId first = world.join(offer);
+  world.submit(1, {job_of({.cpus = 1}), job_of({.cpus = 1})});
+  world.report(first, world.take(first, 2));
+  world.advance(std::chrono::minutes(59));
+  leave(world, first, 1);
+  world.submit(1, {job_of({.cpus = 1})});
+  offer = World::offer("b", 4);
+  offer.ends = world.steady + std::chrono::minutes(58);
+  const WorkerId second = world.join(offer);
+  EXPECT_THAT(world.jobs_of(second), ElementsAre(3U)) << "others of its kind start anywhere";
+  EXPECT_THAT(why(world, 1), ElementsAre(HasSubstr("begins anew when it is cut off, as it was after 59m")));
+  const WorkerId lasting = world.join(World::offer("c", 4));
+  EXPECT_THAT(world.jobs_of(lasting), ElementsAre(1U));
+  world.report(lasting, world.take(lasting, 1));
+  EXPECT_EQ(world.tag(1), JobStateTag::kDone);
+}
+
+TEST(Lifetime, ATrainingThatWasCutOffGoesOnWithWhatTimeThereIs) {
+  World world;
+  WorkerOffer offer = World::offer("a", 4);
+  offer.ends = world.steady + std::chrono::hours(1);
+  const WorkerId first = world.join(offer);
+  PlannedJob training = job_of({.cpus = 1});
+  training.kind = spec::JobKind::kTrainModel;
+  world.submit(1, {training});
+  world.advance(std::chrono::minutes(59));
+  leave(world, first, 1);
+  offer.agent_id = "b";
+  offer.ends = world.steady + std::chrono::minutes(10);
+  const WorkerId second = world.join(offer);
+  EXPECT_THAT(world.jobs_of(second), ElementsAre(1U));
+}
+
 TEST(Lifetime, NoWorkerIsKeptForAJobItCannotFinish) {
   World world({.max_overtakes = 1});
   WorkerOffer offer = World::offer("a", 4);
