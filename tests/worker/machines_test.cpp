@@ -92,7 +92,8 @@ TEST_F(TwoMachines, ANameThatIsLoopbackThereIsSaid) {
   join("localhost");
   const proto::Lease lease = start({{"do", "rows"}});
   EXPECT_THAT(coordinator_.next_report().outcome().message(),
-              AllOf(HasSubstr("rank 1 of 2 on " + second_.name() + " cannot reach the gang's worker"),
+              AllOf(HasSubstr("before this rank did: rank 1 of 2 on " + second_.name() +
+                              " cannot reach the gang's worker"),
                     HasSubstr("its address localhost resolves to"), HasSubstr("--address")));
 }
 

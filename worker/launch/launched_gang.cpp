@@ -247,6 +247,19 @@ std::string LaunchedGang::said() const {
   return text.empty() ? "" : fmt::format("; it printed:\n{}", text);
 }
 
+std::string LaunchedGang::complaint() const {
+  const std::string ending = fmt::format(" of {} on ", ranks_.size());  // rank 1 of 2 on node7 cannot …
+  for (std::size_t begin = 0; begin < tail_.size();) {
+    const std::size_t end = std::min(tail_.find('\n', begin), tail_.size());
+    const std::string_view line = std::string_view(tail_).substr(begin, end - begin);
+    const std::size_t who = line.find("rank ");
+    if (who != std::string_view::npos && line.find(ending, who) != std::string_view::npos)
+      return fmt::format(": {}", line.substr(who));
+    begin = end + 1;
+  }
+  return "";
+}
+
 bool LaunchedGang::all_ended() const {
   return std::all_of(ranks_.begin(), ranks_.end(), [](const auto& rank) { return rank->is_over(); });
 }
@@ -274,8 +287,8 @@ void LaunchedGang::launcher_ended(const Ending& ending) {
     if (handlers_.on_output) handlers_.on_output({block_.data(), n_bytes});
   }
   output_.close(error);
-  const std::string story =
-      fmt::format("{} ended ({}) before this rank did", options_.launcher->name, describe(ending));
+  const std::string story = fmt::format("{} ended ({}) before this rank did{}", options_.launcher->name,
+                                        describe(ending), complaint());
   for (const auto& rank : ranks_) rank->over({.lost = story});
   if (handlers_.on_over) handlers_.on_over();
 }

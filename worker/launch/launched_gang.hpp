@@ -74,6 +74,9 @@ class LaunchedGang : public std::enable_shared_from_this<LaunchedGang> {
   void launcher_ended(const Ending& ending);
   void rank_ended();
   [[nodiscard]] std::string said() const;
+  /// ": " and the sentence with which a guard gave up; "" when none did. A launcher says so much about it
+  /// that the sentence may not be among the log's last lines.
+  [[nodiscard]] std::string complaint() const;
   [[nodiscard]] bool all_ended() const;
 
   boost::asio::io_context& context_;
