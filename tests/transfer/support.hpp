@@ -104,4 +104,16 @@ inline std::size_t n_incoming(const std::filesystem::path& workdir) {
       std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
 }
 
+/// Chunks that are noted as held, of all that comes.
+inline std::uint64_t n_held(const std::filesystem::path& workdir) {
+  constexpr std::uint64_t kNoteBytes = 32;
+  std::uint64_t n_bytes = 0;
+  std::error_code error;  // what comes may be whole, and gone, by now
+  for (const auto& coming : std::filesystem::directory_iterator(workdir / "tmp" / "incoming", error)) {
+    const std::uint64_t more = std::filesystem::file_size(coming.path() / "held", error);
+    if (!error) n_bytes += more;
+  }
+  return n_bytes / kNoteBytes;
+}
+
 }  // namespace gauntlet::transfer
