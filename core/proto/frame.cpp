@@ -1,9 +1,15 @@
 #include "core/proto/frame.hpp"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream.h>
+
 #include <array>
 
 namespace gauntlet::proto {
 namespace {
+
+/// Frames from here on are worth a way of their own.
+constexpr std::size_t kLongFrame = std::size_t{256} << 10;
 
 std::uint32_t read_length(std::string_view header) {
   std::uint32_t length = 0;
@@ -13,6 +19,41 @@ std::uint32_t read_length(std::string_view header) {
   return length;
 }
 
+/// Appends what a message writes. Long byte fields, such as chunks of artifacts, are copied once, straight to
+/// their place; AppendToString fills the place with zeros first. To be finished before `out` is used.
+class Appender final : public google::protobuf::io::ZeroCopyOutputStream {
+ public:
+  explicit Appender(std::string& out) : out_(out), n_before_(out.size()) {}
+
+  bool Next(void** data, int* size) override {
+    finish();
+    *data = block_.data();
+    *size = static_cast<int>(block_.size());
+    n_used_ = block_.size();
+    return true;
+  }
+  void BackUp(int count) override { n_used_ -= static_cast<std::size_t>(count); }
+  [[nodiscard]] int64_t ByteCount() const override {
+    return static_cast<int64_t>(out_.size() - n_before_ + n_used_);
+  }
+  bool WriteAliasedRaw(const void* data, int size) override {
+    finish();
+    out_.append(static_cast<const char*>(data), static_cast<std::size_t>(size));
+    return true;
+  }
+  [[nodiscard]] bool AllowsAliasing() const override { return true; }
+  void finish() {
+    out_.append(block_.data(), n_used_);
+    n_used_ = 0;
+  }
+
+ private:
+  std::string& out_;
+  std::size_t n_before_;
+  std::size_t n_used_ = 0;  ///< of the block
+  std::array<char, 512> block_{};
+};
+
 }  // namespace
 
 Status append_frame(const Frame& frame, std::string& out) {
@@ -21,10 +62,21 @@ Status append_frame(const Frame& frame, std::string& out) {
     return fail(ErrorCode::kInvalid, "a {} frame of {} bytes is too large; at most {} bytes are allowed",
                 name_of(frame.body_case()), length, kMaxFrameBytes);
   }
+  if (length > kLongFrame) out.reserve(out.size() + kFrameHeaderBytes + length);
   for (std::size_t byte = 0; byte < kFrameHeaderBytes; ++byte) {
     out.push_back(static_cast<char>((length >> (8 * byte)) & 0xff));
   }
-  frame.AppendToString(&out);
+  if (length <= kLongFrame) {
+    frame.AppendToString(&out);
+    return {};
+  }
+  Appender appender(out);
+  {
+    google::protobuf::io::CodedOutputStream stream(&appender);
+    stream.EnableAliasing(true);
+    frame.SerializeWithCachedSizes(&stream);
+  }
+  appender.finish();
   return {};
 }
 

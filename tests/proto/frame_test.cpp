@@ -99,6 +99,35 @@ TEST(FrameReader, ReadsAFrameOfTheGreatestLength) {
   EXPECT_EQ((*read)->failure().message().size(), kMaxFrameBytes - 10);
 }
 
+/// Frames from a quarter of a megabyte on are written another way.
+TEST(Frame, LongOnesHaveTheBytesThatProtobufWrites) {
+  Frame chunk;
+  chunk.set_id(7);
+  chunk.mutable_artifact_chunk()->set_manifest_sha256(std::string(32, 'm'));
+  chunk.mutable_artifact_chunk()->set_raw_bytes(3);
+  chunk.mutable_artifact_chunk()->set_data(std::string(5'000'003, 'x'));
+  Frame many;  // no field of which is long
+  for (int part = 0; part < 40'000; ++part) {
+    auto& held = *many.mutable_artifact_wanted()->add_held();
+    held.set_index(static_cast<std::uint64_t>(part));
+    held.set_xxh3(fmt::format("hash {}", part));
+  }
+  for (const Frame& frame : {chunk, many}) {
+    const std::string payload = frame.SerializeAsString();
+    ASSERT_GT(payload.size(), 512U << 10);
+    std::string out = "before";
+    ASSERT_TRUE(append_frame(frame, out));
+    const std::string written = out.substr(6);
+    ASSERT_EQ(written.size(), kFrameHeaderBytes + payload.size());
+    EXPECT_TRUE(std::string_view(written).substr(kFrameHeaderBytes) == payload);
+    FrameReader reader;
+    reader.feed(written);
+    const auto read = reader.next();
+    ASSERT_TRUE(read && *read);
+    EXPECT_EQ((*read)->SerializeAsString(), payload);
+  }
+}
+
 TEST(FrameReader, HonoursASmallerLimit) {
   FrameReader reader(16);
   reader.feed(kGolden);
