@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <climits>
 #include <string_view>
@@ -39,8 +38,9 @@ void forget_handlers() {
   }
 }
 
-/// Runs in the child: only async-signal-safe calls, then the program, or errno into `report`.
-[[noreturn]] void become(const ChildStart& start, const ExecImage& image, int null, int report,
+/// Runs in the child: only async-signal-safe calls, then the program, or errno into `reason`, which is the
+/// parent's.
+[[noreturn]] void become(const ChildStart& start, const ExecImage& image, int null, volatile int& reason,
                          pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, start.death_signal);
@@ -63,25 +63,24 @@ void forget_handlers() {
   }
   if (start.folder.empty() || ::chdir(start.folder.c_str()) == 0)
     ::execve(start.program.c_str(), image.argv.data(), image.envp.data());
-  const int reason = errno;
-  if (::write(report, &reason, sizeof reason) < 0) ::_exit(126);
+  reason = errno;
   ::_exit(127);
 }
 
 /// The child shares this process's memory, and this thread waits, until it has become the program: copying
 /// page tables would be half of what a short job costs an executor. Signals wait too. Negative: errno says
-/// why.
+/// why; a `reason` that is set says why the child did not become the program.
 [[gnu::noinline]] pid_t start_sharing_memory(const ChildStart& start, const ExecImage& image, int null,
-                                             int report) {
+                                             volatile int& reason) {
   const pid_t parent = ::getpid();
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const pid_t pid = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): as above
-  if (pid == 0) become(start, image, null, report, parent);
-  const int reason = errno;
+  if (pid == 0) become(start, image, null, reason, parent);
+  const int refused = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = reason;
+  errno = refused;
   return pid;
 }
 
@@ -100,25 +99,15 @@ Variables environment_with(const Variables& ours) {
 }
 
 tl::expected<pid_t, int> start_child(const ChildStart& start) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return tl::unexpected(errno);
-  const Descriptor hear(ends[0]);
-  Descriptor tell(ends[1]);
   const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (null.get() < 0) return tl::unexpected(errno);
   const ExecImage image(start);
-  const pid_t pid = start_sharing_memory(start, image, null.get(), tell.get());
+  volatile int reason = 0;
+  const pid_t pid = start_sharing_memory(start, image, null.get(), reason);
   if (pid < 0) return tl::unexpected(errno);
-  ::setpgid(pid, pid);  // in both, so that neither can be overtaken
-  tell.reset();
-  int reason = 0;
-  ssize_t got = 0;
-  do {
-    got = ::read(hear.get(), &reason, sizeof reason);
-  } while (got < 0 && errno == EINTR);
-  if (got != sizeof reason) return pid;
+  if (reason == 0) return pid;
   ::waitpid(pid, nullptr, 0);
-  return tl::unexpected(reason);
+  return tl::unexpected(int{reason});
 }
 
 }  // namespace gauntlet
