@@ -1,6 +1,8 @@
 // command jobs: a plain program, or one step of an external entry (docs/external.md).
 #include <algorithm>
 #include <iostream>
+#include <memory>
+#include <utility>
 
 #include "core/base/files.hpp"
 #include "core/io/npy.hpp"
@@ -27,8 +29,9 @@ spec::ResultRow reading(std::string metric, double value, std::string unit, std:
           .n = n};
 }
 
-/// A job without an entry: config.run is the program.
-Result<AttemptResult> run_plain(const AttemptContext& attempt) {
+/// A job without an entry: config.run is the program. It is told of once it has printed anything or runs for
+/// a while.
+Result<AttemptResult> run_plain(const AttemptContext& attempt, ProgressSink& progress) {
   const auto run = attempt.job.config.find("run");
   const bool are_texts = run != attempt.job.config.end() && run->is_array() && !run->empty() &&
                          std::ranges::all_of(*run, [](const Json& word) { return word.is_string(); });
@@ -36,7 +39,14 @@ Result<AttemptResult> run_plain(const AttemptContext& attempt) {
   external::Program program;
   program.argv = run->get<std::vector<std::string>>();
   program.limits.time_s = std::int64_t{10} * 365 * 86400;  // the attempt's own limit counts
-  program.on_output = &print;
+  const auto tell = [&progress, told = std::make_shared<bool>(false)] {
+    if (!std::exchange(*told, true)) progress.update({.phase = "run"});
+  };
+  program.on_look = tell;
+  program.on_output = [tell](std::string_view text) {
+    tell();
+    print(text);
+  };
   GAUNTLET_TRY(const double seconds, external::run_program(program));
   return AttemptResult{.rows = {reading("run_time", seconds, "s", 1)}};
 }
@@ -231,7 +241,7 @@ class Step {
 }  // namespace
 
 Result<AttemptResult> run_command(const AttemptContext& attempt, ProgressSink& progress) {
-  if (attempt.job.entry.empty()) return run_plain(attempt);
+  if (attempt.job.entry.empty()) return run_plain(attempt, progress);
   const Json& config = attempt.job.config;
   GAUNTLET_TRY(const ExternalTask task, spec::external_task_from(config.value("does", "")));
   const std::string descriptor = attempt.job.locations.value("descriptor", "");

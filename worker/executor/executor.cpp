@@ -9,10 +9,10 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <tuple>
 
 #include "core/proto/convert.hpp"
-#include "worker/executor/attempt_events.hpp"
-#include "worker/executor/attempt_log.hpp"
+#include "worker/executor/attempt_record.hpp"
 #include "worker/executor/outcome.hpp"
 #include "worker/executor/wire.hpp"
 
@@ -59,14 +59,19 @@ std::vector<JobKey> missing_inputs(const AttemptContext& attempt) {
   return missing;
 }
 
+/// Whether an attempt of the job may end without having told anything: its log begins with its first word.
+bool may_stay_silent(const spec::JobSpec& job) {
+  return job.kind == spec::JobKind::kCommand && job.entry.empty();
+}
+
 /// Sends what a runner tells, but not more often than anybody looks.
 class WireProgress final : public ProgressSink {
  public:
-  WireProgress(Wire& wire, LeaseId lease, AttemptEvents& events)
-      : wire_(wire), lease_(lease), events_(events) {}
+  WireProgress(Wire& wire, LeaseId lease, AttemptRecord& record)
+      : wire_(wire), lease_(lease), record_(record) {}
 
   void update(const Progress& progress) override {
-    events_.progressed(progress);
+    record_.progressed(progress);
     const std::lock_guard lock(mutex_);
     const auto now = Steady::now();
     if (sent_ && now - *sent_ < kProgressInterval && progress.phase == phase_) return;
@@ -88,7 +93,7 @@ class WireProgress final : public ProgressSink {
  private:
   Wire& wire_;
   LeaseId lease_;
-  AttemptEvents& events_;
+  AttemptRecord& record_;
   std::mutex mutex_;
   std::optional<Steady::time_point> sent_;
   std::string phase_;
@@ -96,7 +101,12 @@ class WireProgress final : public ProgressSink {
 
 class Executor {
  public:
-  Executor(int fd, JobRunner& runner) : wire_(fd), runner_(runner), environment_(runner.environment()) {}
+  Executor(int fd, JobRunner& runner)
+      : wire_(fd),
+        runner_(runner),
+        environment_(runner.environment()),
+        about_(parse_json(environment_, "environment").value_or(Json())),
+        provenance_(provenance_in(about_)) {}
 
   [[nodiscard]] Status serve() {
     GAUNTLET_CHECK_OK(announce());
@@ -124,20 +134,24 @@ class Executor {
   }
 
   /// Which code makes artifacts here, out of the environment.
-  [[nodiscard]] artifacts::Provenance provenance() const {
-    const Result<Json> parsed = parse_json(environment_, "environment");
-    if (!parsed || !parsed->is_object()) return {};
-    return {parsed->value("revision", std::string()), parsed->value("versions", Json::object())};
+  [[nodiscard]] static artifacts::Provenance provenance_in(const Json& about) {
+    if (!about.is_object()) return {};
+    return {about.value("revision", std::string()), about.value("versions", Json::object())};
   }
 
-  [[nodiscard]] std::string environment_of(const AttemptContext& attempt) const {
-    Result<Json> parsed = parse_json(environment_, "environment");
-    if (!parsed || !parsed->is_object()) return environment_;
-    (*parsed)["world"] = attempt.world;
-    (*parsed)["threads"] = attempt.threads;
-    (*parsed)["device"] = attempt.device;
-    const Result<std::string> text = canonical_json(*parsed);
-    return text ? *text : environment_;
+  /// The environment of attempts like this one; a process has one after another of them.
+  [[nodiscard]] const std::string& environment_of(const AttemptContext& attempt) {
+    const auto like = std::tuple(attempt.world, attempt.threads, attempt.device);
+    if (like == environment_like_) return environment_text_;
+    environment_like_ = like;
+    environment_text_ = environment_;
+    if (!about_.is_object()) return environment_text_;
+    Json about = about_;
+    about["world"] = attempt.world;
+    about["threads"] = attempt.threads;
+    about["device"] = attempt.device;
+    if (Result<std::string> text = canonical_json(about)) environment_text_ = std::move(*text);
+    return environment_text_;
   }
 
   [[nodiscard]] Result<AttemptContext> context_of(const proto::RunAttempt& message) const {
@@ -158,7 +172,7 @@ class Executor {
     attempt.rank = static_cast<int>(message.rank());
     attempt.world = std::max(1, static_cast<int>(message.world()));
     attempt.threads = std::max(1, static_cast<int>(message.threads()));
-    attempt.store = artifacts::ArtifactStore(attempt.workdir, provenance());
+    attempt.store = artifacts::ArtifactStore(attempt.workdir, provenance_);
     if (message.has_checkpoint_minutes()) attempt.checkpoint_minutes = message.checkpoint_minutes();
     attempt.stop = &stop_asked;
     return attempt;
@@ -191,24 +205,19 @@ class Executor {
   }
 
   [[nodiscard]] Result<AttemptResult> run_with_log(const AttemptContext& context) {
-    if (context.log.empty()) return run(context);
-    GAUNTLET_TRY(const AttemptLog log, AttemptLog::open(context.log));
-    return run_logged(context);
-  }
-
-  [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context) {
-    AttemptEvents events(context);
-    events.started(runner_.program());
-    Result<AttemptResult> result = run(context, events);
-    events.ended(result);
+    AttemptRecord record(context, runner_.program());
+    const bool speaks = !context.log.empty() && !may_stay_silent(context.job);
+    if (speaks) GAUNTLET_CHECK_OK(record.open());
+    WireProgress progress(wire_, context.lease, record);
+    if (speaks) progress.update({.phase = "start"});
+    Result<AttemptResult> result = run(context, progress);
+    record.ended(result);
+    GAUNTLET_CHECK_OK(record.opened());
     return result;
   }
 
   /// The boundary where what libraries throw becomes an error of this attempt.
-  [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context, AttemptEvents& events) {
-    WireProgress progress(wire_, context.lease, events);
-    // An attempt without a log takes no time worth telling.
-    if (!context.log.empty()) progress.update({.phase = "start"});
+  [[nodiscard]] Result<AttemptResult> run(const AttemptContext& context, WireProgress& progress) {
     try {
       Result<AttemptResult> result = runner_.run(context, progress);
       if (result && result->environment.empty()) result->environment = environment_of(context);
@@ -223,28 +232,13 @@ class Executor {
     }
   }
 
-  [[nodiscard]] Result<AttemptResult> run_logged(const AttemptContext& context) {
-    const auto start = Steady::now();
-    const bool first = context.rank == 0;
-    if (first) {
-      std::cout << fmt::format("{}: {}, key {}, attempt {}, rank 0 of {}, {} threads\n", runner_.program(),
-                               context.job.title, context.key.hex(), context.attempt.value, context.world,
-                               context.threads)
-                << std::flush;
-    }
-    Result<AttemptResult> result = run(context);
-    if (!result) {
-      std::cerr << fmt::format("rank {}: {}: {}\n", context.rank, name_of(result.error().code),
-                               result.error().message);
-    } else if (first) {
-      std::cout << fmt::format("done after {:.1f} s\n", seconds_since(start));
-    }
-    return result;
-  }
-
   Wire wire_;
   JobRunner& runner_;
-  std::string environment_;
+  const std::string environment_;
+  const Json about_;  ///< the same, parsed; null when it is no JSON
+  const artifacts::Provenance provenance_;
+  std::tuple<int, int, std::string> environment_like_;  ///< world, threads, device of the text below
+  std::string environment_text_;
 };
 
 }  // namespace

@@ -174,6 +174,7 @@ class Watch {
                              human_bytes(static_cast<std::uint64_t>(program_.limits.log_bytes)));
       } else if (now > next_look) {
         next_look = now + kLook;
+        if (program_.on_look) program_.on_look();
         if (is_full()) broken = full_text();
       }
     }

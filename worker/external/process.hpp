@@ -25,6 +25,8 @@ struct Program {
   spec::ExternalLimits limits;
   /// Gets stdout and stderr as they come, log_bytes at most.
   std::function<void(std::string_view)> on_output;
+  /// Called ten times a second while it runs; the first time after a tenth. May be empty.
+  std::function<void()> on_look = {};
 };
 
 /// How long it ran, when all was well. Errors: kNotFound (no such program); kTimedOut; kOutOfMemory (killed
