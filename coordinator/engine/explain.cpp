@@ -80,7 +80,8 @@ std::string current_lack(const Worker& worker, const Shape& shape, const Now& no
   const spec::Resources& asked = nearest_variant(worker, all);
   const std::int64_t cpus = std::min(asked.cpus, worker.offer.cpus);
   if (worker.free_cpus < cpus) {
-    return fmt::format("has {} of {} cpus free, {} are needed", worker.free_cpus, worker.offer.cpus, cpus);
+    return fmt::format("has {} of {} cpus free, {} are needed", std::max<std::int64_t>(0, worker.free_cpus),
+                       worker.offer.cpus, cpus);
   }
   const int free_gpus = std::popcount(worker.free_gpus);
   if (free_gpus < asked.gpus) {

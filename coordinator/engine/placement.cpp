@@ -4,6 +4,7 @@
 #include <bit>
 #include <unordered_map>
 
+#include "coordinator/engine/ahead.hpp"
 #include "coordinator/engine/reservations.hpp"
 #include "coordinator/engine/spread.hpp"
 
@@ -99,8 +100,11 @@ class Round {
     return n_ranks;
   }
 
-  bool can_take(Worker& worker, QueueRef ref, std::uint32_t shape, const spec::Resources& asked) const {
-    return fits_now(worker, asked) && state_.hosts(worker, shape) &&
+  bool can_take(Worker& worker, QueueRef ref, std::uint32_t shape, const spec::Resources& asked,
+                bool ahead = false) const {
+    const bool fits =
+        ahead ? fits_ahead(state_, worker, state_.shape(shape), asked) : fits_now(worker, asked);
+    return fits && state_.hosts(worker, shape) &&
            stays_long_enough(worker, state_.shape(shape), now_.steady) &&
            kept_.respects(worker, ref, shape, asked);
   }
@@ -108,13 +112,24 @@ class Round {
   Worker* choose_worker(QueueRef ref, const spec::Resources& asked) {
     const std::uint32_t shape = queue(ref).shape;
     const auto takes = [&](Worker& worker) { return can_take(worker, ref, shape, asked); };
-    if (asked.cpus != 0 || asked.gpus != 0 || asked.memory_mb != 0)
-      return state_.open_workers().first_for(asked, takes);
+    if (asked.cpus != 0 || asked.gpus != 0 || asked.memory_mb != 0) {
+      Worker* const free = state_.open_workers().first_for(asked, takes);
+      return free != nullptr || state_.shape(shape).recent.n == 0 ? free : choose_ahead(ref, asked);
+    }
     for (std::size_t n_tried = 0; n_tried < open().size(); ++n_tried) {  // any is as good: go round
       Worker* const worker = open()[++state_.rotation() % open().size()];
       if (takes(*worker)) return worker;
     }
     return nullptr;
+  }
+
+  /// A worker that starts the job when one of its short ones ends, least busy first.
+  Worker* choose_ahead(QueueRef ref, const spec::Resources& asked) {
+    const std::uint32_t shape = queue(ref).shape;
+    spec::Resources however_busy = asked;
+    however_busy.cpus = INT64_MIN;
+    return state_.open_workers().first_for(
+        however_busy, [&](Worker& worker) { return can_take(worker, ref, shape, asked, /*ahead=*/true); });
   }
 
   void place_top(QueueRef ref) {
@@ -175,12 +190,14 @@ class Round {
     } else if (kept_.drop_of(ref)) {  // all of them were for this gang; the next one starts its own claim
       look_again();
     }
+    const bool is_ahead = parts.empty() && !fits_now(worker, asked);
     Leased lease{.lease = state_.next_lease(),
                  .worker = worker.id,
                  .gpus = parts.empty() ? lowest_bits(worker.free_gpus, asked.gpus) : parts.front().gpus,
                  .started = now_.steady,
                  .slot = 0};
     if (asked.time_s > 0) lease.deadline = now_.steady + std::chrono::seconds(asked.time_s);
+    if (asked.time_s > 0 && is_ahead) lease.deadline += state_.config().ahead_wait;
     const AttemptNo attempt{++state_.job(id).attempts};
     state_.sweeps()[ref.sweep].served += cost_of(asked);
     if (!parts.empty()) state_.set_gang(id, parts);

@@ -34,7 +34,11 @@ Status restore_leases(State& state, const RestoredRows& rows, const Now& now) {
                   row.lease.value, part.worker.value);
     }
     if (!row.parts.empty()) state.set_gang(row.job, row.parts);
-    if (time_s > 0) lease.deadline = lease.started + std::chrono::seconds(time_s);
+    if (time_s > 0) {  // which of them were leased ahead, no row tells
+      const bool may_be_ahead = !state.shape_of(state.job(row.job)).needs_torch && row.gpus == 0;
+      lease.deadline = lease.started + std::chrono::seconds(time_s);
+      if (may_be_ahead) lease.deadline += state.config().ahead_wait;
+    }
     state.job(row.job).attempts = static_cast<std::uint32_t>(row.attempt.value);
     state.set_state(row.job, lease);
   }

@@ -40,6 +40,12 @@ struct EngineConfig {
   std::uint32_t quarantine_after = 3;
   /// Placements that may pass older jobs of a shape that does not fit, for every worker that is then kept.
   std::uint32_t max_overtakes = 8;
+  /// Work that is leased to a worker ahead of its cpus being free, by what such jobs took lately, so that it
+  /// has something to start while results become durable. Jobs that take longer are never leased ahead; 0 =
+  /// none is.
+  Milliseconds ahead{20};
+  /// What a worker may take to begin a job that it got ahead; then it gives it back.
+  Milliseconds ahead_wait{1000};
 };
 
 /// Both times of one moment.
@@ -98,6 +104,12 @@ struct Job {
   bool exists = false;
 };
 
+/// What the latest jobs of a shape took; known once enough in a row were short.
+struct RecentTime {
+  std::uint32_t n = 0;
+  double mean_s = 0;
+};
+
 /// A shape with what placement derives from it.
 struct Shape {
   JobShape job;
@@ -107,6 +119,7 @@ struct Shape {
   std::int64_t least_s = 0;     ///< its jobs have run so long without being done
   /// Seconds that a worker must stay; 0 = nothing is known.
   [[nodiscard]] std::int64_t needs_s() const { return std::max(job.resources.time_s, least_s); }
+  RecentTime recent = {};
 };
 
 // ---------------------------------------------------------------- sweeps
@@ -170,7 +183,7 @@ struct Worker {
   WorkerId id;
   WorkerOffer offer;
   std::set<std::uint32_t> entries;  ///< indices of interned entries
-  std::int64_t free_cpus = 0;
+  std::int64_t free_cpus = 0;       ///< below 0 by those of jobs that were leased ahead
   std::int64_t free_memory_mb = 0;
   std::uint64_t free_gpus = 0;  ///< bit i = device i
   std::vector<JobId> leases;
@@ -212,6 +225,8 @@ class State {
   [[nodiscard]] std::uint64_t end_of_jobs() const { return jobs_.size(); }
   [[nodiscard]] const Shape& shape_of(const Job& job) const { return shapes_[job.shape]; }
   [[nodiscard]] const Shape& shape(std::uint32_t index) const { return shapes_[index]; }
+  /// A job took so long; nothing: how long such jobs take is not known any more.
+  void note_time(JobId id, std::optional<double> wall_s);
   [[nodiscard]] std::span<const std::uint32_t> needs(JobId id) const;
   [[nodiscard]] std::vector<JobId> dependants(JobId id) const;
   [[nodiscard]] std::vector<std::uint32_t> sweeps_of(JobId id) const;

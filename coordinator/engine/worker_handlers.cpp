@@ -85,6 +85,7 @@ void accept_done(State& state, const Now& now, const LeaseRef& ref, WorkerId wor
   MeanTime& time = state.times()[static_cast<std::size_t>(state.shape_of(state.job(ref.job)).job.kind)];
   ++time.n;
   time.total_s += outcome.wall_s;
+  state.note_time(ref.job, outcome.wall_s);
   for (std::string& sentence : clear_and_quarantine(state, ref.job))
     decision.warnings.push_back(std::move(sentence));
   decision.transitions.push_back(
@@ -211,6 +212,7 @@ Decision on_report(State& state, const Now& now, WorkerId id, std::vector<Report
       accept_done(state, now, report.ref, id, std::move(report.outcome), decision);
     } else {
       reopen_damaged(state, now, report, decision);
+      state.note_time(report.ref.job, {});
       end_attempt(state, now, report.ref.job, {*report.code, std::move(report.outcome)},
                   decision.transitions);
     }

@@ -156,7 +156,7 @@ void add_workers(MetricsText& text, const engine::State& state) {
     ++(!worker.attached ? n_away : worker.draining ? n_draining : n_attached);
     n_leases += worker.leases.size();
     cpus += worker.offer.cpus;
-    cpus_busy += worker.offer.cpus - worker.free_cpus;
+    cpus_busy += worker.offer.cpus - std::max<std::int64_t>(0, worker.free_cpus);
     gpus += static_cast<std::uint64_t>(worker.offer.gpus);
     gpus_busy += static_cast<std::uint64_t>(worker.offer.gpus) -
                  static_cast<std::uint64_t>(std::popcount(worker.free_gpus | worker.bad_gpus));

@@ -17,6 +17,7 @@ class Simulation {
   Simulation(std::uint64_t seed, Tally& tally, bool trace = false)
       : random_(RandomStream::of(seed, 1, 0)),
         in_order_(seed % 3 != 0),
+        uniform_(seed % 5 == 0),
         calm_(1 + below(30)),
         tally_(tally),
         trace_(trace),
@@ -117,6 +118,10 @@ class Simulation {
 
   PlannedJob random_job(std::uint64_t id) {
     PlannedJob job;
+    if (uniform_) {  // many of one shape, which are leased ahead
+      job.kind = spec::JobKind::kCommand;
+      return job;
+    }
     job.resources.cpus = static_cast<std::int64_t>(below(4));
     job.resources.gpus = any_of<std::int64_t>({0, 0, 0, 1, 2, 8});
     job.resources.memory_mb = any_of<std::int64_t>({0, 0, 300, 700});
@@ -273,7 +278,7 @@ class Simulation {
     if (busy.empty()) return;
     SimulatedAgent& agent = *any_of(busy);
     Held& lease = agent.held.at(any_of(agent.running()));
-    if (!chance(4)) return agent.end(lease, {}, ++value_);
+    if (!chance(uniform_ ? 40 : 4)) return agent.end(lease, {}, ++value_);
     std::vector<JobId> damaged;
     for (const std::uint64_t need : coordinator_.decided.plans.at(lease.ref.job.value).needs) {
       if (chance(2)) damaged.push_back(JobId{need});
@@ -383,6 +388,8 @@ class Simulation {
       place->second.gpus = grant.gpus;
       if (agent.leaving) agent.end(place->second, ErrorCode::kInterrupted);
       note("attempt");
+      if (uniform_ && agent.running().size() > static_cast<std::size_t>(agent.offer.cpus))
+        note("lease ahead");
     }
   }
 
@@ -450,6 +457,7 @@ class Simulation {
 
   RandomStream random_;
   bool in_order_;       ///< messages of a connection arrive once and in order, as TCP does it
+  bool uniform_;        ///< all jobs are short ones of one shape
   std::uint64_t calm_;  ///< of so many disturbances one happens
   Tally& tally_;
   bool trace_;

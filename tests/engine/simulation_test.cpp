@@ -58,7 +58,7 @@ TEST(Simulation, KeepsEveryPromiseOverAMillionEvents) {
        {"coordinator dies", "agent dies", "agent drains", "agent leaves", "worker is given up",
         "connection breaks", "late message", "doubled message", "lost message", "cancellation", "retry",
         "pause or resume", "damaged inputs", "attempts are stopped", "stale attempt is dropped",
-        "report is refused", "result is acknowledged", "agent offers something else"}) {
+        "report is refused", "result is acknowledged", "agent offers something else", "lease ahead"}) {
     EXPECT_GE(tally[what], n_seeds / 4) << what;
   }
 }

@@ -9,6 +9,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <random>
+#include <utility>
 
 #include "core/artifacts/artifact_store.hpp"
 #include "core/base/log_file.hpp"
@@ -31,6 +32,8 @@ constexpr std::chrono::milliseconds kLeastSilence{10000};
 constexpr std::uint32_t kDefaultHeartbeatMs = 1000;
 /// Of a log, in one answer.
 constexpr std::uint32_t kMaxLogBytes = 256 << 10;
+/// How long reports of attempts that took no time may wait for more of them.
+constexpr std::chrono::milliseconds kReportPause{4};
 /// How often the lengths of logs are looked at.
 constexpr std::chrono::seconds kLogInterval{1};
 constexpr int kExitInterrupted = 130;
@@ -61,6 +64,7 @@ class Agent {
         alone_(context_),
         lifetime_(context_),
         logs_(context_),
+        flush_(context_),
         attempts_(context_,
                   {options_.workdir, options_.cpus, has_torch_, options_.log_limit_mb, options_.system_root,
                    options_.checkpoint_minutes, gangs_of(options_), cpus_by_node()},
@@ -276,16 +280,26 @@ class Agent {
     leave_if_done();
   }
 
-  /// Reports made in one turn of the loop leave in one frame.
+  /// Reports made in one turn of the loop leave in one frame. While there is more to start anyway, they wait
+  /// a moment for others, since every frame costs the coordinator a commit.
   void report_later(proto::Report report) {
     reports_.add(std::move(report));
-    if (flush_posted_) return;
-    flush_posted_ = true;
-    boost::asio::post(context_, [this] {
-      flush_posted_ = false;
-      send_reports();
-      leave_if_done();
-    });
+    if (!attempts_.has_ahead()) {
+      flush_.cancel();
+      if (!std::exchange(flush_posted_, true)) boost::asio::post(context_, [this] { flush_reports(); });
+    } else if (!std::exchange(flush_timed_, true)) {
+      flush_.expires_after(kReportPause);
+      flush_.async_wait([this](const boost::system::error_code&) {
+        flush_timed_ = false;
+        flush_reports();
+      });
+    }
+  }
+
+  void flush_reports() {
+    flush_posted_ = false;
+    send_reports();
+    leave_if_done();
   }
 
   void send_reports() {
@@ -399,6 +413,7 @@ class Agent {
   boost::asio::steady_timer alone_;
   boost::asio::steady_timer lifetime_;
   boost::asio::steady_timer logs_;
+  boost::asio::steady_timer flush_;
   Attempts attempts_;
   Staging staging_;
   Reports reports_;
@@ -407,6 +422,7 @@ class Agent {
   std::uint64_t next_request_ = 3;  ///< after hello and join
   bool ever_joined_ = false;
   bool flush_posted_ = false;
+  bool flush_timed_ = false;
   bool leaving_ = false;
   bool asked_by_signal_ = false;
   int exit_code_ = 0;

@@ -18,6 +18,8 @@ namespace {
 
 /// Executors that noops which take time may occupy, at least.
 constexpr std::size_t kLeastSleepers = 2;
+/// Jobs that are over in a moment follow each other; the count of kills is read once for all of them.
+constexpr std::chrono::milliseconds kOomKillsHold{20};
 
 Result<spec::JobSpec> job_of(const proto::Lease& lease) {
   GAUNTLET_TRY(const Json form, parse_json(lease.canonical(), "the lease's job"));
@@ -36,7 +38,8 @@ Attempts::Attempts(boost::asio::io_context& context, AttemptSettings settings,
       settings_(std::move(settings)),
       pool_(context, std::move(programs)),
       places_(settings_.nodes),
-      on_report_(std::move(on_report)) {
+      on_report_(std::move(on_report)),
+      ahead_limit_(context) {
   pool_.set_handlers({[this](Executor& executor, const auto& progress) { take_progress(executor, progress); },
                       [this](Executor& executor, const auto& ended) { take_end(executor, ended); },
                       [this](Executor& executor, const Ending& ending) { take_death(executor, ending); }});
@@ -54,19 +57,28 @@ void Attempts::start(const proto::Lease& lease) {
     end_ranks(attempt);
     return finish_if_over(lease.lease_id());
   }
-  watch_limit(attempt);
+  const bool waits = !ahead_.empty() && ahead_.back() == lease.lease_id();
+  if (!waits) watch_limit(attempt);
 }
 
 Status Attempts::assign(Attempt& attempt) {
   GAUNTLET_TRY(const spec::JobSpec job, job_of(attempt.lease));
   attempt.kind = job.kind;
   if (job.kind == spec::JobKind::kNoop) return assign_noop(attempt, takes_no_time(job));
+  if (!spec::needs_torch(job.kind) && !has_room(attempt)) {
+    ahead_.push_back(attempt.lease.lease_id());
+    if (ahead_.size() == 1) watch_ahead();
+    return {};
+  }
+  attempt.started = std::chrono::steady_clock::now();
+  attempt.cpus = cpus_of(attempt);
+  cpus_in_use_ += attempt.cpus;
   // Logs of an earlier database may be there; if they cannot be removed, they are appended to.
   const std::filesystem::path log = settings_.workdir / log_of(attempt.lease);
   std::error_code ignored;
   std::filesystem::remove(log, ignored);
   std::filesystem::remove(events_beside(log), ignored);
-  attempt.oom_kills = oom_kills(settings_.system_root);
+  attempt.oom_kills = recent_oom_kills();
   if (spec::needs_torch(job.kind)) return assign_ranks(attempt);
   attempt.ranks.resize(1);
   GAUNTLET_TRY(Executor* const executor, pool_.idle(ExecutorKind::kLight, std::nullopt));
@@ -268,6 +280,15 @@ void Attempts::run_waiting() {
       return;
     }
   }
+}
+
+std::uint64_t Attempts::recent_oom_kills() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - oom_kills_at_ > kOomKillsHold) {
+    oom_kills_seen_ = oom_kills(settings_.system_root);
+    oom_kills_at_ = now;
+  }
+  return oom_kills_seen_;
 }
 
 Attempts::Attempt* Attempts::find(std::uint64_t lease_id) {

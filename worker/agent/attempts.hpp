@@ -46,7 +46,8 @@ class Attempts {
   Attempts(boost::asio::io_context& context, AttemptSettings settings, ExecutorPool::Programs programs,
            OnReport on_report);
 
-  /// Starts a lease; what cannot be started is reported at once.
+  /// Starts a lease; what cannot be started is reported at once. A job without torch that was leased ahead,
+  /// for whose cpus there is no room yet, waits for what runs, and is given back when that takes long.
   void start(const proto::Lease& lease);
   /// Ends an attempt; it is reported with this reason, once its processes are gone. Unknown leases are
   /// ignored.
@@ -61,6 +62,9 @@ class Attempts {
   void limit_logs();
   /// Ends an attempt whose outcome nobody wants.
   void abandon(std::uint64_t lease_id);
+
+  /// Whether there is something to start as soon as anything ends.
+  [[nodiscard]] bool has_ahead() const { return !ahead_.empty(); }
 
   [[nodiscard]] bool empty() const { return attempts_.empty(); }
   [[nodiscard]] std::size_t size() const { return attempts_.size(); }
@@ -83,8 +87,9 @@ class Attempts {
     bool maybe_preempted = false;          ///< a rank got SIGTERM from elsewhere; the agent may be next
     std::set<std::string> damaged_inputs;  ///< keys, as any rank found them
     proto::AttemptProgress progress;
-    std::chrono::steady_clock::time_point started;
-    std::uint64_t oom_kills = 0;  ///< of the machine when it began
+    std::chrono::steady_clock::time_point started;  ///< or when it came, while it waits
+    std::int64_t cpus = 0;                          ///< that it occupies here
+    std::uint64_t oom_kills = 0;                    ///< of the machine when it began
     std::unique_ptr<boost::asio::steady_timer>
         limit;  ///< its time limit, later the patience with its remaining ranks
   };
@@ -97,6 +102,11 @@ class Attempts {
   /// Threads of the attempt on this machine.
   [[nodiscard]] std::int64_t cpus_of(const Attempt& attempt) const;
   void watch_limit(Attempt& attempt);
+  // What was leased ahead (attempts_ahead.cpp).
+  [[nodiscard]] bool has_room(const Attempt& attempt) const;
+  void run_ahead();
+  void watch_ahead();
+  void give_back_ahead(const Error& reason, std::chrono::steady_clock::time_point came_before);
   void give_verdict(Attempt& attempt, Error reason);
   void wait_then_end(Attempt& attempt);
   void end_ranks(Attempt& attempt);
@@ -111,6 +121,9 @@ class Attempts {
   [[nodiscard]] Error cause_of_death(const Attempt& attempt, const Executor& executor, std::size_t rank,
                                      const Ending& ending);
 
+  /// Of the machine, as of a moment ago.
+  [[nodiscard]] std::uint64_t recent_oom_kills();
+
   [[nodiscard]] Attempt* find(std::uint64_t lease_id);
   [[nodiscard]] std::filesystem::path log_of(
       const proto::Lease& lease) const;  ///< relative to the work folder
@@ -123,9 +136,14 @@ class Attempts {
   OnReport on_report_;
   std::map<std::uint64_t, Attempt> attempts_;  ///< by lease id
   std::deque<std::uint64_t> waiting_;          ///< noops that take time and have no executor yet
+  std::deque<std::uint64_t> ahead_;            ///< jobs that wait for cpus, in the order in which they came
+  boost::asio::steady_timer ahead_limit_;
+  std::int64_t cpus_in_use_ = 0;
   bool leaving_ = false;
   bool warned_of_logs_ = false;
   std::uint64_t oom_kills_ = 0;  ///< of the machine, as far as deaths were put down to them
+  std::uint64_t oom_kills_seen_ = 0;
+  std::chrono::steady_clock::time_point oom_kills_at_;  ///< when they were seen
 };
 
 }  // namespace gauntlet::worker

@@ -36,6 +36,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 void Attempts::note_leaving() {
   leaving_ = true;
+  give_back_ahead({ErrorCode::kInterrupted, "the worker is leaving"},
+                  std::chrono::steady_clock::time_point::max());
   for (const proto::HeldLease& lease : held()) {
     Attempt& attempt = attempts_.at(lease.lease_id());
     if (!std::exchange(attempt.maybe_preempted, false)) continue;
@@ -72,6 +74,7 @@ void Attempts::wait_then_end(Attempt& attempt) {
 void Attempts::end_ranks(Attempt& attempt) {
   attempt.stopping = true;
   std::erase(waiting_, attempt.lease.lease_id());
+  std::erase(ahead_, attempt.lease.lease_id());
   for (Rank& rank : attempt.ranks) {
     Executor* const executor = rank.executor == 0 ? nullptr : pool_.find(rank.executor);
     if (executor == nullptr || executor->kind == ExecutorKind::kNoop) {
@@ -103,6 +106,7 @@ void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& end
   }
   if (attempt != nullptr) finish_if_over(ended.lease_id());
   run_waiting();
+  run_ahead();
 }
 
 Error Attempts::cause_of_death(const Attempt& attempt, const Executor& executor, std::size_t rank,
@@ -151,12 +155,14 @@ void Attempts::take_death(const Executor& executor, const Ending& ending) {
     finish_if_over(leases[place]);
   }
   run_waiting();
+  run_ahead();
 }
 
 void Attempts::finish_if_over(std::uint64_t lease_id) {
   Attempt* const attempt = find(lease_id);
   if (attempt == nullptr) return;
-  const bool waits = std::find(waiting_.begin(), waiting_.end(), lease_id) != waiting_.end();
+  const bool waits = std::find(waiting_.begin(), waiting_.end(), lease_id) != waiting_.end() ||
+                     std::find(ahead_.begin(), ahead_.end(), lease_id) != ahead_.end();
   const bool runs = std::any_of(attempt->ranks.begin(), attempt->ranks.end(),
                                 [](const Rank& rank) { return rank.executor != 0; });
   if (waits || runs) return;
@@ -168,6 +174,7 @@ void Attempts::finish_if_over(std::uint64_t lease_id) {
 
 void Attempts::finish(Attempt attempt) {
   places_.release(attempt.lease.lease_id());
+  cpus_in_use_ -= attempt.cpus;
   if (attempt.ranks.size() > 1) {
     std::error_code ignored;  // a file of a few bytes
     std::filesystem::remove(rendezvous_of(attempt), ignored);
