@@ -222,6 +222,16 @@ Result<detail::Split> make_split(const detail::KeptRows& kept, const SplitChoice
                                 : detail::per_class_split(labels, per_label, seed);
 }
 
+/// Refuses a split that no set of these rows has now, not after hours of pictures.
+Status check_split(const CustomConfig& config, const detail::CustomSet& set, const detail::CustomScan& scan,
+                   const SplitChoice& choice) {
+  if (choice.kind == "source") return {};
+  GAUNTLET_TRY(const std::vector<std::uint8_t> labels, detail::label_rows(set, scan));
+  const detail::KeptRows all{.source_rows = scan.rows, .labels = labels, .n_labels = set.n_labels};
+  GAUNTLET_CHECK_OK(make_split(all, choice, config, scan));
+  return {};
+}
+
 /// "items=20015,text=1386,labels=24" against what was found.
 Status check_expected(std::string_view expected, const detail::CustomSet& set, std::int64_t n_items) {
   const std::pair<std::string_view, std::int64_t> found[] = {
@@ -303,10 +313,7 @@ Status prepare(const Json& config, const std::filesystem::path& folder, int n_th
   GAUNTLET_CHECK_OK(check_expected(options.expect, set, static_cast<std::int64_t>(scan.rows.size())));
   GAUNTLET_TRY(const std::string source, identity_of(set));
   const SplitChoice split = choose_split(options, set, scan);
-  // Refused now when it cannot be, not after hours of pictures.
-  if (split.kind == "row_order" || split.kind == "random")
-    GAUNTLET_CHECK_OK(
-        make_split({.source_rows = scan.rows, .labels = {}, .n_labels = 0}, split, options, scan));
+  GAUNTLET_CHECK_OK(check_split(options, set, scan, split));
   const detail::FillOptions fill = {
       .shape = {.height = options.image_px,
                 .width = options.image_px,

@@ -136,6 +136,7 @@ TEST(CustomVariants, ASplitThatCannotBeIsRefusedBeforeAnythingIsWritten) {
             "50 queries and 0 training items are more than the 8 items of the set");
   EXPECT_EQ(refusal({{"n_query", 5}, {"n_train", 4}, {"split", "row_order"}}),
             "5 queries and 4 training items are more than the 8 items of the set");
+  EXPECT_THAT(refusal({{"split", "per_class"}, {"query_per_label", 7}}), HasSubstr("too few items"));
 }
 
 /// Pictures of noise, whose mean is a little brighter somewhere.

@@ -249,6 +249,19 @@ Result<CustomScan> scan_rows(const CustomSet& set, bool standardize, const Progr
   return scan;
 }
 
+Result<std::vector<std::uint8_t>> label_rows(const CustomSet& set, const CustomScan& scan) {
+  const auto n_labels = static_cast<std::size_t>(set.n_labels);
+  std::vector<std::uint8_t> labels;
+  labels.reserve(scan.rows.size() * n_labels);
+  std::vector<float> values(n_labels);
+  for (const std::int64_t row : scan.rows) {
+    const Place place = place_of(set, row);
+    GAUNTLET_CHECK_OK(place.part->labels->read(place.row, std::span(values)));
+    for (const float value : values) labels.push_back(value > 0 ? 1 : 0);
+  }
+  return labels;
+}
+
 RowFiller custom_filler(const CustomSet& set, const CustomScan& scan, const FillOptions& options) {
   return Filler(set, scan, options);
 }

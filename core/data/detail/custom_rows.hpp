@@ -35,6 +35,9 @@ struct FillOptions {
   bool standardize = false;
 };
 
+/// u8 [rows of the scan, n_labels] of 0 and 1. Errors: those of reading.
+[[nodiscard]] Result<std::vector<std::uint8_t>> label_rows(const CustomSet& set, const CustomScan& scan);
+
 /// Fills the rows of `scan.rows`. Set and scan outlive it.
 [[nodiscard]] RowFiller custom_filler(const CustomSet& set, const CustomScan& scan,
                                       const FillOptions& options);
