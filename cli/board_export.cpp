@@ -41,7 +41,7 @@ Result<int> run(const Options& options) {
   if (options.to.empty()) {
     GAUNTLET_TRY(const std::string text, collected.board.text());
     GAUNTLET_CHECK_OK(print(text));
-    return tell_conflicts(collected.board) == 0 ? 0 : 1;
+    return tell_conflicts(collected.board);
   }
   std::error_code error;
   if (fs::exists(options.to, error)) {  // what others measured stays in it
@@ -51,7 +51,7 @@ Result<int> run(const Options& options) {
   GAUNTLET_CHECK_OK(write_board(options.to, collected.board));
   GAUNTLET_CHECK_OK(print(fmt::format("{}: {}\n", options.to.string(),
                                       count_of(collected.board.document()["boards"].size(), "board"))));
-  return tell_conflicts(collected.board) == 0 ? 0 : 1;
+  return tell_conflicts(collected.board);
 }
 
 Action declare(CLI::App& app) {

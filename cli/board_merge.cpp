@@ -9,24 +9,24 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::vector<fs::path> files;
+  BoardFiles files;
   fs::path to;
 };
 
 Result<int> run(const Options& options) {
-  GAUNTLET_TRY(const results::Board board, read_boards(options.files));
+  GAUNTLET_TRY(const results::Board board, options.files.read());
   if (options.to.empty()) {
     GAUNTLET_TRY(const std::string text, board.text());
     GAUNTLET_CHECK_OK(print(text));
   } else {
     GAUNTLET_CHECK_OK(write_board(options.to, board));
   }
-  return tell_conflicts(board) == 0 ? 0 : 1;
+  return tell_conflicts(board);
 }
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("files", options->files, "Leaderboard files")->required()->type_name("FILE");
+  options->files.add_to(app, "Leaderboard files");
   app.add_option("--to", options->to, "Where to write; may be one of them (default: stdout)")
       ->type_name("FILE");
   return [options] { return run(*options); };

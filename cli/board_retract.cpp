@@ -15,7 +15,7 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(results::Board board, read_boards({options.file}));
   GAUNTLET_CHECK_OK(board.retract(options.evaluation, options.reason, options.by));
   GAUNTLET_CHECK_OK(write_board(options.file, board));
-  return tell_conflicts(board) == 0 ? 0 : 1;
+  return tell_conflicts(board);
 }
 
 Action declare(CLI::App& app) {

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::vector<fs::path> files;
+  BoardFiles files;
   fs::path html;
   bool json = false;
 };
@@ -27,21 +27,19 @@ Json as_json(const results::Board& board) {
 }
 
 Result<int> run(const Options& options) {
-  GAUNTLET_TRY(const results::Board board, read_boards(options.files));
+  GAUNTLET_TRY(const results::Board board, options.files.read());
   if (!options.html.empty()) {
     GAUNTLET_CHECK_OK(write_file_atomic(
         options.html, results::board_page(board, fmt::format("{} ({})", version(), revision()))));
   } else {
     GAUNTLET_CHECK_OK(options.json ? print_json(as_json(board)) : print(results::board_text(board)));
   }
-  return tell_conflicts(board) == 0 ? 0 : 1;
+  return tell_conflicts(board);
 }
 
 Action declare(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("files", options->files, "Leaderboard files; several are shown as one")
-      ->required()
-      ->type_name("FILE");
+  options->files.add_to(app, "Leaderboard files; several are shown as one");
   app.add_option("--html", options->html, "Write one page that a browser opens without a server")
       ->type_name("FILE");
   add_json(app, options->json);

@@ -76,16 +76,20 @@ Result<results::Board> read_boards(const std::vector<fs::path>& files) {
   return all;
 }
 
+void BoardFiles::add_to(CLI::App& app, const std::string& help) {
+  app.add_option("files", files_, help)->required()->type_name("FILE");
+}
+
 Status write_board(const fs::path& file, const results::Board& board) {
   GAUNTLET_TRY(const std::string text, board.text());
   return write_file_atomic(file, text);
 }
 
-std::size_t tell_conflicts(const results::Board& board) {
+int tell_conflicts(const results::Board& board) {
   for (const std::string& line : results::differences_of(board)) note("note: " + line + "\n");
   const std::vector<std::string> conflicts = results::conflicts_of(board);
   for (const std::string& line : conflicts) note("conflict: " + line + "\n");
-  return conflicts.size();
+  return conflicts.empty() ? 0 : 1;
 }
 
 results::BoardFacts facts_of(const artifacts::ArtifactStore& store) {

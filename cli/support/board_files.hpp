@@ -1,7 +1,9 @@
 // Leaderboard files on disk, and what a work folder's artifacts add to its database for one.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "core/artifacts/artifact_store.hpp"
@@ -13,11 +15,22 @@ namespace gauntlet::cli {
 /// All of these, merged. Errors: those of reading and of Board::read.
 [[nodiscard]] Result<results::Board> read_boards(const std::vector<std::filesystem::path>& files);
 
+/// The files that a verb takes as one.
+class BoardFiles {
+ public:
+  void add_to(CLI::App& app, const std::string& help);
+  [[nodiscard]] Result<results::Board> read() const { return read_boards(files_); }
+
+ private:
+  std::vector<std::filesystem::path> files_;
+};
+
 /// Atomically. Errors: those of Board::text and of writing.
 [[nodiscard]] Status write_board(const std::filesystem::path& file, const results::Board& board);
 
-/// Conflicts as complaints, other differences as notes, both on stderr; how many conflicts.
-[[nodiscard]] std::size_t tell_conflicts(const results::Board& board);
+/// Conflicts as complaints, other differences as notes, both on stderr. Gives the verb's exit code: 1 where
+/// there is a conflict.
+[[nodiscard]] int tell_conflicts(const results::Board& board);
 
 /// From the manifests and the prepared data of a work folder; `store` must outlive what is returned.
 [[nodiscard]] results::BoardFacts facts_of(const artifacts::ArtifactStore& store);
