@@ -147,32 +147,57 @@ struct Reading {
   std::int64_t environment = 0;
 };
 
+/// Ids that lie close together, ends included.
+struct IdSpan {
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+};
+
+/// Of ascending ids. One statement over a span costs a fraction of one per id, even with some rows that
+/// nobody wants in between.
+std::vector<IdSpan> spans_of(const std::vector<std::int64_t>& ids) {
+  constexpr std::int64_t kMaxGap = 8;
+  std::vector<IdSpan> spans;
+  for (const std::int64_t id : ids) {
+    if (spans.empty() || id - spans.back().last > kMaxGap) spans.push_back({id, id});
+    spans.back().last = id;
+  }
+  return spans;
+}
+
+/// Runs a statement with the ends of each span as its two parameters; `take` gets every row.
+template <class Take>
+Status read_spans(db::Connection& connection, std::string_view sql, const std::vector<IdSpan>& spans,
+                  Take take) {
+  GAUNTLET_TRY(db::Statement * statement, connection.cached(sql));
+  for (const IdSpan& span : spans) {
+    GAUNTLET_CHECK_OK(statement->bind_all(span.first, span.last));
+    while (true) {
+      GAUNTLET_TRY(const bool row, statement->step());
+      if (!row) break;
+      GAUNTLET_CHECK_OK(take(*statement));
+    }
+  }
+  return {};
+}
+
 /// Reads what cells need of their jobs. Cells share most of their jobs (a target model, crafted queries), so
-/// each job is looked up once.
+/// each job is read once.
 class JobReader {
  public:
   JobReader(db::Connection& connection, const std::unordered_map<std::int64_t, Metric>& metrics)
-      : connection_(connection), metrics_(metrics) {
-    std::vector<std::int64_t> ids;
-    for (const auto& [id, metric] : metrics) ids.push_back(id);
-    std::sort(ids.begin(), ids.end());
-    values_sql_ = fmt::format(
-        "SELECT r.metric_id, r.value, r.n, a.environment_id FROM results r JOIN attempts a "
-        "ON a.job_id = r.job_id AND a.attempt = r.attempt WHERE r.job_id = ? AND r.metric_id IN ({})",
-        fmt::join(ids, ","));
-  }
+      : connection_(connection), metrics_(metrics) {}
 
-  /// Appends the values of the cell's jobs, sorted by metric and job.
-  Status read_cell(std::int64_t cell_id, std::vector<ValueRow>& values) {
-    GAUNTLET_TRY(db::Statement * jobs, connection_.cached("SELECT job_id FROM cell_jobs WHERE cell_id = ?"));
-    GAUNTLET_CHECK_OK(jobs->bind_all(cell_id));
-    const std::size_t first = values.size();
-    while (true) {
-      GAUNTLET_TRY(const bool row, jobs->step());
-      if (!row) break;
-      const std::int64_t job_id = jobs->integer(0);
-      GAUNTLET_TRY(const std::vector<Reading>* readings, readings_of(job_id));
-      for (const Reading& reading : *readings) {
+  /// The values of ascending cells, by cell, metric and job.
+  Result<std::vector<ValueRow>> read(const std::vector<CellRow>& cells) {
+    GAUNTLET_CHECK_OK(read_jobs_of(cells));
+    GAUNTLET_CHECK_OK(read_shapes());
+    GAUNTLET_CHECK_OK(read_readings());
+    std::vector<ValueRow> values;
+    for (const auto& [cell_id, job_id] : jobs_of_cells_) {
+      const auto readings = readings_.find(job_id);
+      if (readings == readings_.end()) continue;
+      for (const Reading& reading : readings->second) {
         GAUNTLET_TRY(const Environment* environment, environment_of(reading.environment));
         const Metric& metric = metrics_.at(reading.metric);
         values.push_back({.cell_id = cell_id,
@@ -187,11 +212,12 @@ class JobReader {
                           .device = environment->device});
       }
     }
-    std::sort(values.begin() + static_cast<std::ptrdiff_t>(first), values.end(),
-              [](const ValueRow& a, const ValueRow& b) {
-                return std::tie(a.metric, a.job_id) < std::tie(b.metric, b.job_id);
-              });
-    return {};
+    const auto is_before = [](const ValueRow& a, const ValueRow& b) {
+      return std::tie(a.cell_id, a.metric, a.job_id) < std::tie(b.cell_id, b.metric, b.job_id);
+    };
+    if (!std::is_sorted(values.begin(), values.end(), is_before))
+      std::sort(values.begin(), values.end(), is_before);
+    return values;
   }
 
   /// Of every job read so far.
@@ -212,26 +238,48 @@ class JobReader {
   }
 
  private:
-  Result<const std::vector<Reading>*> readings_of(std::int64_t job_id) {
-    const auto [place, is_new] = readings_.try_emplace(job_id);
-    if (!is_new) return &place->second;
-    GAUNTLET_TRY(db::Statement * shape, connection_.cached("SELECT shape_id FROM jobs WHERE job_id = ?"));
-    GAUNTLET_CHECK_OK(shape->bind_all(job_id));
-    GAUNTLET_TRY(const bool known, shape->step());
-    if (known) shapes_.insert(shape->integer(0));
-    shape->reset();
-    GAUNTLET_TRY(db::Statement * statement, connection_.cached(values_sql_));
-    GAUNTLET_CHECK_OK(statement->bind_all(job_id));
-    while (true) {
-      GAUNTLET_TRY(const bool row, statement->step());
-      if (!row) return &place->second;
-      Reading reading{.metric = statement->integer(0),
-                      .value = {},
-                      .n = statement->integer(2),
-                      .environment = statement->integer(3)};
-      if (!statement->is_null(1)) reading.value = statement->real(1);
-      place->second.push_back(reading);
-    }
+  Status read_jobs_of(const std::vector<CellRow>& cells) {
+    std::vector<std::int64_t> ids;
+    for (const CellRow& cell : cells) ids.push_back(cell.cell_id);
+    GAUNTLET_CHECK_OK(read_spans(
+        connection_,
+        "SELECT cell_id, job_id FROM cell_jobs WHERE cell_id BETWEEN ? AND ? ORDER BY cell_id, job_id",
+        spans_of(ids), [&](const db::Statement& row) -> Status {
+          if (!std::binary_search(ids.begin(), ids.end(), row.integer(0))) return {};
+          jobs_of_cells_.emplace_back(row.integer(0), row.integer(1));
+          jobs_.push_back(row.integer(1));
+          return {};
+        }));
+    std::sort(jobs_.begin(), jobs_.end());
+    jobs_.erase(std::unique(jobs_.begin(), jobs_.end()), jobs_.end());
+    return {};
+  }
+
+  Status read_shapes() {
+    return read_spans(connection_, "SELECT job_id, shape_id FROM jobs WHERE job_id BETWEEN ? AND ?",
+                      spans_of(jobs_), [&](const db::Statement& row) -> Status {
+                        if (std::binary_search(jobs_.begin(), jobs_.end(), row.integer(0)))
+                          shapes_.insert(row.integer(1));
+                        return {};
+                      });
+  }
+
+  Status read_readings() {
+    std::vector<std::int64_t> metrics;
+    for (const auto& [id, metric] : metrics_) metrics.push_back(id);
+    std::sort(metrics.begin(), metrics.end());
+    const std::string sql = fmt::format(
+        "SELECT r.job_id, r.metric_id, r.value, r.n, a.environment_id FROM results r "
+        "CROSS JOIN attempts a ON a.job_id = r.job_id AND a.attempt = r.attempt "
+        "WHERE r.job_id BETWEEN ? AND ? AND +r.metric_id IN ({})",
+        fmt::join(metrics, ","));
+    return read_spans(connection_, sql, spans_of(jobs_), [&](const db::Statement& row) -> Status {
+      Reading reading{
+          .metric = row.integer(1), .value = {}, .n = row.integer(3), .environment = row.integer(4)};
+      if (!row.is_null(2)) reading.value = row.real(2);
+      readings_[row.integer(0)].push_back(reading);
+      return {};
+    });
   }
 
   /// 0: none was reported.
@@ -253,7 +301,8 @@ class JobReader {
 
   db::Connection& connection_;
   const std::unordered_map<std::int64_t, Metric>& metrics_;
-  std::string values_sql_;
+  std::vector<std::pair<std::int64_t, std::int64_t>> jobs_of_cells_;  ///< (cell, job), ascending
+  std::vector<std::int64_t> jobs_;                                    ///< ascending, distinct
   std::unordered_map<std::int64_t, std::vector<Reading>> readings_;
   std::unordered_map<std::int64_t, Environment> environments_;
   std::set<std::int64_t> shapes_;
@@ -265,9 +314,7 @@ Result<CellSelection> read_all(db::Connection& connection, const CellFilter& fil
   GAUNTLET_TRY(selection.cells, read_cells(connection, filter));
   GAUNTLET_TRY(const auto metrics, read_metrics(connection, names));
   JobReader reader(connection, metrics);
-  for (const CellRow& cell : selection.cells) {
-    GAUNTLET_CHECK_OK(reader.read_cell(cell.cell_id, selection.values));
-  }
+  GAUNTLET_TRY(selection.values, reader.read(selection.cells));
   GAUNTLET_TRY(selection.versions, reader.versions());
   return selection;
 }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <set>
+#include <string_view>
 #include <unordered_map>
 
 #include "core/base/hash.hpp"
@@ -36,6 +38,7 @@ Provenance provenance_of(const CellSelection& selection, const std::set<const Va
   std::set<std::string> revisions;
   std::set<std::string> versions;
   std::set<std::string> devices;
+  std::set<std::string_view> documents;  ///< of versions: few, each of many values
   for (const ValueRow* value : used) {
     const CellRow& row = *cells.at(value->cell_id);
     const spec::Cell& cell = row.cell;
@@ -47,8 +50,9 @@ Provenance provenance_of(const CellSelection& selection, const std::set<const Va
     jobs.insert(value->job_id);
     if (!value->revision.empty()) revisions.insert(value->revision);
     if (!value->device.empty()) devices.insert(value->device);
-    add_versions(value->versions, versions);
+    documents.insert(value->versions);
   }
+  for (const std::string_view document : documents) add_versions(std::string(document), versions);
   Provenance provenance;
   provenance.values_sha256 = to_hex(sha256(fmt::format("{}", fmt::join(lines, ""))));
   provenance.n_values = static_cast<std::int64_t>(used.size());
