@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "core/base/text.hpp"
 #include "results/plot/palette.hpp"
@@ -17,6 +18,7 @@ constexpr double kLine = 18;        // px, of a line of text
 constexpr double kPxPerInch = 90;   // of PDF
 constexpr double kColourBar = 100;  // px, right of a heat map
 constexpr double kBarsFill = 0.8;   // of the width of a group
+constexpr double kMaxWholeTics = 12;
 
 // Single quotes keep a text as it is: no escapes, no commands; a quote is doubled.
 std::string literal(std::string_view text) {
@@ -49,6 +51,18 @@ struct Layout {
   bool slanted = false;  ///< names at the x axis, since they would run into each other
 };
 
+/// What gnuplot is told of the x axis of lines. Left alone it marks halves of epochs, and where all points
+/// have one x, fractions around it.
+std::string x_tics_of(const Figure& figure) {
+  std::set<double> places;
+  for (const Panel& panel : figure.panels)
+    for (const Series& series : panel.series) places.insert(series.x.begin(), series.x.end());
+  if (places.empty() || figure.steps || figure.unit_axes) return "";
+  if (places.size() == 1) return fmt::format("set xtics ({:.6g})\n", *places.begin());
+  const bool are_whole = std::ranges::all_of(places, [](double x) { return x == std::round(x); });
+  return are_whole && *places.rbegin() - *places.begin() <= kMaxWholeTics ? "set xtics 1\n" : "";
+}
+
 std::vector<std::string> legend_of(const Figure& figure) {
   std::vector<std::string> names = figure.legend;
   if (!figure.reference_label.empty()) names.push_back(figure.reference_label);
@@ -69,6 +83,12 @@ Layout layout_of(const Figure& figure) {
   }
   if (figure.x_label.empty()) layout.bottom_margin = 30;
   if (!figure.unit_axes && figure.kind == FigureKind::kLines) layout.left_margin = 88;  // long numbers
+  if (figure.kind == FigureKind::kLines) {  // a title stands over the middle of what is inside of the margins
+    std::vector<std::string> titles;
+    for (const Panel& panel : figure.panels) titles.push_back(panel.title);
+    layout.panel_width =
+        std::max(layout.panel_width, layout.left_margin + kLetter * static_cast<double>(longest(titles)));
+  }
   const double names = kLetter * static_cast<double>(longest(figure.x_names));
   const auto n_names = static_cast<double>(figure.x_names.size());
   if (figure.kind == FigureKind::kBars) {
@@ -195,6 +215,7 @@ class Script {
     if (figure_.unit_axes) text_ += "set xrange [0:1]\nset yrange [0:1]\nset xtics 0.2\nset ytics 0.2\n";
     if (figure_.from_zero) text_ += "set yrange [0:*]\n";
     text_ += "unset key\n";
+    if (figure_.kind == FigureKind::kLines) text_ += x_tics_of(figure_);
     figure_.kind == FigureKind::kBars ? add_bars(panel) : add_lines(panel);
     text_ += "unset label 1\n";  // once is enough
   }

@@ -176,6 +176,29 @@ TEST(GnuplotScript, TextsCannotBeCommands) {
   EXPECT_THAT(script, HasSubstr("'a\\nb'"));
 }
 
+TEST(GnuplotScript, PanelsAreAsWideAsTheirTitles) {
+  const auto width_of = [](const std::string& title) {
+    Figure figure;
+    figure.panels = {{title, {}}};
+    const std::string script = gnuplot_script(figure, PictureFormat::kSvg);
+    return std::stoi(script.substr(script.find(" size ") + 6));
+  };
+  EXPECT_EQ(width_of("PGD"), 340);
+  EXPECT_GT(width_of("picto_scenes cpah 32 bits PGD adaptive, text → image"), 52 * 7);
+}
+
+TEST(GnuplotScript, EpochsAndSinglePlacesAreMarkedAsTheyAre) {
+  const auto script_of = [](std::vector<double> x) {
+    Figure figure;
+    figure.panels = {{"", {{0, x, std::vector<double>(x.size(), 1.0), {}}}}};
+    return gnuplot_script(figure, PictureFormat::kSvg);
+  };
+  EXPECT_THAT(script_of({1, 2, 3}), HasSubstr("set xtics 1\n"));
+  EXPECT_THAT(script_of({20}), HasSubstr("set xtics (20)\n"));
+  EXPECT_THAT(script_of({1, 2, 50}), testing::Not(HasSubstr("set xtics")));
+  EXPECT_THAT(script_of({0.5, 1, 2}), testing::Not(HasSubstr("set xtics")));
+}
+
 TEST(GnuplotScript, ARealGnuplotPrintsWhatItWouldObey) {
   if (!std::filesystem::exists("/usr/bin/gnuplot")) {
     GTEST_SKIP() << "no gnuplot here: apt-get install -y --no-install-recommends gnuplot-nox";
