@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "results/query/text_table.hpp"
 #include "results/table/render_parts.hpp"
@@ -17,11 +18,18 @@ struct Field {
   bool right = false;
 };
 
+/// '&' begins an entity only before a name or number; '$' and '~' set mathematics and strike out where
+/// Markdown is GitHub's.
 std::string markdown_escaped(std::string_view text) {
+  const std::string shown = printable(text);
   std::string escaped;
-  for (const char letter : printable(text)) {
-    if (std::string_view("|\\*_<>`").find(letter) != std::string_view::npos) escaped += '\\';
-    escaped += letter;
+  for (std::size_t at = 0; at < shown.size(); ++at) {
+    const bool is_entity =
+        shown[at] == '&' && at + 1 < shown.size() &&
+        (shown[at + 1] == '#' || std::isalpha(static_cast<unsigned char>(shown[at + 1])) != 0);
+    if (is_entity || std::string_view("|\\*_<>`$~").find(shown[at]) != std::string_view::npos)
+      escaped += '\\';
+    escaped += shown[at];
   }
   return escaped;
 }

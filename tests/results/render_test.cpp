@@ -49,7 +49,8 @@ Table wide_table(int n_columns) {
 TEST(Render, MarkdownPrintsWhatItWouldObey) {
   const std::string text = render(hostile_table(), Format::kMarkdown);
   EXPECT_THAT(text, AllOf(HasSubstr("a\\|b"), HasSubstr("\\<script\\>"), Not(HasSubstr("\x1b"))));
-  EXPECT_THAT(text, HasSubstr("$x\\_1$ & \\<b\\>100%"));
+  EXPECT_THAT(text, HasSubstr("\\$x\\_1\\$ & \\<b\\>100%"));
+  EXPECT_THAT(text, AllOf(HasSubstr("\\&amp;"), HasSubstr("\\$\\_^\\~#%")));
 }
 
 TEST(Render, TerminalsPrintWhatTheyWouldObey) {
