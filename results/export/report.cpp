@@ -150,6 +150,16 @@ std::string environment_text(const BundleJob& job, const char* name) {
                            : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+/// A revision with changes is none that Git knows: the commit below them is what is left.
+std::string checkout_of(std::string_view revision) {
+  constexpr std::string_view kChanges = "+changes";
+  if (revision.empty() || revision == "unknown") return "";
+  const bool has_changes = revision.ends_with(kChanges);
+  if (has_changes) revision.remove_suffix(kChanges.size());
+  return fmt::format("git checkout {}{}\n", shell_quoted(revision),
+                     has_changes ? "  # the code had changes beside it that were not committed" : "");
+}
+
 std::string rerun_html(const Bundle& bundle) {
   std::string html =
       "<section id=\"rerun\"><h2>How to run it again</h2>\n<p>A sweep file computes all of its cells; a "
@@ -159,8 +169,7 @@ std::string rerun_html(const Bundle& bundle) {
   for (std::size_t at = 0; at < bundle.sweeps.size(); ++at) {
     const BundleSweep& sweep = bundle.sweeps[at];
     std::string commands;
-    if (!sweep.code_revision.empty())
-      commands += fmt::format("git checkout {}\n", shell_quoted(sweep.code_revision));
+    commands += checkout_of(sweep.code_revision);
     commands += fmt::format("gauntlet run sweeps/{}.yaml --workdir rerun\n", at + 1);
     commands += "gauntlet import . --workdir exported\n";
     commands += fmt::format("gauntlet compare {} {}\n", shell_quoted("exported/gauntlet.db:" + sweep.name),

@@ -130,6 +130,18 @@ TEST_F(ExportFiles, SelectionsAndMistakes) {
   EXPECT_THAT(bundle({.sweeps = {}, .where = "seed=77"}).error().message, HasSubstr("no cell"));
 }
 
+TEST_F(ExportFiles, TheReportChecksOutWhatGitKnows) {
+  auto made = bundle();
+  ASSERT_TRUE(made) << made.error().message;
+  const auto report_on = [&](const char* revision) {
+    made->sweeps[0].code_revision = revision;
+    return report_of(*made, "0.0");
+  };
+  EXPECT_THAT(report_on("abc123"), HasSubstr("git checkout &#39;abc123&#39;\n"));
+  EXPECT_THAT(report_on("abc123+changes"), HasSubstr("git checkout &#39;abc123&#39;  # the code had changes"));
+  EXPECT_THAT(report_on("unknown"), Not(HasSubstr("git checkout")));
+}
+
 TEST_F(ExportFiles, TheReportEscapesEverything) {
   const auto made = bundle();
   ASSERT_TRUE(made) << made.error().message;
