@@ -117,6 +117,19 @@ TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
   take_picture("#/jobs?sweep=1", "jobs", "1180,800");
 }
 
+/// tests/e2e/page_check.py says what is looked at.
+TEST_F(PageTest, ServesKeyboardsPhonesAndTheNight) {
+  std::ofstream(folder_ / "slow.yaml") << "gauntlet: 1\nname: slow\nnoop: {jobs: 4000, ms: 200}\n";
+  const Finished submitted = gauntlet({"submit", (folder_ / "slow.yaml").string()});
+  ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
+  fs::create_directories(kPictures);
+  const Finished checked =
+      testing_support::run({"/usr/bin/python3", GAUNTLET_SOURCE_DIR "/tests/e2e/page_check.py",
+                            kBrowser.string(), address_, kPictures.string()},
+                           folder_.path());
+  EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
+}
+
 TEST_F(PageTest, WithoutTheTokenNothingIsSeen) {
   address_ = address_.substr(0, address_.find('?'));
   const std::string seen = view("#/");

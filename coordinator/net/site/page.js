@@ -10,6 +10,15 @@ const POLL_MS = 2000;
 const main = document.getElementById('main');
 let closeView = () => {};
 
+/// Renews a place; who was on a link in it with the keyboard stays there.
+function keepFocus(place, renew) {
+  const focused = document.activeElement;
+  const link = focused && focused !== place && place.contains(focused) ? focused.getAttribute('href') : null;
+  renew();
+  const again = link === null ? null : [...place.querySelectorAll('a')].find(one => one.getAttribute('href') === link);
+  if (again) again.focus({preventScroll: true});
+}
+
 /// Shows `build(data)` in `place`, again whenever what `read` gives has changed, until the view is left.
 function live(place, read, build, everyMs = POLL_MS) {
   let last = null, timer = 0, open = true;
@@ -21,7 +30,7 @@ function live(place, read, build, everyMs = POLL_MS) {
       const text = JSON.stringify(data);
       if (text !== last) {
         last = text;
-        place.replaceChildren(...[build(data)].flat(Infinity).filter(Boolean));
+        keepFocus(place, () => place.replaceChildren(...[build(data)].flat(Infinity).filter(Boolean)));
       }
     } catch (error) {
       if (!open) return;
@@ -76,15 +85,25 @@ function progressOf(job) {
   return parts.join(', ') || '–';
 }
 
-function running(jobs) {
-  if (jobs.length === 0) return h('p', {class: 'quiet'}, 'Nothing runs.');
-  return table([['Job', 'wide'], ['Progress', 'wide'], ['Worker'], ['For', 'number']],
-    jobs.slice(0, 50).map(job => [jobLink(job.key, job.title), progressOf(job), job.worker, since(job.started_at)]));
+const MAX_SHOWN = 50;  // of running and of failed jobs
+
+/// What a list leaves out, of so many.
+function more(n, state, sweep) {
+  if (n <= MAX_SHOWN) return null;
+  return h('p', {class: 'quiet'}, `and ${count(n - MAX_SHOWN)} more: `, h('a', {href: address('#/jobs', {sweep, state})}, 'all of them'));
 }
 
-function failed(jobs) {
+function running(jobs, sweep) {
+  if (jobs.length === 0) return h('p', {class: 'quiet'}, 'Nothing runs.');
+  return [table([['Job', 'wide'], ['Progress', 'wide'], ['Worker'], ['For', 'number']],
+    jobs.slice(0, MAX_SHOWN).map(job => [jobLink(job.key, job.title), progressOf(job), job.worker, since(job.started_at)])),
+    more(sweep.jobs.leased || 0, 'leased', sweep.sweep_id)];
+}
+
+function failed(jobs, sweep) {
   return [h('h2', {}, 'Failed'), table([['Job', 'wide'], ['Why', 'wide'], ['Blocks', 'number']],
-    jobs.slice(0, 50).map(job => [jobLink(job.key, job.title), h('span', {class: 'problem'}, `${job.error}: ${job.message}`), count(job.blocks)]))];
+    jobs.slice(0, MAX_SHOWN).map(job => [jobLink(job.key, job.title), h('span', {class: 'problem'}, `${job.error}: ${job.message}`), count(job.blocks)])),
+    more(sweep.jobs.failed || 0, 'failed', sweep.sweep_id)];
 }
 
 function viewSweep(id) {
@@ -96,8 +115,8 @@ function viewSweep(id) {
     const left = sweep.paused ? 'paused' : sweep.jobs.done === total(sweep.jobs) ? 'done' : `${duration(sweep.eta_s)} left`;
     return [h('h1', {}, sweep.name), bar(sweep.jobs, true),
       h('p', {class: 'quiet'}, `${left}; priority ${sweep.priority}; submitted `, when(sweep.submitted_at)), chips(sweep),
-      h('h2', {}, 'Running'), running(status.running),
-      status.failed.length ? failed(status.failed) : null,
+      h('h2', {}, 'Running'), running(status.running, sweep),
+      status.failed.length ? failed(status.failed, sweep) : null,
       status.cancelled.length ? [h('h2', {}, 'Cancelled'), h('ul', {}, status.cancelled.map(group => h('li', {}, `${count(group.jobs)}: ${group.message}`)))] : null];
   });
   const stopResults = sweepResults(results, id);
