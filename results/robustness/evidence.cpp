@@ -76,7 +76,7 @@ class EvidenceReader {
     for (auto& [subject, evidence] : found_) {
       std::ranges::stable_partition(evidence.arms,
                                     [](const Arm& arm) { return arm.kind == ArmKind::kClean; });
-      all.push_back({subject, std::move(evidence)});
+      all.push_back({subject, std::move(evidence), asked_.contains(subject)});
     }
     return all;
   }
@@ -89,7 +89,10 @@ class EvidenceReader {
     known->reset();
     n_known_ += is_known ? 1 : 0;
     GAUNTLET_TRY(std::vector<CellParts> cells, parts_of(sweep));
-    for (CellParts& cell : cells) GAUNTLET_CHECK_OK(take(cell));
+    for (CellParts& cell : cells) {
+      if (sweep == sweeps_.front()) asked_.insert(cell.subject);
+      GAUNTLET_CHECK_OK(take(cell));
+    }
     return {};
   }
 
@@ -226,6 +229,7 @@ class EvidenceReader {
   const std::vector<std::string>& sweeps_;
   int n_known_ = 0;
   std::set<std::pair<CheckSubject, std::int64_t>> taken_;  ///< evaluations that are arms already
+  std::set<CheckSubject> asked_;                           ///< of the first sweep
   std::map<CheckSubject, Evidence> found_;
 };
 
@@ -267,7 +271,7 @@ std::vector<CheckRow> judge_evidence(const std::vector<SubjectEvidence>& evidenc
                                      const std::string& revision) {
   std::vector<CheckRow> rows;
   for (const SubjectEvidence& subject : evidence) {
-    if (!is_attacked(subject.evidence)) continue;
+    if (!subject.is_asked || !is_attacked(subject.evidence)) continue;
     const robustness::Study study = study_of(subject, evidence);
     const std::vector<robustness::Finding> findings = robustness::judge_all(study);
     for (std::size_t at = 0; at < findings.size(); ++at) {

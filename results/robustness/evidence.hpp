@@ -15,6 +15,7 @@ namespace gauntlet::results {
 struct SubjectEvidence {
   CheckSubject subject;
   robustness::Evidence evidence;
+  bool is_asked = true;  ///< of the first sweep, not only of one that was run for comparison
 };
 
 /// The cells of these sweeps whose evaluation is done and kept `map` per query, by subject; a cell that
@@ -23,8 +24,8 @@ struct SubjectEvidence {
 [[nodiscard]] Result<std::vector<SubjectEvidence>> read_evidence(db::Connection& connection,
                                                                  const std::vector<std::string>& sweeps);
 
-/// Every check of every subject that was attacked. Trivial controls and the undefended model of the same
-/// setting are what a subject is compared with.
+/// Every check of every subject of the first sweep that was attacked. Trivial controls and the undefended
+/// model of the same setting are what a subject is compared with.
 [[nodiscard]] std::vector<CheckRow> judge_evidence(const std::vector<SubjectEvidence>& evidence,
                                                    const std::string& sweep, const std::string& revision);
 

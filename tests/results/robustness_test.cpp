@@ -77,6 +77,19 @@ TEST(Evidence, TakesTheCompanionsCellsToo) {
   EXPECT_EQ(subject_of(*all, "drfgd").evidence.arms.size(), 6U);  // none of them twice
 }
 
+TEST(Evidence, JudgesWhatTheSweepItselfHas) {
+  store::JobStore store = *store::JobStore::open_in_memory();
+  const std::vector<AttackedCell> cells = attacked_cells();
+  fill_attacked(store, "study", {cells[0], cells[1]});
+  fill_attacked(store, "study-robustness", cells);
+  const auto all = results::read_evidence(store.connection(), {"study", "study-robustness"});
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 2U);  // the undefended model is there to compare with
+  const std::vector<CheckRow> rows = results::judge_evidence(*all, "study", "abc");
+  ASSERT_EQ(rows.size(), 21U);
+  for (const CheckRow& row : rows) EXPECT_EQ(row.subject.defense, "drfgd");
+}
+
 TEST(Evidence, OfAnUnknownSweepIsRefused) {
   store::JobStore store = *store::JobStore::open_in_memory();
   const auto all = results::read_evidence(store.connection(), {"study", "study-robustness"});
