@@ -5,7 +5,6 @@
 #include "coordinator/net/http_text.hpp"
 #include "core/base/files.hpp"
 #include "core/base/log_file.hpp"
-#include "core/db/connection.hpp"
 #include "tests/coordinator/fixture.hpp"
 #include "tests/coordinator/http_connection.hpp"
 
@@ -202,25 +201,6 @@ TEST_F(SiteTest, ThroughputIsCountedFromSomeJobsOfLargeSweeps) {
   EXPECT_EQ(large[0]["name"], "Jobs finished, from one in 4");
   EXPECT_LE(large[0]["x"].size(), 61U);
   EXPECT_NEAR(n_finished(large[0]), 7000, 10);
-}
-
-TEST_F(SiteTest, NoQuestionKeepsTheLogFromBeingEmptied) {
-  client::Client client = connect();
-  ASSERT_TRUE(submit(client, "first", noops(20)));
-  FakeWorker worker(folder_.path(), "agent", 1000);
-  worker.work_until(20);
-  for (const char* target :
-       {"/api/jobs?sweep=1&limit=5", "/api/jobs?state=done&limit=5", "/api/jobs?text=noop&limit=5",
-        "/api/metrics?sweep=1", "/api/throughput?sweep=1", "/api/table?sweep=1&metric=map",
-        "/api/table?sweep=9&metric=map", "/api/curves?sweep=1&name=pr%3Aradius_micro",
-        "/api/curves?job=0000000000000000000000000000000000000000000000000000000000000000"}) {
-    static_cast<void>(get(target));
-    Result<db::Connection> other = db::Connection::open_read_write(folder_ / "gauntlet.db");
-    ASSERT_TRUE(other) << other.error().message;
-    const Result<std::int64_t> busy = other->integer("PRAGMA wal_checkpoint(TRUNCATE)");
-    ASSERT_TRUE(busy) << busy.error().message;
-    EXPECT_EQ(*busy, 0) << target << " is still being read";
-  }
 }
 
 TEST(HttpText, TargetsAndCookies) {

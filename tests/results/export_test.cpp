@@ -138,7 +138,8 @@ TEST_F(ExportFiles, TheReportChecksOutWhatGitKnows) {
     return report_of(*made, "0.0");
   };
   EXPECT_THAT(report_on("abc123"), HasSubstr("git checkout &#39;abc123&#39;\n"));
-  EXPECT_THAT(report_on("abc123+changes"), HasSubstr("git checkout &#39;abc123&#39;  # the code had changes"));
+  EXPECT_THAT(report_on("abc123+changes"),
+              HasSubstr("git checkout &#39;abc123&#39;  # the code had changes"));
   EXPECT_THAT(report_on("unknown"), Not(HasSubstr("git checkout")));
 }
 
