@@ -42,10 +42,10 @@ Result<double> serve_at(BenchAgent& agent, double jobs_per_s, std::int64_t n_lef
   return static_cast<double>(n_done) / seconds_since(start);
 }
 
-/// An address of the page's data, and what its figure is called.
+/// Addresses of the page's data that one figure is about, asked in turn.
 struct PageTarget {
-  std::string name;
-  std::string target;
+  std::string name;  ///< of the figure
+  std::vector<std::string> targets;
 };
 
 /// What the page's views ask for: all sweeps, the newest one (which runs), a finished one of the paper's
@@ -53,15 +53,23 @@ struct PageTarget {
 std::vector<PageTarget> page_targets(const PaperDatabase& made) {
   const std::size_t done = made.sweeps.size() / 2 + 1;
   const std::size_t busy = made.sweeps.size() + 1;
-  return {{"status", "/api/status"},
-          {"sweep", fmt::format("/api/status?sweep={}", busy)},
-          {"jobs", fmt::format("/api/jobs?sweep={}&limit=100", busy)},
-          {"jobs_of_state", "/api/jobs?state=done&limit=100"},
-          {"jobs_by_text", fmt::format("/api/jobs?sweep={}&text=train_model&limit=100", done)},
-          {"throughput", fmt::format("/api/throughput?sweep={}", busy)},
-          {"metrics", fmt::format("/api/metrics?sweep={}", done)},
-          {"table", fmt::format("/api/table?sweep={}&metric=map", done)},
-          {"curves", fmt::format("/api/curves?sweep={}&name=pr:radius_micro", done)}};
+  const auto table_of = [](std::size_t sweep) {
+    return fmt::format("/api/table?sweep={}&metric=map", sweep);
+  };
+  // The coordinator repeats a table that it has just made, so each of these is of another sweep.
+  std::vector<std::string> tables;
+  for (std::size_t sweep = 1; sweep <= made.sweeps.size(); ++sweep)
+    if (sweep != done) tables.push_back(table_of(sweep));
+  return {{"status", {"/api/status"}},
+          {"sweep", {fmt::format("/api/status?sweep={}", busy)}},
+          {"jobs", {fmt::format("/api/jobs?sweep={}&limit=100", busy)}},
+          {"jobs_of_state", {"/api/jobs?state=done&limit=100"}},
+          {"jobs_by_text", {fmt::format("/api/jobs?sweep={}&text=train_model&limit=100", done)}},
+          {"throughput", {fmt::format("/api/throughput?sweep={}", busy)}},
+          {"metrics", {fmt::format("/api/metrics?sweep={}", done)}},
+          {"table", tables.empty() ? std::vector{table_of(done)} : std::move(tables)},
+          {"table_repeated", {table_of(done)}},
+          {"curves", {fmt::format("/api/curves?sweep={}&name=pr:radius_micro", done)}}};
 }
 
 /// Asks for the page's data in turn until `end`; milliseconds by target.
@@ -71,8 +79,10 @@ Result<std::vector<std::vector<double>>> time_page(const std::filesystem::path& 
   GAUNTLET_TRY(PageClient page, PageClient::connect(workdir));
   std::vector<std::vector<double>> times(targets.size());
   for (std::size_t at = 0; SteadyClock::now() < end || at < targets.size(); ++at) {
+    const std::vector<std::string>& addresses = targets[at % targets.size()].targets;
+    const std::string& address = addresses[at / targets.size() % addresses.size()];
     const auto start = SteadyClock::now();
-    GAUNTLET_CHECK_OK(page.get(targets[at % targets.size()].target));
+    GAUNTLET_CHECK_OK(page.get(address));
     times[at % targets.size()].push_back(1e3 * seconds_since(start));
     std::this_thread::sleep_for(kPause);
   }

@@ -126,6 +126,7 @@ TEST_F(BenchCoordinator, ResultsAreAskedAloneAndBesideABusyCoordinator) {
                              "page_under_load_p99_ms",
                              "page_status_under_load_p99_ms",
                              "page_table_under_load_p99_ms",
+                             "page_table_repeated_under_load_p99_ms",
                              "page_jobs_by_text_under_load_p99_ms",
                              "page_throughput_under_load_p99_ms"}) {
     EXPECT_GT(figures.value(figure, 0.0), 0) << figure;
