@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <regex>
 #include <sstream>
 
@@ -84,6 +85,37 @@ TEST(Validators, ShellScripts) {
   for (const char* script : {"deploy/package/start.sh", "deploy/container/entrypoint.sh"}) {
     EXPECT_EQ(run("sh -n \"$SOURCE\"/" + std::string(script), folder.path()).exit_code, 0) << script;
   }
+}
+
+/// Apptainer is no Debian package: what its manual says of definition files, by hand.
+TEST(Validators, ApptainerDefinition) {
+  const std::string text = content_of(kSource / "deploy/apptainer/gauntlet.def");
+  const TempFolder folder;
+  std::map<std::string, std::string> sections;
+  std::istringstream lines(text);
+  std::string section;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("%")) {
+      section = line.substr(1);
+      EXPECT_TRUE(sections.try_emplace(section).second) << section << " twice";
+    } else {
+      sections[section] += line + "\n";
+    }
+  }
+  EXPECT_TRUE(std::regex_search(sections[""], std::regex("(^|\n)Bootstrap: docker\nFrom: debian:12")));
+  for (const auto& [name, script] : sections) {
+    const bool is_script = name == "post" || name == "environment" || name == "runscript" || name == "test";
+    const bool is_text = name.empty() || name == "arguments" || name == "files" || name == "help";
+    EXPECT_TRUE(is_script || is_text) << "%" << name;
+    if (!is_script) continue;
+    std::ofstream(folder / name) << script;
+    EXPECT_EQ(run("sh -n " + name, folder.path()).exit_code, 0) << name;
+  }
+  // Every {{ argument }} has a default.
+  const std::regex argument(R"(\{\{\s*(\w+)\s*\}\})");
+  for (std::sregex_iterator at(text.begin(), text.end(), argument), end; at != end; ++at)
+    EXPECT_NE(sections["arguments"].find((*at)[1].str() + "="), std::string::npos) << (*at)[1];
+  EXPECT_NE(sections["runscript"].find("exec /opt/gauntlet/bin/gauntlet \"$@\""), std::string::npos);
 }
 
 TEST(Dockerfile, CopiesAndNamesWhatThereIs) {
