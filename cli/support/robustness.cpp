@@ -149,7 +149,8 @@ Status run_companion(const RobustnessOptions& options, const Asked& asked) {
 
 Status store_checks(const RobustnessOptions& options, const std::string& sweep,
                     const std::vector<results::CheckRow>& rows) {
-  const auto lock = coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet verify --robustness");
+  const auto lock = coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet verify --robustness",
+                                                   options.folder.database);
   if (!lock) {
     note(
         fmt::format("the verdicts were not stored: {}; once that has ended, gauntlet verify --robustness {} "
