@@ -13,6 +13,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <fstream>
+#include <thread>
+#include <utility>
 
 #include "coordinator/net/alloc_desk.hpp"
 #include "coordinator/net/commit_queue.hpp"
@@ -36,6 +38,9 @@ constexpr Milliseconds kTick{100};
 constexpr Milliseconds kAcceptPause{100};  ///< after accept failed, e.g. for want of descriptors
 constexpr Milliseconds kDrainLimit{5000};  ///< for sessions to take what they are owed at the end
 constexpr Milliseconds kIdleSlack{10000};
+/// How long the io thread looks before it sleeps, for the writer's answer or for what a peer says to it.
+constexpr std::chrono::microseconds kLook{250};
+constexpr std::uint64_t kLittle = 4;         ///< changes of one job's end and the next one's lease
 constexpr Milliseconds kFirstClient{60000};  ///< an unused coordinator ends when nobody came at all
 
 Result<std::shared_ptr<spdlog::logger>> open_log(const std::filesystem::path& workdir, LogFormat format) {
@@ -173,7 +178,7 @@ class ServerImpl final : public Server {
   Status run() override {
     spawn(accept_connections(), "accepting");
     spawn(tick(), "ticking");
-    io_.run();
+    run_io();
     if (!abandoned_) remove_address(options_.workdir);
     log_->info("stopped");
     log_->flush();
@@ -200,6 +205,27 @@ class ServerImpl final : public Server {
   }
 
  private:
+  /// io_context::run, but that it does not sleep at once while a commit is under way or has just been
+  /// answered and commits are as small as those of one job at a time: half of such a round would be threads
+  /// that are woken. Whoever else can run goes first.
+  void run_io() {
+    SteadyTime look_until{};
+    bool was_idle = true, is_little = false;
+    std::uint64_t n_seen = 0;
+    while (!io_.stopped()) {
+      const bool looks = is_little && std::chrono::steady_clock::now() < look_until;
+      if ((looks ? io_.poll() : io_.run_one()) == 0) {
+        std::this_thread::yield();
+        continue;
+      }
+      const std::uint64_t n_committed = queue_->stats().n_transitions;
+      if (n_committed != n_seen) is_little = n_committed - std::exchange(n_seen, n_committed) <= kLittle;
+      const bool is_idle = queue_->is_idle();
+      if (is_little && (!is_idle || !was_idle)) look_until = std::chrono::steady_clock::now() + kLook;
+      was_idle = is_idle;
+    }
+  }
+
   Status start_tls() {
     if (identity_) {
       GAUNTLET_TRY(tls::Owned<SSL_CTX> context, tls::server_context(*identity_));
