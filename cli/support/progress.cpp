@@ -43,13 +43,14 @@ std::string counts_text(const proto::SweepStatus& sweep, const JobCounts& counts
   return line;
 }
 
-/// "[=====     ]  45 %, about 3m left" in a terminal of so many columns.
+/// "[=====     ]  45 %, about 3m left" in a terminal of so many columns; the bar keeps its width whatever it
+/// says.
 std::string overall(const proto::SweepStatus& sweep, const JobCounts& counts, std::size_t columns) {
-  constexpr std::size_t kLeast = 10, kMost = 60;
+  constexpr std::size_t kLeast = 10, kMost = 60, kTextRoom = 26;
   const double fraction =
       counts.total == 0 ? 1 : static_cast<double>(counts.done) / static_cast<double>(counts.total);
   const std::string text = fmt::format(" {:3.0f} %{}", 100 * fraction, time_left(sweep, counts));
-  const std::size_t room = columns > text.size() + 3 ? columns - text.size() - 3 : 0;
+  const std::size_t room = columns > kTextRoom + 3 ? columns - kTextRoom - 3 : 0;
   return bar(fraction, std::clamp(room, kLeast, kMost)) + text;
 }
 
@@ -73,6 +74,23 @@ std::string fitted(const std::string& line, std::size_t width) {
     if (starts_point(line[at]) && ++columns > width) return line.substr(0, at);
   }
   return line;
+}
+
+std::string title_of(const proto::RunningJob& job) {
+  return job.attempt() > 1 ? fmt::format("{} (attempt {})", job.title(), job.attempt()) : job.title();
+}
+
+/// ": epoch 3/10, loss 0.123, 410/s", or "".
+std::string state_of(const proto::AttemptProgress& progress) {
+  std::string text;
+  if (progress.epochs() > 0) {
+    text = fmt::format(": epoch {}/{}", progress.epoch(), progress.epochs());
+  } else if (!progress.phase().empty()) {
+    text = ": " + progress.phase();
+  }
+  text += main_loss(progress);
+  if (progress.rate() > 0) text += fmt::format(", {:.0f}/s", progress.rate());
+  return text;
 }
 
 /// Whether a terminal that becomes narrower breaks its long lines anew, as those of today do. xterm, the
@@ -106,18 +124,15 @@ std::string summary_of(const proto::SweepStatus& sweep) {
   return counts_text(sweep, counts) + time_left(sweep, counts);
 }
 
-std::string line_of(const proto::RunningJob& job) {
-  const proto::AttemptProgress& progress = job.progress();
-  std::string line = job.title();
-  if (job.attempt() > 1) line += fmt::format(" (attempt {})", job.attempt());
-  if (progress.epochs() > 0) {
-    line += fmt::format(": epoch {}/{}", progress.epoch(), progress.epochs());
-  } else if (!progress.phase().empty()) {
-    line += ": " + progress.phase();
-  }
-  line += main_loss(progress);
-  if (progress.rate() > 0) line += fmt::format(", {:.0f}/s", progress.rate());
-  return line;
+std::string line_of(const proto::RunningJob& job) { return title_of(job) + state_of(job.progress()); }
+
+std::string line_of(const proto::RunningJob& job, std::size_t columns) {
+  constexpr std::size_t kLeastTitle = 12;
+  const std::string state = state_of(job.progress());
+  const std::string title = title_of(job);
+  const std::size_t taken = columns_of(state);
+  const std::size_t room = std::max(columns > taken ? columns - taken : 0, kLeastTitle);
+  return (columns_of(title) <= room ? title : fitted(title, room - 1) + "…") + state;
 }
 
 ProgressView::ProgressView(bool animated, Milliseconds interval)
@@ -171,10 +186,12 @@ void ProgressView::show(const proto::StatusReply& status, const proto::SweepStat
     return;
   }
   const JobCounts counts = counts_of(sweep);
-  std::vector<std::string> lines = {counts_text(sweep, counts), overall(sweep, counts, terminal_width())};
+  const std::size_t width = terminal_width();
+  std::vector<std::string> lines = {counts_text(sweep, counts), overall(sweep, counts, width)};
   for (int at = 0; at < status.running_size() && at < kMaxRunningShown; ++at) {
-    lines.push_back(
-        fmt::format("  {} {}", bar(status.running(at).progress().fraction()), line_of(status.running(at))));
+    const std::string begin = fmt::format("  {} ", bar(status.running(at).progress().fraction()));
+    const std::size_t room = width > begin.size() + 1 ? width - begin.size() - 1 : 0;
+    lines.push_back(begin + line_of(status.running(at), room));
   }
   if (status.running_size() > kMaxRunningShown) {
     lines.push_back(fmt::format("  and {} more", status.running_size() - kMaxRunningShown));

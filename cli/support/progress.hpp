@@ -24,6 +24,8 @@ struct JobCounts {
 [[nodiscard]] std::string summary_of(const proto::SweepStatus& sweep);
 /// "train_model cpah seed 1: epoch 3/10, loss 0.123, 410/s"
 [[nodiscard]] std::string line_of(const proto::RunningJob& job);
+/// The same in so many columns: the title gives way ("train_model cpa…: epoch 3/10, loss 0.123").
+[[nodiscard]] std::string line_of(const proto::RunningJob& job, std::size_t columns);
 
 class ProgressView {
  public:
