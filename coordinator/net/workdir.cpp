@@ -115,8 +115,14 @@ Result<WorkdirLock> WorkdirLock::take(const std::filesystem::path& workdir, std:
   const std::filesystem::path file = database.empty() ? workdir / "gauntlet.db" : database;
   std::filesystem::path real = std::filesystem::weakly_canonical(file, error);
   if (error) real = file;
-  GAUNTLET_TRY(lock.database_, take_lock(real.concat(".lock"), purpose, file));
-  return lock;
+  const Result<int> database_lock = take_lock(real.concat(".lock"), purpose, file);
+  if (database_lock) {
+    lock.database_ = *database_lock;
+    return lock;
+  }
+  // Its folder is not there: opening the database says so.
+  if (database_lock.error().code == ErrorCode::kNotFound) return lock;
+  return fail(database_lock.error());
 }
 
 WorkdirLock::WorkdirLock(WorkdirLock&& other) noexcept

@@ -19,6 +19,11 @@ constexpr std::size_t kMostUnwritten = 1000;
 constexpr const char* kLargeCache = "PRAGMA cache_size=-262144;";
 constexpr const char* kUsualCache = "PRAGMA cache_size=-65536; PRAGMA shrink_memory;";
 
+/// Keys are sorted in pieces of this cache's size, in files without a name that a second thread writes: a
+/// million takes little over half the time of one piece in memory.
+constexpr const char* kSortInFiles = "PRAGMA temp_store=FILE; PRAGMA threads=1; PRAGMA cache_size=-8192;";
+constexpr const char* kSortInMemory = "PRAGMA temp_store=MEMORY; PRAGMA threads=0;";
+
 /// "INSERT INTO t (a, b) VALUES (?, ?), (?, ?), …"
 std::string insert_text(std::string_view head, int n_columns, std::size_t n_rows) {
   std::string row = "(?";
@@ -155,7 +160,15 @@ Status JobTable::drop_index() {
 Status JobTable::finish() {
   GAUNTLET_CHECK_OK(flush());
   if (dropped_index_.empty()) return {};
-  GAUNTLET_CHECK_OK(connection_.execute(dropped_index_));
+  // A connection that has migrated its database keeps sorting in memory.
+  const bool in_files = connection_.execute(kSortInFiles).has_value();
+  Status made = connection_.execute(dropped_index_);
+  if (in_files) {
+    GAUNTLET_CHECK_OK(connection_.execute(kSortInMemory));
+    // No room for the files, say, while there may be room for the database.
+    if (!made && connection_.in_transaction()) made = connection_.execute(dropped_index_);
+  }
+  GAUNTLET_CHECK_OK(made);
   dropped_index_.clear();
   return {};
 }

@@ -60,6 +60,7 @@ std::vector<Tried> attacks_of(const Json& catalog) {
     const bool is_ensemble =
         std::ranges::any_of(entry.at("fields"), [](const Json& field) { return field.at("name") == "set"; });
     if (attack.name == "none" || is_ensemble) continue;  // members of ensembles are tried as themselves
+    if (attack.name == "swap") continue;                 // hands in other inputs as they are: no size
     tried.push_back(attack);
     for (const auto& [capability, protocol] : {std::pair{"adaptive", "adaptive"}, {"trains", "retrained"}}) {
       if (!can.at(capability).get<bool>()) continue;
