@@ -9,6 +9,7 @@
 #include "coordinator/store/verify_rules.hpp"
 #include "core/db/connection.hpp"
 #include "tests/results/synthetic_database.hpp"
+#include "tests/store/job_store_fixture.hpp"
 #include "tests/support/temp_folder.hpp"
 
 namespace gauntlet::store {
@@ -24,18 +25,8 @@ using testing_support::quickstart_cells;
 using testing_support::ratio;
 using testing_support::SyntheticCell;
 
-SyntheticCell cell(const std::string& attack, bool done) {
-  SyntheticCell item;
-  item.cell = {.dataset = "picto",
-               .model = "cpah",
-               .bits = 32,
-               .defense = "none",
-               .attack = attack,
-               .protocol = attack == "none" ? "none" : "static",
-               .direction = "i2t",
-               .variant = "",
-               .seed = 1};
-  if (done) item.rows = {{ratio("map", 0.5)}};
+SyntheticCell measured(SyntheticCell item) {
+  item.rows = {{ratio("map", 0.5)}};
   return item;
 }
 
@@ -43,7 +34,7 @@ SyntheticCell cell(const std::string& attack, bool done) {
 /// it.
 JobStore small_store() {
   JobStore store = *JobStore::open_in_memory();
-  fill_database(store, "small", {cell("none", true), cell("pgd", false)});
+  fill_database(store, "small", {measured(cell("none", 1)), cell("pgd", 1)});
   Submission more;
   more.name = "more";
   more.spec_text = "gauntlet: 1\n# more\n";
@@ -281,7 +272,7 @@ TEST(Verify, BrokenReferencesAndPagesAreNamed) {
 
 TEST(Verify, ArtifactsOfDoneJobsAreListedUntilTheyAreFreed) {
   JobStore store = *JobStore::open_in_memory();
-  fill_database(store, "small", {cell("none", false)});
+  fill_database(store, "small", {cell("none", 1)});
   std::vector<engine::Transition> batch = finish_job(JobId{1}, LeaseId{1}, AttemptNo{1}, {});
   std::get<engine::AttemptDone>(batch[1].change).outcome.manifest = std::string(64, 'a');
   batch.insert(batch.begin(), testing_support::worker_joined());
