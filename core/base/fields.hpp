@@ -93,12 +93,12 @@ class FieldReader {
   explicit FieldReader(const Json& config) : config_(config) {}
 
   template <FieldValue T>
-  void operator()(std::string_view name, T& value, FieldRule rule) {
+  void operator()(std::string_view name, T& value, const FieldRule& rule) {
     const auto found = config_.find(name);
     if (found == config_.end() || !error.empty()) return;
     ++n_read;
     FieldDescriber describe;
-    describe(name, value, std::move(rule));
+    describe(name, value, rule);
     Result<Json> normal = normalize_field(describe.fields.front(), *found);
     if (normal) {
       value = normal->template get<T>();
