@@ -157,6 +157,7 @@ class Round {
         plan_spread(open(), asked.world_size(), [&](Worker& worker) { return ranks_for(worker, ref); });
     if (plan.size() < 2) return get_stuck(ref);
     std::vector<GangPart> parts;
+    parts.reserve(plan.size());
     for (const PartPlan& part : plan) {
       parts.push_back({part.worker->id, static_cast<std::uint32_t>(part.ranks),
                        asked.gpus > 0 ? lowest_bits(part.worker->free_gpus, part.ranks) : 0});

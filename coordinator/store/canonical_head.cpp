@@ -26,10 +26,12 @@ constexpr std::size_t kMaxDepth = 200;
 /// Watches the events of a parse for the three members of the outermost object. Texts come in pieces.
 class HeadReader {
  public:
+  // NOLINTBEGIN(readability-identifier-naming): Boost.JSON looks for these names.
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+  // NOLINTEND(readability-identifier-naming)
   using Code = boost::json::error_code;
   using Text = boost::json::string_view;
 

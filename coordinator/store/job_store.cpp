@@ -83,7 +83,7 @@ Status JobStore::begin_submission(std::shared_ptr<const SubmissionHead> head, st
 
 Status JobStore::add_to_submission(const SubmissionPart& part) {
   GAUNTLET_CHECK(has_open_submission());
-  const Status added = state_->open_submission->writer->add(part);
+  Status added = state_->open_submission->writer->add(part);
   if (!added) drop_submission();
   return added;
 }

@@ -110,6 +110,7 @@ class TextChecker {
 
   static std::string brief_list(const std::vector<std::string>& keys) {
     std::vector<std::string> brief;
+    brief.reserve(keys.size());
     for (const std::string& key : keys) brief.push_back(key.substr(0, 12));
     return brief.empty() ? "none" : fmt::format("{}", fmt::join(brief, ", "));
   }
