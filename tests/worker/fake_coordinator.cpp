@@ -32,7 +32,13 @@ void must(bool good, const char* what) {
 
 }  // namespace
 
-FakeCoordinator::FakeCoordinator(std::filesystem::path workdir) : workdir_(std::move(workdir)) { listen(); }
+FakeCoordinator::FakeCoordinator(std::filesystem::path workdir) : workdir_(std::move(workdir)) {
+  // Once: an agent that comes back may read it at any moment, and refuses one that others can read.
+  must(write_file_atomic(workdir_ / "token", std::string(kToken) + "\n").has_value(), "token");
+  std::filesystem::permissions(workdir_ / "token",
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  listen();
+}
 
 FakeCoordinator::~FakeCoordinator() { drop(true); }
 
@@ -46,9 +52,6 @@ void FakeCoordinator::listen() {
   must(::listen(listener_, 16) == 0, "listen");
   must(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0, "getsockname");
   const Json where = {{"host", "127.0.0.1"}, {"port", ntohs(address.sin_port)}, {"pid", ::getpid()}};
-  must(write_file_atomic(workdir_ / "token", std::string(kToken) + "\n").has_value(), "token");
-  std::filesystem::permissions(workdir_ / "token",
-                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   must(write_file_atomic(workdir_ / "coordinator.json", where.dump()).has_value(), "coordinator.json");
 }
 
