@@ -82,6 +82,12 @@ Result<Decision> on_submit(State& state, const Now& now, const SubmitOutcome& su
       settle_job(state, now, row.id, decision.transitions);
     }
   }
+  for (const ShapeChange& change : submitted.changes) {
+    const JobStateTag tag = tag_of(state.job(change.job).state);
+    if (tag == JobStateTag::kLeased || tag == JobStateTag::kDone) continue;
+    state.set_resources(change.job, submitted.rows.shapes[change.shape].resources);
+    decision.transitions.push_back({now.wall_ms, JobReshaped{change.job, change.stored_shape}});
+  }
   place_into(state, now, decision);
   return decision;
 }

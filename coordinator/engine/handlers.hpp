@@ -77,7 +77,8 @@ struct ReportEvent {
 // ---------------------------------------------------------------- handlers
 
 /// A committed submission: its jobs enter the graph. Known jobs keep their state: only a retry runs a failed
-/// or cancelled one again. Errors (kCorrupt): rows that contradict the graph.
+/// or cancelled one again. They take the resources that it asks for, unless they run. Errors (kCorrupt): rows
+/// that contradict the graph.
 [[nodiscard]] Result<Decision> on_submit(State& state, const Now& now, const SubmitOutcome& submitted);
 
 /// A worker says hello, for the first time or again (known by its agent_id). Held leases that are current

@@ -236,6 +236,8 @@ class State {
   /// The job has run so long on a worker that left, and has to begin anew: it is not started where less time
   /// is left. Forgotten by a restart, which costs one more try.
   void note_cut_off(JobId id, std::int64_t ran_s);
+  /// The job, which has no lease, asks for these resources from now on; what was learned of its time stays.
+  void set_resources(JobId id, const spec::Resources& resources);
   /// Before a job becomes leased: it is a gang over these workers, the lease's first.
   void set_gang(JobId id, std::vector<GangPart> parts) { gangs_[id] = std::move(parts); }
   /// Empty for every job that is not leased to several workers.

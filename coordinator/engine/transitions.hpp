@@ -75,6 +75,11 @@ struct JobCancelled {
 struct JobRetried {
   JobId job;
 };
+/// A sweep that was handed in again asks for other resources for it.
+struct JobReshaped {
+  JobId job;
+  std::int64_t stored_shape = 0;  ///< of a ShapeChange
+};
 /// What one worker contributes to a gang.
 struct GangPart {
   WorkerId worker;
@@ -132,8 +137,9 @@ struct SweepPaused {
   bool paused = false;
 };
 
-using Change = std::variant<JobQueued, JobWaiting, JobBlocked, JobFailed, JobCancelled, JobRetried, JobLeased,
-                            AttemptDone, AttemptFailed, WorkerJoined, WorkerLeft, SweepPaused>;
+using Change =
+    std::variant<JobQueued, JobWaiting, JobBlocked, JobFailed, JobCancelled, JobRetried, JobReshaped,
+                 JobLeased, AttemptDone, AttemptFailed, WorkerJoined, WorkerLeft, SweepPaused>;
 
 struct Transition {
   std::int64_t at_ms = 0;  ///< wall clock, for the record
@@ -229,11 +235,20 @@ struct RestoredRows {
   WorkerId last_worker;  ///< greatest ever given
 };
 
-/// What a committed submission added. Jobs known before appear in `rows.members` only.
+/// A known job, not done, for which a submission asks other resources. What becomes of it is the engine's
+/// to decide: by now it may run.
+struct ShapeChange {
+  JobId job;
+  std::uint32_t shape = 0;        ///< index into JobRows::shapes
+  std::int64_t stored_shape = 0;  ///< what the database calls it
+};
+
+/// What a committed submission added. Jobs known before appear in `rows.members` and `changes` only.
 struct SubmitOutcome {
   SweepRow sweep;
   JobRows rows;  ///< `jobs`: the new ones, waiting or queued as far as the database knew; `members`: new to
                  ///< the sweep
+  std::vector<ShapeChange> changes;
   std::uint64_t new_jobs = 0;
   std::uint64_t reused_jobs = 0;  ///< known before and not failed; done ones included
   std::uint64_t done_jobs = 0;    ///< of the reused ones, already done

@@ -250,6 +250,11 @@ asio::awaitable<Status> Hub::on_submit_commit(SessionPtr session, Ask ask) {
   log_->info("sweep {} '{}': {} new jobs, {} reused, {} done before", outcome->sweep.id.value,
              outcome->sweep.name, outcome->new_jobs, outcome->reused_jobs, outcome->done_jobs);
   settle(std::move(*decision));
+  if (!outcome->changes
+           .empty()) {  // what follows from the graph is found again; these are in the decision alone
+    std::vector<engine::Transition> none;
+    co_await queue_.committed(std::move(none));
+  }
   Frame frame;
   frame.set_id(ask.id());
   proto::SubmitReply& reply = *frame.mutable_submit_reply();

@@ -72,6 +72,11 @@ class Applier {
     return add_event("retried", SweepId{}, change.job, "");
   }
 
+  Status on(const engine::JobReshaped& change) {
+    GAUNTLET_TRY(db::Statement * update, connection_.cached("UPDATE jobs SET shape_id = ? WHERE job_id = ?"));
+    return update->run_with(change.stored_shape, change.job);
+  }
+
   Status on(const engine::JobLeased& change) {
     GAUNTLET_CHECK_OK(add_payload(change.job));  // while its row tells how long it has waited
     GAUNTLET_TRY(db::Statement * job,

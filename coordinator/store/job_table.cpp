@@ -82,12 +82,14 @@ Result<KnownJob*> JobTable::find(const JobKey& key) {
   const auto known = known_.find(key);
   if (known != known_.end()) return &known->second;
   if (!dropped_index_.empty()) return nullptr;  // all there are are known
-  GAUNTLET_TRY(db::Statement * find, connection_.cached("SELECT job_id, state FROM jobs WHERE key = ?"));
+  GAUNTLET_TRY(db::Statement * find,
+               connection_.cached("SELECT job_id, state, shape_id FROM jobs WHERE key = ?"));
   GAUNTLET_CHECK_OK(find->bind_all(key));
   GAUNTLET_TRY(const bool row, find->step());
   if (!row) return nullptr;
   const KnownJob job{.id = JobId{static_cast<std::uint64_t>(find->integer(0))},
-                     .state = static_cast<JobStateTag>(find->integer(1))};
+                     .state = static_cast<JobStateTag>(find->integer(1)),
+                     .shape = find->integer(2)};
   find->reset();
   return &known_.emplace(key, job).first->second;
 }
@@ -96,7 +98,7 @@ Result<JobId> JobTable::insert(const SubmittedJob& job, std::int64_t shape, JobS
                                const std::vector<JobId>& needs) {
   if (unwritten_.size() >= kMostUnwritten) GAUNTLET_CHECK_OK(flush());
   const JobId id{next_id_++};
-  known_.emplace(job.key, KnownJob{.id = id, .state = state, .member = true});
+  known_.emplace(job.key, KnownJob{.id = id, .state = state, .shape = shape, .member = true});
   unwritten_.push_back({&job, id, shape, state});
   for (const JobId need : needs) unwritten_needs_.push_back({id, need});
   return id;
@@ -141,13 +143,14 @@ Status JobTable::expect_many() {
 
 Status JobTable::drop_index() {
   GAUNTLET_TRY(db::Statement * read,
-               connection_.cached("SELECT job_id, key, state FROM jobs WHERE job_id < ?"));
+               connection_.cached("SELECT job_id, key, state, shape_id FROM jobs WHERE job_id < ?"));
   GAUNTLET_CHECK_OK(read->bind_all(first_id_));
   while (true) {
     GAUNTLET_TRY(const bool row, read->step());
     if (!row) break;
     known_.try_emplace(read->key(1), KnownJob{.id = JobId{static_cast<std::uint64_t>(read->integer(0))},
-                                              .state = static_cast<JobStateTag>(read->integer(2))});
+                                              .state = static_cast<JobStateTag>(read->integer(2)),
+                                              .shape = read->integer(3)});
   }
   GAUNTLET_TRY(
       std::string definition,

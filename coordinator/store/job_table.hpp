@@ -16,6 +16,7 @@ namespace gauntlet::store {
 struct KnownJob {
   JobId id;
   engine::JobStateTag state = engine::JobStateTag::kWaiting;
+  std::int64_t shape = 0;
   bool member = false;  ///< of the sweep, by this submission
 };
 

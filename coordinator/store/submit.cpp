@@ -123,14 +123,16 @@ class Submitter final : public SubmissionWriter {
     if (known->member) return {};
     known->member = true;
     const KnownJob reused = *known;
-    GAUNTLET_CHECK_OK(reuse_job(job, reused));
+    GAUNTLET_CHECK_OK(reuse_job(job, head, reused));
     return add_member(reused.id);
   }
 
-  Status reuse_job(const SubmittedJob& job, const KnownJob& known) {
+  Status reuse_job(const SubmittedJob& job, const CanonicalHead& head, const KnownJob& known) {
     if (known.state == JobStateTag::kDone) ++outcome_.done_jobs;
     if (known.state != JobStateTag::kFailed) ++outcome_.reused_jobs;
     if (known.state == JobStateTag::kDone) return {};
+    GAUNTLET_CHECK_OK(take_shape(head, job.resources));
+    if (last_shape_ != known.shape) outcome_.changes.push_back({known.id, last_index_, last_shape_});
     // Sources may have moved since the job was first handed in.
     GAUNTLET_TRY(db::Statement * update,
                  connection_.cached("UPDATE job_specs SET locations = ?1 WHERE job_id = ?2 AND "

@@ -52,9 +52,12 @@ class Books {
     }
   }
 
+  /// Resources that a submission asks for known jobs, by id.
+  using Asks = std::map<std::uint64_t, spec::Resources>;
+
   /// Numbers new jobs on from the last and adds them to the sweep, with known ones; gives what a store would.
   SubmitOutcome submit(std::uint64_t sweep, std::int32_t priority, const std::vector<PlannedJob>& jobs,
-                       const std::vector<std::uint64_t>& also) {
+                       const std::vector<std::uint64_t>& also, const Asks& asks = {}) {
     SubmitOutcome outcome;
     SweepRow& row = sweeps[sweep];
     row.id = SweepId{sweep};
@@ -71,6 +74,13 @@ class Books {
     }
     for (std::uint64_t id = last_job - jobs.size() + 1; id <= last_job; ++id) add_member(sweep, id, outcome);
     for (const std::uint64_t id : also) add_member(sweep, id, outcome);
+    for (const auto& [id, resources] : asks) {
+      asked_.push_back(resources);
+      if (states[id] == JobStateTag::kDone) continue;
+      const auto shape = static_cast<std::uint32_t>(outcome.rows.shapes.size());
+      outcome.rows.shapes.push_back({plans[id].kind, plans[id].entry, plans[id].version, resources});
+      outcome.changes.push_back({JobId{id}, shape, static_cast<std::int64_t>(asked_.size() - 1)});
+    }
     outcome.new_jobs = jobs.size();
     outcome.reused_jobs = also.size();
     return outcome;
@@ -161,6 +171,10 @@ class Books {
     set_state(change.job, JobStateTag::kCancelled);
   }
   void take(const JobRetried& change) { counters[change.job.value] = {0, 0}; }
+  void take(const JobReshaped& change) {
+    expect(!leases.contains(change.job.value), "job {} is reshaped while it runs", change.job.value);
+    plans[change.job.value].resources = asked_.at(static_cast<std::size_t>(change.stored_shape));
+  }
   void take(const JobLeased& change) {
     const std::uint64_t job = change.job.value;
     expect(change.lease.value > last_lease, "lease {} after lease {}", change.lease.value, last_lease);
@@ -209,6 +223,7 @@ class Books {
     if (open != leases.end()) leases.erase(open);
   }
 
+  std::vector<spec::Resources> asked_;  ///< by submissions, for known jobs
   std::int64_t at_ms_ = 0;
 };
 

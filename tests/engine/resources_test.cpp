@@ -71,6 +71,31 @@ TEST(Variants, AStarvedJobKeepsAWorkerForTheVariantItCanHave) {
   EXPECT_THAT(world.jobs_of(plain), ElementsAre(9U));
 }
 
+TEST(KnownJobs, TakeTheResourcesOfASweepThatIsHandedInAgain) {
+  World world;
+  world.submit(1, {job_of({.cpus = 1, .memory_mb = 9000}), job_of({.cpus = 1})});
+  const WorkerId plain = world.join(World::offer("plain", 8));
+  ASSERT_THAT(world.jobs_of(plain), ElementsAre(2U)) << "the first asks for more memory than there is";
+  world.submit(1, {}, 0, {1, 2}, {{1, {.cpus = 3, .memory_mb = 500}}, {2, {.cpus = 5}}});
+  EXPECT_THAT(world.jobs_of(plain), ElementsAre(1U, 2U));
+  EXPECT_EQ(world.state.find_worker(plain)->free_cpus, 8 - 3 - 1) << "what runs keeps what it has";
+  EXPECT_EQ(world.books.plans[2].resources.cpus, 1);
+  world.restart();
+  EXPECT_EQ(world.state.find_worker(plain)->free_cpus, 8 - 3 - 1);
+}
+
+TEST(KnownJobs, AFailedOneIsTriedAgainWithOtherResources) {
+  World world;
+  const WorkerId plain = world.join(World::offer("plain", 8));
+  world.submit(1, {job_of({.cpus = 1, .memory_mb = 100})});
+  world.report(plain, world.take(plain, 1), ErrorCode::kOutOfMemory);
+  ASSERT_EQ(world.tag(1), JobStateTag::kFailed);
+  world.submit(1, {}, 0, {1}, {{1, {.cpus = 1, .memory_mb = 800}}});
+  EXPECT_EQ(world.tag(1), JobStateTag::kFailed) << "only a retry runs it again";
+  world.keep(on_retry(world.state, world.now(), {JobId{1}}));
+  EXPECT_EQ(world.state.find_worker(plain)->free_memory_mb, 1000 - 800);
+}
+
 TEST(Labels, AreRequirements) {
   World world;
   spec::Resources asked{.cpus = 1};

@@ -47,10 +47,10 @@ class SimulatedCoordinator {
 
   /// A submission reaches the store in its turn, and the engine after that.
   void submit(std::uint64_t sweep, std::int32_t priority, std::vector<PlannedJob> jobs,
-              std::vector<std::uint64_t> also) {
-    static_cast<void>(decided.submit(sweep, priority, jobs, also));
+              std::vector<std::uint64_t> also, Books::Asks asks) {
+    static_cast<void>(decided.submit(sweep, priority, jobs, also, asks));
     Entry entry;
-    entry.submission = {sweep, priority, std::move(jobs), std::move(also)};
+    entry.submission = {sweep, priority, std::move(jobs), std::move(also), std::move(asks)};
     queue_.push_back(std::move(entry));
   }
 
@@ -66,7 +66,7 @@ class SimulatedCoordinator {
       for (const std::uint64_t id : entry.settles) unsettled_.erase(id);
       if (entry.submission) {
         const Submission& asked = *entry.submission;
-        entry.outcome = committed.submit(asked.sweep, asked.priority, asked.jobs, asked.also);
+        entry.outcome = committed.submit(asked.sweep, asked.priority, asked.jobs, asked.also, asked.asks);
         for (const JobRow& job : entry.outcome->rows.jobs) unsettled_.insert(job.id.value);
       }
       durable_.push_back(std::move(entry));
@@ -154,6 +154,7 @@ class SimulatedCoordinator {
     std::int32_t priority = 0;
     std::vector<PlannedJob> jobs;
     std::vector<std::uint64_t> also;
+    Books::Asks asks;
   };
   struct Entry {
     std::vector<Transition> transitions;

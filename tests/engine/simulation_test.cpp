@@ -54,11 +54,26 @@ TEST(Simulation, KeepsEveryPromiseOverAMillionEvents) {
   for (const auto& [what, n] : tally) std::cout << fmt::format("{:>9} {}\n", n, what);
   EXPECT_GE(tally["quarantine"], n_seeds / 40)
       << "rare, since the same worker has to fail three jobs in a row";
-  for (const char* what :
-       {"coordinator dies", "agent dies", "agent drains", "agent leaves", "worker is given up",
-        "connection breaks", "late message", "doubled message", "lost message", "cancellation", "retry",
-        "pause or resume", "damaged inputs", "attempts are stopped", "stale attempt is dropped",
-        "report is refused", "result is acknowledged", "agent offers something else", "lease ahead"}) {
+  for (const char* what : {"coordinator dies",
+                           "agent dies",
+                           "agent drains",
+                           "agent leaves",
+                           "worker is given up",
+                           "connection breaks",
+                           "late message",
+                           "doubled message",
+                           "lost message",
+                           "cancellation",
+                           "retry",
+                           "pause or resume",
+                           "damaged inputs",
+                           "attempts are stopped",
+                           "stale attempt is dropped",
+                           "report is refused",
+                           "result is acknowledged",
+                           "known jobs ask for other resources",
+                           "agent offers something else",
+                           "lease ahead"}) {
     EXPECT_GE(tally[what], n_seeds / 4) << what;
   }
 }

@@ -53,8 +53,8 @@ class World {
 
   /// Submits new jobs (numbered on from the last) as a sweep; `also` are known jobs it shares.
   Decision submit(std::uint64_t sweep, const std::vector<PlannedJob>& jobs, std::int32_t priority = 0,
-                  const std::vector<std::uint64_t>& also = {}) {
-    const SubmitOutcome outcome = books.submit(sweep, priority, jobs, also);
+                  const std::vector<std::uint64_t>& also = {}, const Books::Asks& asks = {}) {
+    const SubmitOutcome outcome = books.submit(sweep, priority, jobs, also, asks);
     last_job = books.last_job;
     return keep(on_submit(state, now(), outcome));
   }

@@ -104,6 +104,30 @@ TEST_F(Store, TheSameSpecAgainChangesNothing) {
   EXPECT_EQ(count(store, "cell_jobs"), 4);
 }
 
+TEST_F(Store, OtherResourcesOfAKnownJobAreLeftToTheEngine) {
+  Submission heavier = small_sweep();
+  heavier.jobs[0].resources.memory_mb = 12345;
+  {
+    JobStore store = *JobStore::open(path_);
+    ASSERT_TRUE(store.submit(small_sweep(), 1000));
+    const auto again = store.submit(heavier, 2000);
+    ASSERT_TRUE(again);
+    ASSERT_THAT(again->changes, SizeIs(1));
+    const engine::ShapeChange& change = again->changes[0];
+    EXPECT_EQ(change.job, JobId{1});
+    EXPECT_EQ(again->rows.shapes[change.shape].resources.memory_mb, 12345);
+    EXPECT_NE(store.load()->rows.shapes[store.load()->rows.jobs[0].shape].resources.memory_mb, 12345);
+    ASSERT_TRUE(
+        store.apply(std::vector<Transition>{{3000, engine::JobReshaped{JobId{1}, change.stored_shape}}}));
+  }
+  JobStore store = *JobStore::open(path_);
+  const auto loaded = store.load();
+  EXPECT_EQ(loaded->rows.shapes[loaded->rows.jobs[0].shape].resources.memory_mb, 12345);
+  const auto same = store.submit(heavier, 4000);
+  ASSERT_TRUE(same);
+  EXPECT_THAT(same->changes, IsEmpty());
+}
+
 TEST_F(Store, AChangedSpecIsTheNextRevisionAndItsCellsAreTheUnion) {
   JobStore store = *JobStore::open_in_memory();
   ASSERT_TRUE(store.submit(small_sweep(), 1000));
