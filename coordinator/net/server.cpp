@@ -18,10 +18,9 @@
 
 #include "coordinator/net/alloc_desk.hpp"
 #include "coordinator/net/commit_queue.hpp"
-#include "coordinator/net/http_server.hpp"
 #include "coordinator/net/hub.hpp"
+#include "coordinator/net/page_server.hpp"
 #include "coordinator/net/session.hpp"
-#include "coordinator/net/site.hpp"
 #include "coordinator/net/workdir.hpp"
 #include "coordinator/store/allocations.hpp"
 #include "core/base/files.hpp"
@@ -165,7 +164,7 @@ class ServerImpl final : public Server {
                rows.rows.jobs.size(), rows.leases.size());
     const bool any = acceptor_.local_endpoint().address().is_unspecified();
     const std::string http =
-        http_ == nullptr ? "" : fmt::format("{}:{}", bracketed(options_.http_address), http_->port());
+        page_ == nullptr ? "" : fmt::format("{}:{}", bracketed(options_.http_address), page_->port());
     if (!http.empty()) log_->info("http: the page, /metrics and /healthz at {}", http);
     return write_address(options_.workdir, any ? "127.0.0.1" : options_.address, port(), http,
                          identity_ ? identity_->fingerprint : "", any);
@@ -173,12 +172,13 @@ class ServerImpl final : public Server {
 
   std::uint16_t port() const override { return acceptor_.local_endpoint().port(); }
 
-  std::uint16_t http_port() const override { return http_ == nullptr ? std::uint16_t{0} : http_->port(); }
+  std::uint16_t http_port() const override { return page_ == nullptr ? std::uint16_t{0} : page_->port(); }
 
   Status run() override {
     spawn(accept_connections(), "accepting");
     spawn(tick(), "ticking");
     run_io();
+    page_.reset();
     if (!abandoned_) remove_address(options_.workdir);
     log_->info("stopped");
     log_->flush();
@@ -248,20 +248,12 @@ class ServerImpl final : public Server {
 
   Status serve_http() {
     if (options_.http_address.empty()) return {};
-    site_ = std::make_unique<Site>(*hub_, clock_, options_.database);
-    std::vector<HttpPage> pages = site_->pages();
-    pages.push_back({"/metrics", false, [this](HttpRequest) -> asio::awaitable<HttpReply> {
-                       co_return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8", hub_->metrics()};
-                     }});
-    pages.push_back({"/healthz", false, [this](HttpRequest) -> asio::awaitable<HttpReply> {
-                       const std::optional<std::string> illness =
-                           stopping_ ? std::optional<std::string>("stopping") : hub_->illness();
-                       co_return HttpReply{illness ? 503U : 200U, "text/plain; charset=utf-8",
-                                           illness.value_or("ok") + "\n"};
-                     }});
-    GAUNTLET_TRY(http_,
-                 HttpServer::open(io_, {options_.http_address, options_.http_port, token_, options_.tokens},
-                                  std::move(pages), log_));
+    const auto illness = [this] {
+      return stopping_ ? std::optional<std::string>("stopping") : hub_->illness();
+    };
+    GAUNTLET_TRY(page_, PageServer::open(page_io_, HubDoor(*hub_, io_), clock_, options_.database,
+                                         {options_.http_address, options_.http_port, token_, options_.tokens},
+                                         illness, log_));
     return {};
   }
 
@@ -322,7 +314,7 @@ class ServerImpl final : public Server {
     log_->info("stopping: {}", why);
     boost::system::error_code ignored;
     acceptor_.close(ignored);
-    if (http_ != nullptr) http_->stop();
+    if (page_ != nullptr) page_->stop();
     signals_.cancel(ignored);
     ticker_.cancel();
     queue_->commit({}, [this](std::span<const engine::JobPayload>) { hub_->close_all(); });
@@ -358,6 +350,7 @@ class ServerImpl final : public Server {
   std::optional<tls::Identity> identity_;  ///< nothing without TLS
   std::optional<asio::ssl::context> tls_;
   SystemClock clock_;
+  asio::io_context page_io_{1};  ///< of the page's thread; what waits for the hub is of it, too
   asio::io_context io_{1};
   tcp::acceptor acceptor_;
   asio::steady_timer ticker_;
@@ -366,8 +359,7 @@ class ServerImpl final : public Server {
   std::optional<store::JobStore> store_;  ///< until the writer thread owns it
   std::unique_ptr<CommitQueue> queue_;
   std::unique_ptr<Hub> hub_;
-  std::unique_ptr<Site> site_;        ///< reads the hub
-  std::unique_ptr<HttpServer> http_;  ///< reads the hub and the site
+  std::unique_ptr<PageServer> page_;  ///< asks the hub
   std::optional<Error> fatal_;
   std::atomic<bool> abandoned_ = false;
   bool stopping_ = false;

@@ -23,15 +23,19 @@ constexpr const char* kJson = "application/json; charset=utf-8";
 constexpr std::size_t kMaxJobs = 500;
 constexpr std::chrono::milliseconds kLogPause{500};  ///< between two looks at a log nothing was added to
 constexpr int kPausesPerSign = 20;                   ///< of life
+/// A sweep's counts are asked of the hub anew after this long. Commands are never told older ones.
+constexpr std::chrono::milliseconds kStatusAge{1000};
 /// A table is made anew for whoever asks after this long; pages ask every five seconds.
 constexpr std::chrono::milliseconds kTableAge{2000};
 /// Of the database's file that questions read where it lies, as much as SQLite allows: a busy writer makes
 /// the copies in a reader's cache stale with every commit.
 constexpr std::int64_t kMappedBytes = std::int64_t{2} << 30U;
 
-HttpReply json_reply(const Json& document) {
-  return {200, kJson, document.dump(-1, ' ', false, Json::error_handler_t::replace)};
+std::string text_of(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
+
+HttpReply json_reply(const Json& document) { return {200, kJson, text_of(document)}; }
 
 HttpReply json_reply(const Error& error) {
   const bool is_missing = error.code == ErrorCode::kNotFound;
@@ -51,13 +55,13 @@ std::uint64_t number_of(const std::string& text) {
 /// A log from its beginning to its end, as events whose data is {"text"} or, at last, {"ended"} or {"error"}.
 class LogEvents {
  public:
-  LogEvents(Hub& hub, proto::LogRequest request) : hub_(hub), request_(std::move(request)) {}
+  LogEvents(HubDoor hub, proto::LogRequest request) : hub_(hub), request_(std::move(request)) {}
 
   asio::awaitable<std::optional<std::string>> next() {
     if (is_over_) co_return std::nullopt;
     for (int n_pauses = 0;; ++n_pauses) {
-      proto::LogRequest asked = request_;
-      const Result<proto::LogReply> part = co_await hub_.tell_log(std::move(asked));
+      const auto question = [asked = request_](Hub& hub) { return hub.tell_log(asked); };
+      const Result<proto::LogReply> part = co_await hub_.ask(question);
       if (!part) co_return last({{"error", part.error().message}});
       request_.set_offset(part->next_offset());
       request_.set_attempt(part->attempt());
@@ -71,41 +75,49 @@ class LogEvents {
   }
 
  private:
-  static std::string event(const Json& data) {
-    return fmt::format("data: {}\n\n", data.dump(-1, ' ', false, Json::error_handler_t::replace));
-  }
+  static std::string event(const Json& data) { return fmt::format("data: {}\n\n", text_of(data)); }
   std::string last(const Json& data) {
     is_over_ = true;
     return event(data);
   }
 
-  Hub& hub_;
+  HubDoor hub_;
   proto::LogRequest request_;
   bool is_over_ = false;
 };
 
+/// Asks the hub for a sweep's status and makes the page's JSON of it.
+asio::awaitable<Result<StatusViews::Text>> make_status(HubDoor hub, SweepId sweep) {
+  const auto question = [sweep](Hub& from) { return from.tell_status(sweep); };
+  const Result<proto::StatusReply> reply = co_await hub.ask(question);
+  if (!reply) co_return fail(reply.error());
+  co_return std::make_shared<const std::string>(text_of(proto::status_json(*reply)));
+}
+
 }  // namespace
 
-Site::Site(Hub& hub, const Clock& clock, std::filesystem::path database)
-    : hub_(hub), database_(std::move(database)), tables_(clock, kTableAge) {}
+Site::Site(HubDoor hub, const Clock& clock, std::filesystem::path database)
+    : hub_(hub),
+      views_(clock, kStatusAge, [hub](SweepId sweep) { return make_status(hub, sweep); }),
+      database_(std::move(database)),
+      tables_(clock, kTableAge) {}
 
 Site::Reply Site::status(HttpRequest request) {
-  const Result<proto::StatusReply> reply =
-      co_await hub_.tell_status(SweepId{number_of(request.value("sweep"))});
-  if (!reply) co_return json_reply(reply.error());
-  co_return json_reply(proto::status_json(*reply));
+  const Result<StatusViews::Text> text = co_await views_.get(SweepId{number_of(request.value("sweep"))});
+  if (!text) co_return json_reply(text.error());
+  co_return HttpReply{200, kJson, **text};
 }
 
 Site::Reply Site::explain(HttpRequest request) {
-  std::string key = request.value("job");
-  const Result<proto::ExplainReply> reply = co_await hub_.tell_explain(std::move(key));
+  const auto question = [key = request.value("job")](Hub& hub) { return hub.tell_explain(key); };
+  const Result<proto::ExplainReply> reply = co_await hub_.ask(question);
   if (!reply) co_return json_reply(reply.error());
   co_return json_reply(proto::explain_json(*reply));
 }
 
 Site::Reply Site::attempts(HttpRequest request) {
-  std::string key = request.value("job");
-  const Result<proto::AttemptsReply> reply = co_await hub_.tell_attempts(std::move(key));
+  const auto question = [key = request.value("job")](Hub& hub) { return hub.tell_attempts(key); };
+  const Result<proto::AttemptsReply> reply = co_await hub_.ask(question);
   if (!reply) co_return json_reply(reply.error());
   co_return json_reply(proto::attempts_json(*reply));
 }

@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "coordinator/net/http_server.hpp"
-#include "coordinator/net/hub.hpp"
+#include "coordinator/net/hub_door.hpp"
+#include "coordinator/net/status_views.hpp"
 #include "coordinator/net/table_cache.hpp"
 #include "core/db/connection.hpp"
 
@@ -25,8 +26,8 @@ struct SiteFile {
 
 class Site {
  public:
-  /// The hub and the clock outlive it.
-  Site(Hub& hub, const Clock& clock, std::filesystem::path database);
+  /// The hub and the clock outlive it. Its pages are made on the thread that serves them.
+  Site(HubDoor hub, const Clock& clock, std::filesystem::path database);
 
   /// "/", its files, and "/api/…": status, jobs, explain, attempts, log (server-sent events), metrics, table,
   /// curves. All ask for the token. They live as long as the site.
@@ -45,11 +46,12 @@ class Site {
   [[nodiscard]] Reply read_there(Read read);  ///< on the readers' thread
   [[nodiscard]] Result<db::Connection*> connection();
 
-  Hub& hub_;
+  HubDoor hub_;
+  StatusViews views_;
   std::filesystem::path database_;
   std::optional<db::Connection> connection_;  ///< the readers' thread only
   TableCache tables_;                         ///< the readers' thread only
-  boost::asio::thread_pool readers_{1};       ///< a question to the database must not hold up the io_context
+  boost::asio::thread_pool readers_{1};       ///< a question to the database must not hold up other pages
 };
 
 }  // namespace gauntlet::coordinator

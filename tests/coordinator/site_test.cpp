@@ -5,6 +5,7 @@
 #include "coordinator/net/http_text.hpp"
 #include "core/base/files.hpp"
 #include "core/base/log_file.hpp"
+#include "core/db/connection.hpp"
 #include "tests/coordinator/fixture.hpp"
 #include "tests/coordinator/http_connection.hpp"
 
@@ -174,6 +175,62 @@ TEST_F(SiteTest, ResultsAreAskedForWithoutAny) {
   EXPECT_EQ(json("/api/curves?sweep=1&name=pr%3Aradius_micro")["curves"], Json::array());
   EXPECT_THAT(get("/api/table?sweep=9&metric=map").head, StartsWith("HTTP/1.1 404"));
   EXPECT_THAT(get("/api/curves?job=zz").head, StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(SiteTest, ViewersAreAnsweredWhileJobsFinish) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "busy", noops(3000)));
+  std::atomic<bool> is_over{false};
+  std::atomic<int> n_answers{0};
+  std::vector<std::thread> viewers;
+  for (const char* target :
+       {"/api/status", "/api/status?sweep=1", "/api/jobs?sweep=1", "/metrics", "/healthz"}) {
+    viewers.emplace_back([&, target] {
+      do {
+        const HttpAnswer answer = get(target);
+        EXPECT_THAT(answer.head, StartsWith("HTTP/1.1 200")) << target;
+        ++n_answers;
+      } while (!is_over);
+    });
+  }
+  FakeWorker worker(folder_.path(), "agent", 100);
+  worker.work_until(3000);
+  is_over = true;
+  for (std::thread& viewer : viewers) viewer.join();
+  EXPECT_GE(n_answers, 5);
+  EXPECT_EQ(count_in(client, "done"), 3000U);
+}
+
+TEST_F(SiteTest, AnOpenLogDoesNotHoldUpTheEnd) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "first", noops(3)));
+  FakeWorker worker(folder_.path(), "agent", 3);
+  worker.await_leases(3);
+  const std::string key = to_hex(proto::key_from_bytes(worker.held.begin()->second.key())->digest);
+  const auto log = attempt_log(folder_.path(), key, 1);
+  ASSERT_TRUE(make_directories(log.parent_path()));
+  ASSERT_TRUE(write_file_atomic(log, "line one\n"));
+  HttpConnection reader(port_);
+  reader.say("GET /api/log?job=" + key + " HTTP/1.1\r\nHost: here\r\n" + own_cookie() + "\r\n");
+  reader.hear_until("line one");
+  EXPECT_TRUE(server_->stop());
+  reader.hear_until("never said");  // returns when the connection is closed
+}
+
+TEST_F(SiteTest, NoPageLeavesTheDatabasesLogInUse) {
+  client::Client client = connect();
+  ASSERT_TRUE(submit(client, "first", noops(30)));
+  FakeWorker worker(folder_.path(), "agent", 10);
+  worker.work_until(30);
+  for (const char* target :
+       {"/api/status", "/api/jobs", "/api/jobs?limit=1", "/api/metrics?sweep=1", "/api/throughput?sweep=1",
+        "/api/table?sweep=1&metric=map", "/api/table?sweep=9&metric=map", "/api/curves?sweep=1&name=pr",
+        "/api/curves?job=zz"}) {
+    EXPECT_FALSE(get(target).body.empty()) << target;
+    auto writer = db::Connection::open_file(folder_ / "gauntlet.db");
+    ASSERT_TRUE(writer) << writer.error().message;
+    EXPECT_EQ(*writer->integer("PRAGMA wal_checkpoint(TRUNCATE)"), 0) << target << " still reads";
+  }
 }
 
 TEST_F(SiteTest, ThroughputIsCountedFromSomeJobsOfLargeSweeps) {

@@ -4,20 +4,13 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/support/hand_clock.hpp"
+
 namespace gauntlet::coordinator {
 namespace {
 
 using testing::ElementsAre;
-
-class HandClock final : public Clock {
- public:
-  [[nodiscard]] SteadyTime now() const override { return now_; }
-  [[nodiscard]] std::int64_t wall_ms() const override { return 0; }
-  void go(Milliseconds on) { now_ += on; }
-
- private:
-  SteadyTime now_{};
-};
+using testing_support::HandClock;
 
 class TableCacheTest : public ::testing::Test {
  protected:
