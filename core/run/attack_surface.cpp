@@ -113,7 +113,9 @@ Status defend(const JobRun& run, const data::PreparedSet& set, Modality modality
                open_pipeline(run, name, defense.value("config", Json::object()), open.target, modality));
   GAUNTLET_TRY(const defenses::Backward backward, backward_of(run));
   defenses::Pipeline* const defended = open.pipeline.get();
-  open.encode = [defended, backward](Modality side, const torch::Tensor& input) {
+  const bool is_database = run.config().value("part", "query") == "retrieval";
+  open.encode = [defended, backward, is_database](Modality side, const torch::Tensor& input) {
+    if (is_database) return defended->encode_retrieval(side, input);
     if (backward == defenses::Backward::kDeclared || !input.requires_grad())
       return defended->encode_query(side, input);
     return defended->encode_purified(side, defended->purified_through(side, input, backward));

@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include "core/run/attack_surface.hpp"
+#include "core/run/chosen_rows.hpp"
 #include "core/run/jobs.hpp"
 #include "core/run/targets.hpp"
 #include "core/train/batches.hpp"
@@ -18,6 +19,9 @@ struct CraftPlan {
   data::Part part = data::Part::kQuery;
   std::vector<std::int64_t> rows;
   Targets targets;  ///< of a targeted attack
+
+  /// Whether what is kept are the inputs that are measured, and not perturbations to train on.
+  [[nodiscard]] bool keeps_inputs() const { return part != data::Part::kTrain; }
 };
 
 /// The targets of the attack's own way to draw them; part of its config, so of the key.
@@ -34,9 +38,7 @@ Result<CraftPlan> read_plan(const JobRun& run, const data::PreparedSet& set,
   CraftPlan plan;
   GAUNTLET_TRY(plan.modality, modality_from(run.config().value("modality", "")));
   GAUNTLET_TRY(plan.part, data::part_from(run.config().value("part", "")));
-  plan.rows = set.rows(plan.part);
-  const auto limit = static_cast<std::size_t>(run.config().value("limit", std::int64_t{0}));
-  if (limit > 0 && limit < plan.rows.size()) plan.rows.resize(limit);
+  plan.rows = chosen_rows(run, set, plan.part);
   if (entry.about.capabilities.targeted) {
     GAUNTLET_TRY(plan.targets, targets_of(run, set, plan.rows));
   }
@@ -173,8 +175,8 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
     const torch::Tensor adversarial = attack.perturb(batch).to(run.device);
     sizes.add(adversarial - clean);
     batches.push_back(attack.observed());
-    if (plan.part == data::Part::kQuery) batches.back()[kIllegal] = illegal(clean, adversarial, limits);
-    crafted.push_back((plan.part == data::Part::kQuery ? adversarial : adversarial - clean).cpu());
+    if (plan.keeps_inputs()) batches.back()[kIllegal] = illegal(clean, adversarial, limits);
+    crafted.push_back((plan.keeps_inputs() ? adversarial : adversarial - clean).cpu());
     run.progress.update(
         {.fraction = static_cast<double>(end - shard.begin) / static_cast<double>(shard.end - shard.begin),
          .phase = "craft"});
@@ -184,7 +186,7 @@ torch::Tensor perturb_shard(const JobRun& run, const CraftPlan& plan, const data
   return train::inputs_of(set, plan.modality, {});
 }
 
-/// Query sets are kept as float32 inputs; training sets as int8 perturbations with one scale.
+/// Queries and database items are kept as float32 inputs; training sets as int8 perturbations with one scale.
 Result<Json> write_crafted(const std::filesystem::path& folder, const CraftPlan& plan,
                            const torch::Tensor& crafted, double linf) {
   GAUNTLET_CHECK_OK(write_tensor(folder / "rows.npy", torch::tensor(plan.rows, torch::kInt64)));
@@ -192,7 +194,7 @@ Result<Json> write_crafted(const std::filesystem::path& folder, const CraftPlan&
     GAUNTLET_CHECK_OK(write_tensor(folder / "targets.npy", plan.targets.labels));
     GAUNTLET_CHECK_OK(write_tensor(folder / "target_items.npy", plan.targets.items));
   }
-  if (plan.part == data::Part::kQuery) {
+  if (plan.keeps_inputs()) {
     GAUNTLET_CHECK_OK(write_tensor(folder / "inputs.npy", crafted));
     return Json{{"n", crafted.size(0)}};
   }

@@ -2,8 +2,10 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "core/metrics/codes.hpp"
+#include "core/run/chosen_rows.hpp"
 #include "core/run/image_features.hpp"
 #include "core/run/jobs.hpp"
 #include "core/train/device_batches.hpp"
@@ -27,35 +29,79 @@ Result<EncodePlan> read_plan(const JobRun& run) {
   return plan;
 }
 
-/// What is encoded: dataset rows and, for crafted queries, the inputs themselves.
+/// What is encoded: dataset rows and, where they were crafted, the inputs themselves.
 struct Source {
   std::vector<std::int64_t> rows;
-  torch::Tensor crafted;   ///< undefined when clean
-  ImageFeatures features;  ///< of clean pictures that no defense touches; empty otherwise
+  torch::Tensor crafted;                 ///< undefined when clean
+  std::vector<std::int64_t> crafted_at;  ///< of retrieval rows: which of `crafted` each is, -1 for none
+  ImageFeatures features;                ///< of clean pictures that no defense touches; empty otherwise
 };
+
+/// For each of the rows where it stands among the crafted ones, -1 where it does not.
+Result<std::vector<std::int64_t>> places_of(const std::vector<std::int64_t>& rows,
+                                            std::span<const std::int64_t> crafted,
+                                            const std::filesystem::path& folder) {
+  std::unordered_map<std::int64_t, std::int64_t> place;
+  for (std::size_t at = 0; at < crafted.size(); ++at)
+    place.emplace(crafted[at], static_cast<std::int64_t>(at));
+  std::vector<std::int64_t> places;
+  std::size_t n_found = 0;
+  for (const std::int64_t row : rows) {
+    const auto found = place.find(row);
+    places.push_back(found == place.end() ? -1 : found->second);
+    n_found += found == place.end() ? 0 : 1;
+  }
+  if (n_found == crafted.size()) return places;
+  return fail(ErrorCode::kCorrupt, "{} holds {} items, {} of which are in the retrieval set", folder.string(),
+              crafted.size(), n_found);
+}
 
 Result<Source> open_source(const JobRun& run, const EncodePlan& plan, const data::PreparedSet& set) {
   if (!plan.crafted) {
     GAUNTLET_TRY(ImageFeatures features, open_features(run, set));
-    return Source{set.rows(plan.part), {}, std::move(features)};
+    return Source{chosen_rows(run, set, plan.part), {}, {}, std::move(features)};
   }
   GAUNTLET_TRY(const artifacts::Artifact artifact, open_input(run, "crafted", spec::JobKind::kCraft));
   Source source;
   GAUNTLET_TRY(source.crafted, read_tensor(artifact.file("inputs.npy")));
   GAUNTLET_TRY(const torch::Tensor rows, read_tensor(artifact.file("rows.npy")));
-  source.rows.assign(rows.data_ptr<std::int64_t>(), rows.data_ptr<std::int64_t>() + rows.numel());
   if (source.crafted.size(0) != rows.numel()) {
     return fail(ErrorCode::kCorrupt, "{} holds {} inputs for {} rows", artifact.folder.string(),
                 source.crafted.size(0), rows.numel());
   }
+  const std::span given(rows.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(rows.numel()));
+  if (plan.part == data::Part::kRetrieval) {
+    source.rows = set.rows(plan.part);
+    GAUNTLET_TRY(source.crafted_at, places_of(source.rows, given, artifact.folder));
+  } else {
+    source.rows.assign(given.begin(), given.end());
+  }
   return source;
+}
+
+/// Clean inputs with the crafted ones of [begin, end) in their places.
+torch::Tensor with_crafted(torch::Tensor inputs, const Source& source, std::int64_t begin, std::int64_t end) {
+  std::vector<std::int64_t> into, from;
+  for (std::int64_t at = begin; at < end; ++at) {
+    const std::int64_t crafted = source.crafted_at[static_cast<std::size_t>(at)];
+    if (crafted < 0) continue;
+    into.push_back(at - begin);
+    from.push_back(crafted);
+  }
+  if (into.empty()) return inputs;
+  const torch::Tensor changed = source.crafted.index_select(0, torch::tensor(from, torch::kInt64));
+  return inputs.index_copy(0, torch::tensor(into, torch::kInt64).to(inputs.device()),
+                           changed.to(inputs.device()));
 }
 
 /// The inputs of rows [begin, end) of the source.
 torch::Tensor inputs_of(const JobRun& run, const Source& source, const EncodePlan& plan,
                         const data::PreparedSet& set, std::int64_t begin, std::int64_t end) {
-  if (plan.crafted) return source.crafted.slice(0, begin, end).to(run.device);
+  if (plan.crafted && plan.part != data::Part::kRetrieval)
+    return source.crafted.slice(0, begin, end).to(run.device);
   const std::span rows(source.rows.data() + begin, static_cast<std::size_t>(end - begin));
+  if (plan.crafted)
+    return with_crafted(train::inputs_on(run.device, set, plan.modality, rows), source, begin, end);
   if (source.features.values.width > 0)
     return train::features_of(source.features.values, rows).to(run.device);
   return train::inputs_on(run.device, set, plan.modality, rows);

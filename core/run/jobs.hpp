@@ -24,18 +24,19 @@ inline constexpr std::int64_t kInputsPerBatch = 64;
 /// Trains an attack. Artifact: attack.safetensors. Rows: training_time, parameters, queries_used.
 [[nodiscard]] Result<worker::AttemptResult> run_train_attack(const JobRun& run);
 
-/// Perturbs the query set or the training set. Artifact: inputs.npy (query) or perturbations.npy + scale
-/// (train), rows.npy; targets.npy and target_items.npy of targeted attacks. Rows: perceptibility, linf, l2,
-/// queries_used.
+/// Perturbs queries, items of the retrieval set or the training set. Artifact: inputs.npy (query, retrieval)
+/// or perturbations.npy + scale (train), rows.npy; targets.npy and target_items.npy of targeted attacks.
+/// Rows: perceptibility, linf, l2, queries_used.
 [[nodiscard]] Result<worker::AttemptResult> run_craft(const JobRun& run);
 
 /// Trains a defense for one modality, or for both at once. Artifact: defense.safetensors. Rows: parameters,
 /// training_time.
 [[nodiscard]] Result<worker::AttemptResult> run_train_defense(const JobRun& run);
 
-/// Codes of a part of the set, or of a crafted set, through a pipeline. Artifact: codes.npy, rows.npy. Rows:
-/// encoding_rate; of queries through a defense also added_latency, and parameters and training_time, both 0,
-/// when that defense does not train.
+/// Codes of a part of the set, or of a crafted set, through a pipeline. Of a crafted retrieval set every item
+/// is encoded, those that were not attacked as they are. Artifact: codes.npy, rows.npy. Rows: encoding_rate;
+/// of queries through a defense also added_latency, and parameters and training_time, both 0, when that
+/// defense does not train.
 [[nodiscard]] Result<worker::AttemptResult> run_encode(const JobRun& run);
 
 }  // namespace gauntlet::run

@@ -227,6 +227,7 @@ bool Expander::measure_at(SelectionGroup& group, const Variant* candidate, const
   plan.metric_set = static_cast<std::uint32_t>(kFirstOfSelections + index);
   plan.metrics = &metric_sets_[plan.metric_set];
   plan.validates = group.rule;
+  plan.scope.on_queries = 0;  // the selection says itself how many items it looks at
   if (group.rule->kind == EntryKind::kDefense) selections_.apply(plan, group.ablated, false);
   if (!can_measure(group, plan)) return false;
   CellDraft draft;
@@ -351,6 +352,7 @@ CellPlan Expander::plan_of(const Point& point, const Variant* variant) {
   plan.bits = static_cast<std::uint32_t>(spec_.of(Axis::kBits)[at(point, Axis::kBits)].number);
   plan.seed = spec_.of(Axis::kSeed)[at(point, Axis::kSeed)].number;
   plan.image_queries = spec_.of(Axis::kDirection)[at(point, Axis::kDirection)].name == "i2t";
+  plan.scope = spec_.of(Axis::kAttack)[at(point, Axis::kAttack)].scope;
   plan.metric_set = plan.attack->entry->targeted ? 1 : 0;
   plan.metrics = &metric_sets_[plan.metric_set];
   return plan;

@@ -36,7 +36,8 @@ struct PlannedJob {
 /// defense whose branches are trained apart and that also encodes the retrieval set adds
 /// "craft_train_retrieval", "train_defense_retrieval"; one whose branches are trained together has
 /// "craft_train_image" and "craft_train_text" instead of "craft_train". An external defense adds "purify", an
-/// external metric "measure". A cell whose queries are to be shown has "explain".
+/// external metric "measure". An attack on the database has "craft_database", and no "craft" where it leaves
+/// the queries alone. A cell whose queries are to be shown has "explain".
 struct CellJob {
   std::size_t job = 0;    ///< index into Expansion::jobs
   std::string_view role;  ///< static storage

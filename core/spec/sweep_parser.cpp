@@ -76,6 +76,8 @@ void SweepParser::read_head(const YamlNode& root) {
 }
 
 void SweepParser::read_cells(const YamlNode& root) {
+  if (const YamlNode* node = root.find("on_queries"))
+    spec_.on_queries = read_on_queries(*node, "on_queries", report_);
   const YamlNode* axes = root.find("axes");
   if (axes == nullptr) {
     report_.add(root.place, "the sweep has neither 'axes' nor 'noop'");

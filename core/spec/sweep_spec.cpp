@@ -39,7 +39,7 @@ std::optional<EntryKind> entry_kind_of(Axis axis) {
 
 bool AxisValue::same_as(const AxisValue& other) const {
   return name == other.name && label == other.label && options == other.options &&
-         protocol == other.protocol && source == other.source;
+         protocol == other.protocol && source == other.source && scope == other.scope;
 }
 
 std::uint64_t PointSet::size() const {

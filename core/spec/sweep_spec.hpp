@@ -14,6 +14,7 @@
 
 #include "core/base/json.hpp"
 #include "core/base/result.hpp"
+#include "core/spec/attack_scope.hpp"
 #include "core/spec/catalog.hpp"
 #include "core/spec/job_spec.hpp"
 
@@ -67,7 +68,8 @@ struct AxisValue {
   /// Attacks: the model, bits, defense or seed the inputs are made for, as labels of these axes, where they
   /// differ from the cell's. Empty: made for what is measured.
   std::map<Axis, std::string> source;
-  Selector when;  ///< points of the product this value takes part in
+  AttackScope scope;  ///< of attacks
+  Selector when;      ///< points of the product this value takes part in
   Place place;
   /// Same value, wherever it is written.
   [[nodiscard]] bool same_as(const AxisValue& other) const;
@@ -165,6 +167,7 @@ struct SweepSpec {
   std::vector<Ablation> ablations;
   std::vector<Selection> selections;
   std::vector<Explanation> explain;        ///< the first that matches a cell counts
+  std::uint32_t on_queries = 0;            ///< of attacks that do not say it themselves; 0: all queries
   std::vector<std::string> metrics;        ///< in their shortest form, unique, sorted
   std::map<JobKind, Resources> resources;  ///< every kind, defaults filled in
   std::vector<std::string> tables;         ///< paths as written

@@ -60,12 +60,14 @@ struct Rules {
   std::string protocol;
   std::string set;
   std::set<std::string> retracted;
+  bool has_all_queries = true;
 
   explicit Rules(const Json& board) {
     const Json& model = board.at("threat_model");
     const Json& goal = model.at("goal");
     higher_is_worse = (goal.is_string() ? goal.get<std::string>() : goal.value("kind", "")) == "targeted";
     protocol = model.value("protocol", "");
+    has_all_queries = !model.value("dataset", Json::object()).contains("on_queries");
     set = model.contains("attack_set") ? model["attack_set"].value("name", "") : "";
     if (!board.contains("retractions")) return;
     for (const auto& [hash, record] : board["retractions"].items())
@@ -229,6 +231,7 @@ void set_missing(const Json& board, const Json& entry, const Runs& runs, const R
                                               "worst_targeted/standard"};
   if (!kSets.contains(rules.set))
     missing.push_back(fmt::format("worst/standard (the attacks here are {})", rules.set));
+  if (!rules.has_all_queries) missing.emplace_back("all queries (some were drawn)");
   if (rules.protocol != "adaptive") missing.emplace_back("protocol adaptive");
   const bool has_none =
       std::any_of(board.at("entries").begin(), board.at("entries").end(), [](const Json& each) {

@@ -63,6 +63,10 @@ std::string name_of(const Json& model) {
                   direction == "i2t" ? "image to text" : "text to image", model["norm"].get<std::string>(),
                   model["epsilon"].get<std::string>());
   if (model.contains("words")) name += fmt::format(" and {} words", model["words"].get<std::int64_t>());
+  if (model["sides"] == "both") name += ", queries and database";
+  if (model["sides"] == "database") name += ", database";
+  if (model["dataset"].contains("on_queries"))
+    name += fmt::format(", {} drawn queries", model["dataset"]["on_queries"].get<std::int64_t>());
   if (model["rounding"] != "none") name += fmt::format(", {}", model["rounding"].get<std::string>());
   return name + fmt::format(", {} {}@{}", model["protocol"].get<std::string>(),
                             model["attack_set"]["name"].get<std::string>(),
@@ -96,7 +100,7 @@ Json threat_model_of(const ThreatModelParts& parts) {
                   {"n_retrieval", parts.n_retrieval}}},
                 {"target", target_of(parts)},
                 {"direction", direction},
-                {"sides", "query"},
+                {"sides", parts.evaluate->at("config").value("sides", "query")},
                 {"goal", targeted ? Json{{"kind", "targeted"}, {"rule", facts.targets}} : Json("untargeted")},
                 {"norm", "linf"},
                 {"epsilon", budget_text(facts.epsilon)},
@@ -112,6 +116,9 @@ Json threat_model_of(const ThreatModelParts& parts) {
                 {"attack_set", {{"name", ensemble + "/" + set}, {"version", version}}},
                 {"metric", targeted ? "t_map" : "map"},
                 {"ties", "expected"}};
+  const Json& config = parts.evaluate->at("config");
+  if (config.contains("database_fraction")) model["database_fraction"] = config["database_fraction"];
+  if (config.contains("on_queries")) model["dataset"]["on_queries"] = config["on_queries"];
   if (facts.words > 0) model["words"] = facts.words;
   model["name"] = name_of(model);
   return model;

@@ -120,9 +120,11 @@ class Surfaces : public ::testing::Test {
   static Json saat() { return {{"at_epochs", 20}, {"at_lr", 0.05}, {"pgd_iters", 1}, {"batch_size", 16}}; }
 
   /// The surface of an attack's job on pictures.
-  void open(const char* attack, const char* protocol, std::optional<JobKey> defense, OpenSurface& into) {
+  void open(const char* attack, const char* protocol, std::optional<JobKey> defense, OpenSurface& into,
+            const Json& more = Json::object()) {
     Json config = {{"modality", "image"}, {"protocol", protocol}};
     if (defense) config["defense"] = {{"name", "saat"}, {"config", saat()}};
+    config.update(more);
     auto inputs = target_inputs();
     if (defense) inputs.push_back({"defense", *defense});
     attempts_.push_back(std::make_unique<worker::AttemptContext>(
@@ -180,6 +182,21 @@ TEST_F(Surfaces, ShowTheRobustModelAndItsCodesWhenTheAttackFollowsTheDefense) {
         seen.surface.train_codes_text.equal(signs(seen.pipeline->encode_retrieval(Modality::kText, texts))));
     EXPECT_TRUE(seen.surface.encode(pictures).equal(seen.pipeline->encode_query(Modality::kImage, pictures)));
   }
+}
+
+/// Queries are blurred before the target sees them, database items are not.
+TEST_F(Surfaces, OfTheDatabaseAreWhateverEncodesIt) {
+  const Json blurred = {{"defense", {{"name", "box_blur"}, {"config", {{"radius", 1}}}}}};
+  Json items = blurred;
+  items["part"] = "retrieval";
+  OpenSurface of_queries, of_items;
+  open("pgd", "adaptive", std::nullopt, of_queries, blurred);
+  open("pgd", "adaptive", std::nullopt, of_items, items);
+  const torch::NoGradGuard no_grad;
+  const Tensor pictures = training_inputs(Modality::kImage);
+  const Tensor bare = of_items.target.model->encode_image(pictures);
+  EXPECT_TRUE(of_items.surface.encode(pictures).equal(bare));
+  EXPECT_FALSE(of_queries.surface.encode(pictures).equal(bare));
 }
 
 TEST_F(Surfaces, GiveABlackBoxRankedListsAndNothingElse) {

@@ -10,6 +10,7 @@
 #include "core/data/target_draw.hpp"
 #include "core/io/npy.hpp"
 #include "core/metrics/codes.hpp"
+#include "core/spec/attack_scope.hpp"
 
 namespace gauntlet::external {
 namespace {
@@ -109,6 +110,7 @@ class InputWriter {
       given_.rows = set_.rows(part);
       const auto limit = static_cast<std::size_t>(job_.config.value("limit", std::int64_t{0}));
       if (limit > 0 && limit < given_.rows.size()) given_.rows.resize(limit);
+      if (part == data::Part::kQuery) keep_drawn();
       take_clean();
     }
     const auto n = static_cast<std::int64_t>(given_.rows.size());
@@ -116,6 +118,15 @@ class InputWriter {
     GAUNTLET_CHECK_OK(add("inputs.npy", given_.shape, given_.values));
     if (has(groups(), "labels")) GAUNTLET_CHECK_OK(write_labels("labels.npy", given_.rows));
     return entry_.about.targeted && task_ == ExternalTask::kCraft ? write_targets() : Status();
+  }
+
+  /// Queries that an attack's `on_queries` leaves.
+  void keep_drawn() {
+    std::vector<std::int64_t> kept;
+    for (const std::size_t at :
+         spec::kept_queries(given_.rows.size(), job_.config, job_.find_input("data")->key))
+      kept.push_back(given_.rows[at]);
+    given_.rows = std::move(kept);
   }
 
   void take_clean() {

@@ -79,10 +79,19 @@ std::uint32_t AxisReader::add_default(Axis axis, std::string_view name) {
   AxisValue value;
   value.name = value.label = name;
   if (axis == Axis::kSeed) value.number = 1;
+  if (axis == Axis::kAttack) value.scope.on_queries = spec_.on_queries;
   return append(axis, std::move(value));
 }
 
+/// Labels tell what a value says itself, not what the sweep says for all.
 std::optional<AxisValue> AxisReader::read_value(Axis axis, const YamlNode& node) {
+  auto value = read_written(axis, node);
+  if (value && axis == Axis::kAttack && value->scope.on_queries == 0)
+    value->scope.on_queries = spec_.on_queries;
+  return value;
+}
+
+std::optional<AxisValue> AxisReader::read_written(Axis axis, const YamlNode& node) {
   AxisValue value;
   value.place = node.place;
   if (!node.is_map()) {
@@ -99,7 +108,8 @@ std::optional<AxisValue> AxisReader::read_value(Axis axis, const YamlNode& node)
   const auto kind = entry_kind_of(axis);
   const CatalogEntry* entry = kind ? *catalog_.find(*kind, value.name) : nullptr;
   for (const YamlNode::Member& member : node.members) read_member(axis, member, entry, value);
-  if (value.label.empty()) value.label = own_label(axis, value);
+  if (axis == Axis::kAttack && entry != nullptr) check_scope(node, *entry, value);
+  if (value.label.empty()) value.label = own_label(axis, value) + scope_words(value.scope);
   return value;
 }
 
@@ -167,6 +177,8 @@ void AxisReader::read_member(Axis axis, const YamlNode::Member& member, const Ca
       report_.add(member.value->place, "{}", unknown_name_message("protocol", *protocol, kProtocols));
     }
     value.protocol = protocol.value_or("");
+  } else if (axis == Axis::kAttack && entry != nullptr && read_scope(member, *entry, value.scope)) {
+    return;
   } else if (entry != nullptr) {
     read_option(member, *entry, own_keys, value);
   } else {

@@ -14,6 +14,9 @@ struct PendingName {
   PlacedText name;
 };
 
+/// A number of queries; 0 after a problem.
+[[nodiscard]] std::uint32_t read_on_queries(const YamlNode& node, std::string_view what, Report& report);
+
 class AxisReader {
  public:
   AxisReader(const Catalog& catalog, SweepSpec& spec, Report& report)
@@ -40,8 +43,14 @@ class AxisReader {
 
  private:
   std::optional<AxisValue> read_value(Axis axis, const YamlNode& node);
+  std::optional<AxisValue> read_written(Axis axis, const YamlNode& node);
   [[nodiscard]] std::string own_label(Axis axis, const AxisValue& value) const;
   void read_source(const YamlNode& node, const CatalogEntry& entry, AxisValue& value);
+  // scope_reader.cpp
+  bool read_scope(const YamlNode::Member& member, const CatalogEntry& entry, AttackScope& scope);
+  void check_scope(const YamlNode& node, const CatalogEntry& entry, const AxisValue& value);
+  [[nodiscard]] static std::string scope_words(const AttackScope& scope);
+
   bool read_name(Axis axis, const YamlNode& node, AxisValue& value);
   void read_member(Axis axis, const YamlNode::Member& member, const CatalogEntry* entry, AxisValue& value);
   void read_option(const YamlNode::Member& member, const CatalogEntry& entry, const Names& own_keys,

@@ -49,9 +49,11 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   if (cell.is_ensemble()) return plan_ensemble(cell, common, from->defense);
   if (cell.swaps()) return plan_swap(cell, common, from->defense);
   MaybeJob crafted = transferred;
-  if (!crafted && cell.is_attacked()) crafted = craft_query(cell, common, from->defense);
-  const JobIndex query =
-      encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense});
+  if (!crafted && cell.is_attacked() && cell.scope.attacks_queries())
+    crafted = craft_query(cell, common, from->defense);
+  Encoding queries = clean_queries(cell, *cell.defense, from->defense);
+  if (crafted) queries = {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense};
+  const JobIndex query = encode(cell, common, queries);
   play(query, "encode_query");
   const std::vector<JobIndex> draws = further_draws(cell, common, crafted, from->defense);
   const JobIndex retrieval = encode_retrieval(cell, common, from->defense);
@@ -144,7 +146,7 @@ JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Enc
   }
   if (cell.model->entry->external) return encode_externally(cell, common, what);
   const auto from = made_from(Composed::kEncode, what.defense->config, what.side, what.part,
-                              what.crafted.has_value(), what.draw);
+                              what.crafted.has_value(), what.draw, what.on_queries);
   const std::string_view source = what.crafted ? "crafted" : "clean";
   const ConfigId config = configs_.composed(from, [&] {
     Json encoding = {{"defense", configs_.value(what.defense->config)},
@@ -152,6 +154,7 @@ JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Enc
                      {"part", name_of(what.part)},
                      {"source", source}};
     if (what.draw > 0) encoding["draw"] = what.draw;
+    if (what.on_queries > 0) encoding["on_queries"] = what.on_queries;
     return encoding;
   });
   JobDraft draft{JobKind::kEncode, what.defense->entry, config};
@@ -165,82 +168,6 @@ JobIndex CellGraph::encode(const CellPlan& cell, const Common& common, const Enc
   if (untouched && common.features) draft.inputs.set(InputRole::kFeatures, *common.features);
   draft.locations = what.defense->locations;
   return graph_.add_job(draft);
-}
-
-JobIndex CellGraph::train_attack(const CellPlan& cell, const Common& common, const Crafting& what) {
-  JobDraft draft{JobKind::kTrainAttack, what.attack->entry, train_attack_config(what)};
-  draft.seed = cell.seed;
-  draft.inputs.set(InputRole::kData, common.data);
-  draft.inputs.set(InputRole::kModel, common.model);
-  draft.inputs.set(InputRole::kCodesImage, *common.codes_image);
-  draft.inputs.set(InputRole::kCodesText, *common.codes_text);
-  if (what.protocol == "retrained" && what.trained) draft.inputs.set(InputRole::kDefense, *what.trained);
-  draft.locations = what.attack->locations;
-  return graph_.add_job(draft);
-}
-
-JobIndex CellGraph::craft(const CellPlan& cell, Common& common, const Crafting& what) {
-  if (what.attack->entry->external) return craft_externally(cell, common, what);
-  need_codes(cell, common);
-  JobDraft draft{JobKind::kCraft, what.attack->entry, craft_config(what)};
-  draft.seed = cell.seed;
-  draft.inputs.set(InputRole::kData, common.data);
-  draft.inputs.set(InputRole::kModel, common.model);
-  draft.inputs.set(InputRole::kCodesImage, *common.codes_image);
-  draft.inputs.set(InputRole::kCodesText, *common.codes_text);
-  if (what.attack->entry->trains) {
-    const JobIndex learned = train_attack(cell, common, what);
-    play(learned, "train_attack");
-    draft.inputs.set(InputRole::kAttack, learned);
-  }
-  if (what.trained) draft.inputs.set(InputRole::kDefense, *what.trained);
-  draft.locations = what.attack->locations;
-  return graph_.add_job(draft);
-}
-
-/// Inputs for another target than the one that is measured: as they would be made there, through its defense
-/// if it has one. roles_ is left with the jobs this took.
-std::optional<JobIndex> CellGraph::craft_for_source(const CellPlan& source) {
-  graph_.set_subject(&source.point);
-  const Trained* from = trained_for(source);
-  MaybeJob crafted;
-  if (from != nullptr) {
-    roles_ = from->roles;
-    Common common = from->common;
-    Crafting what{source.attack, source.query_side(), Part::kQuery};
-    if (source.defense->entry->name != "none") {
-      what.protocol = "adaptive";
-      what.defense = source.defense;
-      what.trained = from->defense;
-    }
-    crafted = craft(source, common, what);
-    play(*crafted, "craft");
-  }
-  graph_.set_subject(nullptr);
-  return crafted;
-}
-
-JobIndex CellGraph::craft_query(const CellPlan& cell, Common& common, MaybeJob trained) {
-  Crafting what{cell.attack, cell.query_side(), Part::kQuery};
-  what.protocol = cell.attack->protocol;
-  if (what.protocol != "static") {
-    what.defense = cell.defense;
-    what.trained = trained;
-  }
-  const JobIndex crafted = craft(cell, common, what);
-  play(crafted, "craft");
-  return crafted;
-}
-
-/// The adversarial training set of the cell's defense.
-CellGraph::MaybeJob CellGraph::craft_train(const CellPlan& cell, Common& common, Side side) {
-  const Chosen* attack = crafter(cell);
-  if (attack == nullptr) return std::nullopt;
-  Crafting what{attack, side, Part::kTrain};
-  const Json& config = configs_.value(cell.defense->config);
-  const auto limit = config.find("n_train");
-  if (limit != config.end() && limit->is_number_integer()) what.limit = limit->get<std::int64_t>();
-  return craft(cell, common, what);
 }
 
 CellGraph::MaybeJob CellGraph::train_defense(const CellPlan& cell, Common& common, Side side,
@@ -287,16 +214,28 @@ CellGraph::MaybeJob CellGraph::train_defense(const CellPlan& cell, Common& commo
   return trained;
 }
 
-/// A defense that only purifies queries leaves the retrieval set to the bare model.
+CellGraph::Encoding CellGraph::clean_queries(const CellPlan& cell, const Chosen& defense, MaybeJob trained) {
+  Encoding queries{&defense, cell.query_side(), Part::kQuery, std::nullopt, trained};
+  queries.on_queries = cell.scope.on_queries;
+  return queries;
+}
+
 JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained) {
+  Encoding retrieval = retrieval_of(cell, common, trained);
+  if (cell.is_attacked() && cell.scope.attacks_database())
+    retrieval.crafted = craft_database(cell, common, retrieval);
+  return encode(cell, common, retrieval);
+}
+
+/// A defense that only purifies queries leaves the retrieval set to the bare model.
+CellGraph::Encoding CellGraph::retrieval_of(const CellPlan& cell, Common& common, MaybeJob trained) {
   const CatalogEntry& defense = *cell.defense->entry;
-  if (!defense.replaces_model)
-    return encode(cell, common, {&bare(cell), cell.retrieval_side(), Part::kRetrieval});
+  if (!defense.replaces_model) return {&bare(cell), cell.retrieval_side(), Part::kRetrieval};
   if (defense.trains && !defense.joint) {
     trained = train_defense(cell, common, cell.retrieval_side(),
                             {"train_defense_retrieval", "craft_train_retrieval", "select_defense_retrieval"});
   }
-  return encode(cell, common, {cell.defense, cell.retrieval_side(), Part::kRetrieval, std::nullopt, trained});
+  return {cell.defense, cell.retrieval_side(), Part::kRetrieval, std::nullopt, trained};
 }
 
 CellGraph::CellMetrics CellGraph::metrics_of(const CellPlan& cell) const {
@@ -348,32 +287,6 @@ const Chosen& CellGraph::bare(const CellPlan& cell) {
   auto chosen = effective_.of_entry(**none, cell.point, Json::object());
   GAUNTLET_CHECK(chosen.has_value());
   return bare_.emplace(dataset, std::move(*chosen)).first->second;
-}
-
-/// The attack that makes the defense's training set, configured by the defense's craft_ fields; null after a
-/// problem.
-const Chosen* CellGraph::crafter(const CellPlan& cell) {
-  const CatalogEntry& defense = *cell.defense->entry;
-  const auto key = std::tuple(&defense, cell.defense->config, at(cell.point, Axis::kDataset));
-  const auto [slot, is_new] = crafters_.emplace(key, std::nullopt);
-  if (is_new) {
-    const auto attack = catalog_.find(EntryKind::kAttack, defense.crafts_with);
-    GAUNTLET_CHECK(attack.has_value());  // the catalog's reader has looked
-    Json values = Json::object();
-    for (const auto& [name, value] : configs_.value(cell.defense->config).items()) {
-      if (name.starts_with("craft_")) values[name.substr(6)] = value;
-    }
-    auto chosen = effective_.of_entry(**attack, cell.point, values);
-    if (chosen) {
-      slot->second = std::move(*chosen);
-    } else {
-      refuse(cell, Axis::kDefense,
-             fmt::format("defense '{}' trains on inputs crafted by {}, but {} (set by its field craft_…)",
-                         spec_.of(Axis::kDefense)[at(cell.point, Axis::kDefense)].label, defense.crafts_with,
-                         chosen.error().message));
-    }
-  }
-  return slot->second ? &*slot->second : nullptr;
 }
 
 void CellGraph::play(JobIndex job, std::string_view role) {

@@ -43,6 +43,7 @@ struct CellPlan {
   std::uint32_t metric_set = 0;  ///< number of `metrics`
   const std::vector<std::string>* metrics = nullptr;
   Point point{};
+  AttackScope scope{};                       ///< of the attack
   const Explanation* explanation = nullptr;  ///< what to show of it, if anything
   const CellPlan* source = nullptr;  ///< what the attack's inputs are made for, if that is another target
   /// Where options are chosen; the options tried are then not in the config of the model, the defense.
@@ -57,8 +58,8 @@ struct CellPlan {
   [[nodiscard]] bool is_attacked() const { return attack->entry->name != "none"; }
   /// There is one set of adversarial inputs, and a pipeline of this program's they go through.
   [[nodiscard]] bool can_be_explained() const {
-    return is_attacked() && !is_ensemble() && !swaps() && !model->entry->external &&
-           !defense->entry->external;
+    return is_attacked() && scope.attacks_queries() && !is_ensemble() && !swaps() &&
+           !model->entry->external && !defense->entry->external;
   }
 };
 
@@ -112,7 +113,8 @@ class CellGraph {
     Part part;
     MaybeJob crafted = std::nullopt;
     MaybeJob trained = std::nullopt;
-    std::int64_t draw = 0;  ///< of a random defense: which of its reporting draws
+    std::int64_t draw = 0;         ///< of a random defense: which of its reporting draws
+    std::uint32_t on_queries = 0;  ///< clean queries that are encoded; 0: all
   };
   struct Crafting {
     const Chosen* attack;
@@ -122,6 +124,7 @@ class CellGraph {
     std::string protocol = "static";
     const Chosen* defense = nullptr;  ///< null under the static protocol
     MaybeJob trained = std::nullopt;  ///< the defense's training job
+    AttackScope scope = {};           ///< how many of the part's items
   };
   struct Roles {
     std::string_view train, craft, select;
@@ -142,6 +145,7 @@ class CellGraph {
   JobIndex craft(const CellPlan& cell, Common& common, const Crafting& what);
   std::optional<JobIndex> craft_for_source(const CellPlan& source);
   JobIndex craft_query(const CellPlan& cell, Common& common, MaybeJob trained);
+  JobIndex craft_database(const CellPlan& cell, Common& common, const Encoding& clean);
   MaybeJob craft_train(const CellPlan& cell, Common& common, Side side);
   // cell_graph_select.cpp
   Common on_validation(const CellPlan& cell, const Common& common);
@@ -153,6 +157,9 @@ class CellGraph {
 
   MaybeJob train_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);
   JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained);
+  Encoding retrieval_of(const CellPlan& cell, Common& common, MaybeJob trained);
+  /// The cell's clean queries.
+  [[nodiscard]] static Encoding clean_queries(const CellPlan& cell, const Chosen& defense, MaybeJob trained);
   struct CellMetrics {
     std::vector<std::string> built_in;
     std::vector<const CatalogEntry*> external;

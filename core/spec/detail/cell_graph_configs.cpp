@@ -15,15 +15,21 @@ ConfigId CellGraph::describe_defense(const Chosen& defense) {
 
 ConfigId CellGraph::craft_config(const Crafting& what) {
   const std::uint32_t defense = what.defense == nullptr ? 0 : describe_defense(*what.defense) + 1;
+  // How many of the part's items; which of the two numbers it is follows from the part.
+  const bool is_database = what.part == Part::kRetrieval;
+  const std::uint32_t n_items = is_database ? what.scope.database_millionths : what.scope.on_queries;
   const auto from = made_from(Composed::kCraft, what.attack->config, what.side, what.part, what.limit,
-                              defense, what.protocol == "retrained");
+                              defense, what.protocol == "retrained", n_items);
   return configs_.composed(from, [&] {
-    return Json{{"attack", configs_.value(what.attack->config)},
+    Json config{{"attack", configs_.value(what.attack->config)},
                 {"modality", name_of(what.side)},
                 {"part", name_of(what.part)},
                 {"limit", what.limit},
                 {"protocol", what.protocol},
                 {"defense", defense == 0 ? Json() : configs_.value(defense - 1)}};
+    if (is_database) config["database_fraction"] = what.scope.database_fraction();
+    if (!is_database && n_items > 0) config["on_queries"] = n_items;
+    return config;
   });
 }
 
@@ -39,11 +45,14 @@ ConfigId CellGraph::train_attack_config(const Crafting& what) {
 }
 
 ConfigId CellGraph::evaluate_config(const CellPlan& cell, const std::vector<std::string>& metrics) {
-  return configs_.composed(made_from(Composed::kEvaluate, cell.metric_set, cell.image_queries), [&] {
+  const auto from = made_from(Composed::kEvaluate, cell.metric_set, cell.image_queries, cell.scope.sides,
+                              cell.scope.database_millionths, cell.scope.on_queries);
+  return configs_.composed(from, [&] {
     Json config = {{"metrics", metrics},
                    {"direction", cell.image_queries ? "i2t" : "t2i"},
                    {"versions", metric_versions(metrics)}};
     if (cell.validates != nullptr) config["part"] = "validation";
+    tell_scope(cell.scope, config);
     return config;
   });
 }

@@ -31,8 +31,10 @@ std::vector<JobIndex> CellGraph::further_draws(const CellPlan& cell, const Commo
   if (is_new) known->second = is_random(*cell.defense->entry);
   if (cell.validates != nullptr || !known->second) return draws;
   for (std::int64_t draw = 1; draw < kReported; ++draw) {
-    draws.push_back(
-        encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, crafted, trained, draw}));
+    Encoding queries = clean_queries(cell, *cell.defense, trained);
+    if (crafted) queries = {cell.defense, cell.query_side(), Part::kQuery, crafted, trained};
+    queries.draw = draw;
+    draws.push_back(encode(cell, common, queries));
     play(draws.back(), "encode_draw");
   }
   return draws;

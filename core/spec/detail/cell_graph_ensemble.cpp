@@ -20,13 +20,13 @@ std::span<const CellJob> CellGraph::plan_ensemble(const CellPlan& cell, Common& 
                        metrics.external.front()->name));
     return {};
   }
-  const JobIndex clean =
-      encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, std::nullopt, trained});
+  const JobIndex clean = encode(cell, common, clean_queries(cell, *cell.defense, trained));
   play(clean, "encode_query");
   std::vector<JobIndex> ranked;
   MaybeJob targeted;  // any of them: they share one list of targets
   for (const EnsembleMember& member : *ensemble) {
     Crafting what{&member.attack, cell.query_side(), Part::kQuery};
+    what.scope = cell.scope;
     what.protocol = member.attack.protocol;
     if (what.protocol != "static") {
       what.defense = cell.defense;
@@ -45,7 +45,7 @@ std::span<const CellJob> CellGraph::plan_ensemble(const CellPlan& cell, Common& 
   draft.inputs.set(InputRole::kQueryCodes, clean);
   draft.inputs.set(InputRole::kRetrievalCodes, retrieval);
   if (cell.defense->entry->name != "none") {
-    const JobIndex base_query = encode(cell, common, {&bare(cell), cell.query_side(), Part::kQuery});
+    const JobIndex base_query = encode(cell, common, clean_queries(cell, bare(cell), std::nullopt));
     play(base_query, "encode_base_query");
     draft.inputs.set(InputRole::kBaseQueryCodes, base_query);
     const JobIndex base_retrieval =

@@ -22,8 +22,7 @@ std::span<const CellJob> CellGraph::plan_swap(const CellPlan& cell, Common& comm
                        metrics.external.front()->name));
     return {};
   }
-  const JobIndex query =
-      encode(cell, common, {cell.defense, cell.query_side(), Part::kQuery, std::nullopt, trained});
+  const JobIndex query = encode(cell, common, clean_queries(cell, *cell.defense, trained));
   play(query, "encode_query");
   const JobIndex inputs =
       encode(cell, common, {cell.defense, cell.query_side(), Part::kTrain, std::nullopt, trained});

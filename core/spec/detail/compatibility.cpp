@@ -26,7 +26,7 @@ std::string exclude_line(std::string_view axis, std::string_view value, std::str
 }
 
 bool Compatibility::check(const CellPlan& cell) {
-  const bool attack_fits = check_modality(cell, Axis::kAttack, *cell.attack->entry);
+  const bool attack_fits = check_attacked(cell);
   const bool defense_fits = check_modality(cell, Axis::kDefense, *cell.defense->entry);
   const bool protocol_fits = !cell.is_attacked() || check_protocol(cell);
   const bool model_fits = cell.model->entry->external == nullptr || check_external_model(cell);
@@ -43,6 +43,23 @@ bool Compatibility::check_external_model(const CellPlan& cell) {
     fits = refuse(cell, axis, Axis::kModel,
                   "needs the target model's own network, and an external one gives codes alone") &&
            fits;
+  }
+  return fits;
+}
+
+/// An attack works on the modality of every side it attacks.
+bool Compatibility::check_attacked(const CellPlan& cell) {
+  const CatalogEntry& attack = *cell.attack->entry;
+  bool fits = !cell.scope.attacks_queries() || check_modality(cell, Axis::kAttack, attack);
+  if (cell.scope.on_queries > 0 && attack.external != nullptr && !attack.external->given.empty()) {
+    fits = refuse(cell, Axis::kAttack, Axis::kDirection,
+                  "is made of inputs that were given for all queries, and on_queries leaves some out");
+  }
+  if (!cell.scope.attacks_database()) return fits;
+  if (!(cell.image_queries ? attack.text : attack.image)) {
+    fits = refuse(cell, Axis::kAttack, Axis::kDirection,
+                  cell.image_queries ? "works on images only, and the database of i2t holds texts"
+                                     : "works on texts only, and the database of t2i holds images");
   }
   return fits;
 }
@@ -76,6 +93,11 @@ bool Compatibility::check_protocol(const CellPlan& cell) {
     if (defense.external) {
       return refuse(cell, Axis::kAttack, Axis::kDefense,
                     "follows gradients through the defense, and an external one has none to follow");
+    }
+    if (!cell.scope.attacks_queries() && !defense.replaces_model) {
+      return refuse(cell, Axis::kAttack, Axis::kDefense,
+                    "attacks the database, which the defense leaves to the target model: there is nothing to "
+                    "adapt to");
     }
   }
   if (cell.attack->protocol == "retrained") {

@@ -20,6 +20,7 @@ class Compatibility {
   [[nodiscard]] std::vector<Problem> take_problems() { return std::move(problems_); }
 
  private:
+  bool check_attacked(const CellPlan& cell);
   bool check_modality(const CellPlan& cell, Axis axis, const CatalogEntry& entry);
   bool check_external_model(const CellPlan& cell);
   bool check_protocol(const CellPlan& cell);

@@ -54,6 +54,7 @@ JobIndex CellGraph::encode_externally(const CellPlan& cell, const Common& common
                  {"modality", name_of(what.side)},
                  {"part", name_of(what.part)},
                  {"source", what.crafted ? "crafted" : "clean"}};
+  if (what.on_queries > 0) config["on_queries"] = what.on_queries;
   JobDraft draft = command(cell, common, {cell.model, ExternalTask::kEncode, std::move(config)});
   draft.inputs.set(InputRole::kModel, common.model);
   if (what.crafted) draft.inputs.set(InputRole::kCrafted, *what.crafted);
@@ -68,6 +69,7 @@ JobIndex CellGraph::craft_externally(const CellPlan& cell, Common& common, const
                  {"bits", cell.bits}};
   if (const ExternalEntry& external = *what.attack->entry->external; !external.given.empty())
     config["given"] = about_given(external);
+  if (what.scope.on_queries > 0) config["on_queries"] = what.scope.on_queries;
   JobDraft draft = command(cell, common, {what.attack, ExternalTask::kCraft, std::move(config)});
   add_groups(cell, common, what.attack->entry->external->inputs, draft);
   return graph_.add_job(draft);
@@ -88,6 +90,7 @@ JobIndex CellGraph::purify(const CellPlan& cell, Common common, const Encoding& 
                  {"source", what.crafted ? "crafted" : "clean"},
                  {"bits", cell.bits}};
   if (what.draw > 0) config["draw"] = what.draw;
+  if (what.on_queries > 0) config["on_queries"] = what.on_queries;
   JobDraft draft = command(cell, common, {what.defense, ExternalTask::kPurify, std::move(config)});
   add_groups(cell, common, what.defense->entry->external->inputs, draft);
   if (what.crafted) draft.inputs.set(InputRole::kCrafted, *what.crafted);

@@ -1,0 +1,64 @@
+// Attacks on the database, on both sides and on some queries, through the real processes.
+
+#include <gmock/gmock.h>
+
+#include <map>
+
+#include "core/base/json.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/temp_folder.hpp"
+
+namespace gauntlet {
+namespace {
+
+const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
+
+struct Number {
+  double value = 0;
+  std::int64_t n = 0;
+};
+
+TEST(Sides, AttackedItemsAreRetrievedFromAndFewQueriesAreMeasured) {
+  const testing_support::TempFolder folder;
+  const std::string workdir = (folder.path() / "runs").string();
+  folder.write("sides.yaml", R"(gauntlet: 1
+name: sides
+axes:
+  dataset: [{name: picto_scenes, preset: smoke}]
+  model: [{name: cpah, backbone_width: 8, hidden: 32, epochs: 4, batch_size: 64}]
+  bits: [16]
+  defense: [none, box_blur]
+  direction: [i2t]
+  seed: [1]
+  attack:
+    - none
+    - {name: pgd, label: queries, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5}
+    - {name: pgd, label: items, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, sides: database}
+    - {name: pgd, label: tenth, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, sides: database, database_fraction: 0.1}
+    - {name: pgd, label: both, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, sides: both}
+    - {name: pgd, label: few, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, on_queries: 7}
+metrics: [map]
+)");
+  const testing_support::Finished run = testing_support::run(
+      {kGauntlet, "run", "sides.yaml", "--workdir", workdir}, folder.path(), {}, std::chrono::seconds(600));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const testing_support::Finished query = testing_support::run(
+      {kGauntlet, "query",
+       "SELECT DISTINCT defense || ' ' || attack, value, n FROM v_results WHERE metric = 'map'", "--workdir",
+       workdir, "--format", "json"},
+      folder.path());
+  ASSERT_EQ(query.exit_code, 0) << query.err;
+  const Json rows = Json::parse(query.out);
+  std::map<std::string, Number> map;
+  for (const Json& row : rows.at("rows")) map[row[0]] = {row[1], row[2]};
+  ASSERT_EQ(map.size(), 12U);
+  EXPECT_LT(map["none items"].value, map["none none"].value);
+  EXPECT_LT(map["none items"].value, map["none tenth"].value);
+  EXPECT_LT(map["none both"].value, map["none queries"].value);
+  EXPECT_LT(map["none both"].value, map["none items"].value);
+  EXPECT_EQ(map["none items"].n, map["none none"].n);
+  EXPECT_EQ(map["none few"].n, 7);
+}
+
+}  // namespace
+}  // namespace gauntlet
