@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "core/robustness/check.hpp"
+#include "results/robustness/known_crafts.hpp"
+#include "results/robustness/sweep_values.hpp"
 
 namespace gauntlet::results {
 namespace {
@@ -18,33 +20,7 @@ using robustness::Companion;
 using robustness::Lead;
 using spec::Axis;
 
-YAML::Node node_of(const Json& value) {
-  if (value.is_string()) return YAML::Node(value.get<std::string>());
-  if (value.is_boolean()) return YAML::Node(value.get<bool>());
-  return YAML::Node(value.dump());  // shortest form that reads back as the same number
-}
-
-/// Copies of the items of a list, or of the one value that stands for a list of one: a node that is put
-/// elsewhere would otherwise be in both places.
-std::vector<YAML::Node> items_of(const YAML::Node& node) {
-  if (!node.IsDefined() || node.IsNull()) return {};
-  if (!node.IsSequence()) return {YAML::Clone(node)};
-  std::vector<YAML::Node> items;
-  for (const YAML::Node& item : node) items.push_back(YAML::Clone(item));
-  return items;
-}
-
-std::string label_of(const YAML::Node& value) {
-  if (value.IsScalar()) return value.Scalar();
-  return value["label"] ? value["label"].Scalar() : value["name"].Scalar();
-}
-
-YAML::Node as_map(const YAML::Node& value) {
-  if (value.IsMap()) return YAML::Clone(value);
-  YAML::Node map;
-  map["name"] = value.Scalar();
-  return map;
-}
+constexpr int kCheckedQueries = 500;  // that checks look at, of those a sweep has not attacked itself
 
 /// An attack to follow, and as which value of the axis.
 struct Followed {
@@ -61,7 +37,8 @@ class CompanionWriter {
         spec_(spec),
         expansion_(expansion),
         catalog_(catalog),
-        quick_(quick) {}
+        quick_(quick),
+        known_(expansion) {}
 
   Result<std::string> write() {
     if (!document_["axes"] || !document_["axes"]["attack"]) {
@@ -125,7 +102,7 @@ class CompanionWriter {
     // Further values of an entry are in the sweep as they are: a curve over budgets is not run twice.
     for (const YAML::Node& node : items_of(document_["axes"]["attack"])) {
       const std::string name = node.IsScalar() ? node.Scalar() : node["name"].Scalar();
-      if (node.IsMap() && node["source"]) continue;
+      if (node.IsMap() && (node["source"] || (node["sides"] && node["sides"].Scalar() != "query"))) continue;
       const Json options = options_of(label_of(node));
       if (options.is_object() && !entries.contains(name) && is_gradient(name, options))
         add(name, label_of(node), options, as_map(node));
@@ -232,8 +209,13 @@ class CompanionWriter {
     document_["axes"]["defense"] = defenses;
   }
 
-  static std::vector<std::string> own_labels(const Lead& lead) {
-    return {fmt::format("{} (static)", lead.label), fmt::format("{} (adaptive)", lead.label)};
+  /// The last where the sweep itself attacks its defenses so: trivial controls are looked at apart.
+  std::vector<std::string> own_labels(const Lead& lead) const {
+    std::vector<std::string> labels = {fmt::format("{} (static)", lead.label),
+                                       fmt::format("{} (adaptive)", lead.label)};
+    if (known_.has(lead.name, lead.options, false))
+      labels.push_back(fmt::format("{} (adaptive, controls)", lead.label));
+    return labels;
   }
 
   void add_attacks(const std::vector<Followed>& followed, const std::vector<std::string>& defended) {
@@ -244,7 +226,7 @@ class CompanionWriter {
       known.insert(label);
       if (adds_undefended_ && needs_defense(label)) {
         YAML::Node limited = as_map(value);
-        if (!limited["when"] || !limited["when"]["defense"]) limit(limited, defended);
+        if (!limited["when"] || !limited["when"]["defense"]) limit_to_defenses(limited, defended);
         attacks.push_back(limited);
       } else {
         attacks.push_back(value);
@@ -279,18 +261,22 @@ class CompanionWriter {
   /// The attack itself, as made on the undefended model and through every defense.
   void add_own(const Followed& each, const std::vector<std::string>& defended, YAML::Node& attacks) {
     const std::vector<std::string> labels = own_labels(each.lead);
-    YAML::Node still = YAML::Clone(each.value);
-    still["label"] = labels[0];
-    still["protocol"] = "static";
-    if (still["when"]) still["when"].remove("defense");
-    attacks.push_back(still);
-    YAML::Node adaptive = YAML::Clone(each.value);
-    adaptive["label"] = labels[1];
-    adaptive["protocol"] = "adaptive";
+    const auto add = [&](const std::string& label, std::string_view protocol,
+                         const std::vector<std::string>& through, bool is_known) {
+      YAML::Node value = YAML::Clone(each.value);
+      value["label"] = label;
+      value["protocol"] = std::string(protocol);
+      if (value["when"]) value["when"].remove("defense");
+      if (!through.empty()) limit_to_defenses(value, through);
+      if (!is_known) draw_queries(each, value);
+      attacks.push_back(value);
+    };
+    add(labels[0], "static", {}, known_.has(each.lead.name, each.lead.options, true));
     std::vector<std::string> through = defended;
-    through.insert(through.end(), controls_.begin(), controls_.end());
-    limit(adaptive, through);
-    if (!through.empty()) attacks.push_back(adaptive);
+    const bool is_known = labels.size() > 2;
+    if (!is_known) through.insert(through.end(), controls_.begin(), controls_.end());
+    if (!through.empty()) add(labels[1], "adaptive", through, is_known);
+    if (is_known && !controls_.empty()) add(labels[2], "adaptive", controls_, false);
     derived_[each.lead.label].insert(derived_[each.lead.label].end(), labels.begin(), labels.end());
   }
 
@@ -306,6 +292,8 @@ class CompanionWriter {
     }
     for (const auto& [option, changed] : companion.options.items()) value[option] = node_of(changed);
     if (companion.images_only) value["when"]["direction"] = "i2t";
+    const Json options = options_of_derived(each.lead, companion);
+    const std::string& attack = companion.attack.empty() ? each.lead.name : companion.attack;
     const auto add = [&](std::string_view protocol, const std::vector<std::string>& defenses) {
       YAML::Node one = YAML::Clone(value);
       if (one["when"]) one["when"].remove("defense");
@@ -314,7 +302,8 @@ class CompanionWriter {
                                     : fmt::format("{} ({}, adaptive)", each.lead.label, companion.suffix);
       one["label"] = label;
       one["protocol"] = std::string(protocol);
-      if (!defenses.empty()) limit(one, defenses);
+      if (!defenses.empty()) limit_to_defenses(one, defenses);
+      if (!known_.has(attack, options, protocol == "static")) draw_queries(each, one);
       derived_[each.lead.label].push_back(label);
       attacks.push_back(one);
     };
@@ -326,10 +315,23 @@ class CompanionWriter {
     }
   }
 
-  static void limit(YAML::Node& value, const std::vector<std::string>& defenses) {
-    YAML::Node list(YAML::NodeType::Sequence);
-    for (const std::string& defense : defenses) list.push_back(defense);
-    value["when"]["defense"] = list;
+  /// Effective options of what is derived from an attack, as far as the catalog tells.
+  Json options_of_derived(const Lead& lead, const Companion& companion) const {
+    const std::string& name = companion.attack.empty() ? lead.name : companion.attack;
+    Json options = companion.attack.empty() ? lead.options : Json::object();
+    options.update(companion.options);
+    const auto entry = catalog_.find(spec::EntryKind::kAttack, name);
+    const auto complete = entry ? complete_config((*entry)->fields, options, name) : Result<Json>(options);
+    return complete.value_or(options);
+  }
+
+  /// Checks look at some of the queries, as many as the followed attack if that says a number of its own.
+  void draw_queries(const Followed& each, YAML::Node& value) const {
+    if (each.value["on_queries"]) {
+      value["on_queries"] = YAML::Clone(each.value["on_queries"]);
+    } else if (spec_.on_queries == 0) {
+      value["on_queries"] = kCheckedQueries;
+    }
   }
 
   // ---------------------------------------------------------------- what names the followed attacks
@@ -370,6 +372,7 @@ class CompanionWriter {
   const spec::Expansion& expansion_;
   const spec::Catalog& catalog_;
   bool quick_;
+  KnownCrafts known_;
   bool adds_undefended_ = false;                             ///< the sweep has no `none`
   std::vector<std::string> controls_;                        ///< added to the defenses
   std::map<std::string, std::vector<std::string>> derived_;  ///< label of a followed attack → new labels

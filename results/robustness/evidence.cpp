@@ -11,6 +11,7 @@
 
 #include "core/base/json.hpp"
 #include "core/spec/catalog.hpp"
+#include "results/robustness/paired_queries.hpp"
 #include "results/store/query_values.hpp"
 
 namespace gauntlet::results {
@@ -74,6 +75,8 @@ class EvidenceReader {
     }
     std::vector<SubjectEvidence> all;
     for (auto& [subject, evidence] : found_) {
+      const std::vector<ScoredQueries>& scored = scored_.at(subject);
+      for (std::size_t at = 0; at < scored.size(); ++at) paired_.cut(scored[at], evidence.arms[at]);
       std::ranges::stable_partition(evidence.arms,
                                     [](const Arm& arm) { return arm.kind == ArmKind::kClean; });
       all.push_back({subject, std::move(evidence), asked_.contains(subject)});
@@ -167,8 +170,21 @@ class EvidenceReader {
     evidence.is_image = cell.subject.direction == "i2t";
     evidence.is_imported = evidence.is_imported || cell.protocol == "imported";
     for (std::string& part : cell.selected_on) evidence.selected_on.push_back(std::move(part));
+    GAUNTLET_TRY(const ScoredQueries scored, scored_by(*cell.evaluate));
+    paired_.note(scored, arm);
+    scored_[cell.subject].push_back(scored);
     evidence.arms.push_back(std::move(arm));
     return {};
+  }
+
+  static Result<ScoredQueries> scored_by(const CellPart& evaluate) {
+    ScoredQueries scored;
+    scored.n_drawn = evaluate.config().value("on_queries", std::uint64_t{0});
+    if (const std::string data = evaluate.input("data"); !data.empty()) {
+      GAUNTLET_TRY(const Digest digest, digest_from_hex(data));
+      scored.data = JobKey{digest};
+    }
+    return scored;
   }
 
   /// Which attack it was, on what it was made, and with which budget.
@@ -180,8 +196,9 @@ class EvidenceReader {
       return;
     }
     if (!cell.craft) {
-      arm.attack = cell.attack == "none" ? "none" : "";
-      arm.kind = cell.attack == "none" ? ArmKind::kClean : ArmKind::kOther;
+      const bool is_clean = cell.attack == "none" || cell.protocol == "none";
+      arm.attack = is_clean ? "none" : "";
+      arm.kind = is_clean ? ArmKind::kClean : ArmKind::kOther;
       return;
     }
     const Json config = cell.craft->config();
@@ -189,7 +206,8 @@ class EvidenceReader {
     arm.options = config.value("attack", Json::object());
     arm.kind = robustness::kind_of_attack(arm.attack, arm.options,
                                           !cell.is_learned && is_single_untargeted(arm.attack));
-    if (cell.protocol == "retrained") arm.kind = ArmKind::kOther;
+    // Checks compare attacks on queries that are measured against the same database.
+    if (cell.protocol == "retrained" || cell.evaluate->config().contains("sides")) arm.kind = ArmKind::kOther;
     const char* budget = cell.subject.direction == "i2t" ? "epsilon_image" : "epsilon_text";
     if (arm.options.is_object() && arm.options.value(budget, Json()).is_number())
       arm.epsilon = arm.options[budget].get<double>();
@@ -231,6 +249,8 @@ class EvidenceReader {
   std::set<std::pair<CheckSubject, std::int64_t>> taken_;  ///< evaluations that are arms already
   std::set<CheckSubject> asked_;                           ///< of the first sweep
   std::map<CheckSubject, Evidence> found_;
+  std::map<CheckSubject, std::vector<ScoredQueries>> scored_;  ///< of the arms, in their order
+  PairedQueries paired_;
 };
 
 bool is_attacked(const Evidence& evidence) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/spec/attack_scope.hpp"
 #include "tests/results/synthetic_database.hpp"
 
 namespace gauntlet::testing_support {
@@ -26,7 +27,8 @@ struct AttackedCell {
   Json options = {};  ///< of the attack; null: clean
   double map = 0;
   std::string entry = "apgd";
-  std::string model = "m";  ///< the inputs were made for
+  std::string model = "m";     ///< the inputs were made for
+  std::size_t on_queries = 0;  ///< of the 60; 0: all
 };
 
 inline store::SubmittedJob job_of(const std::string& kind, const std::string& entry, const Json& config,
@@ -86,11 +88,14 @@ inline void fill_attacked(store::JobStore& store, const std::string& sweep,
                       {{.metric = "linf", .value = 8, .unit = "grey_levels", .n = 60},
                        {.metric = "no_gradient", .value = 0, .unit = "value", .n = 60}}});
     }
-    const auto evaluate =
-        job_of("evaluate", "", {{"of", item.defense + item.attack + item.protocol}}, Json::object());
+    Json measured = {{"of", item.defense + item.attack + item.protocol}};
+    if (item.on_queries > 0) measured["on_queries"] = item.on_queries;
+    const auto evaluate = job_of("evaluate", "", measured, Json::object());
     add_job(submission, {evaluate.key, "evaluate"}, evaluate, cell);
     spec::ResultRow map = ratio("map", item.map);
-    map.per_query = per_query(item.map);
+    const std::vector<float> all = per_query(item.map);
+    for (const std::size_t query : spec::kept_queries(all.size(), measured, JobKey{}))
+      map.per_query.push_back(all[query]);
     done.push_back({evaluate.key, {map, ratio("chance_map", 0.3)}});
     submission.cells.push_back(std::move(cell));
   }
