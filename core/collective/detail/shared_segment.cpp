@@ -1,18 +1,12 @@
 #include "core/collective/detail/shared_segment.hpp"
 
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
-#include <sys/mman.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <climits>
-#include <cstring>
 
 namespace gauntlet::collective {
 namespace {
@@ -39,18 +33,7 @@ void pause() {
 #endif
 }
 
-std::uint64_t number_by_chance() {
-  std::uint64_t number = 0;
-  const bool drawn = ::getrandom(&number, sizeof number, 0) == sizeof number;
-  return drawn ? number
-               : static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
 }  // namespace
-
-struct alignas(kCacheLine) SharedSegment::Head {
-  std::uint64_t number;  ///< drawn by chance
-};
 
 struct alignas(kCacheLine) SharedSegment::Seat {
   std::atomic<std::uint32_t> turn;      ///< written up to and with this one; wraps around
@@ -60,73 +43,38 @@ struct alignas(kCacheLine) SharedSegment::Seat {
 };
 
 std::size_t SharedSegment::bytes_of(std::int64_t world_size) {
-  return sizeof(Head) + static_cast<std::size_t>(world_size) * (sizeof(Seat) + 2 * kBufferBytes);
+  return static_cast<std::size_t>(world_size) * (sizeof(Seat) + 2 * kBufferBytes);
 }
 
 SharedSegment::Seat& SharedSegment::seat(std::int64_t rank) const {
-  return reinterpret_cast<Seat*>(memory_ + sizeof(Head))[rank];
+  return reinterpret_cast<Seat*>(region_->memory())[rank];
 }
 
 std::byte* SharedSegment::buffer(std::int64_t rank) const {
-  std::byte* first = memory_ + sizeof(Head) + static_cast<std::size_t>(world_size_) * sizeof(Seat);
+  std::byte* first = region_->memory() + static_cast<std::size_t>(world_size_) * sizeof(Seat);
   return first + (2 * static_cast<std::size_t>(rank) + turn_ % 2) * kBufferBytes;
 }
 
-Status SharedSegment::map() {
+SharedSegment::SharedSegment(std::unique_ptr<SharedRegion> region, std::int64_t rank, std::int64_t world_size)
+    : rank_(rank), world_size_(world_size), region_(std::move(region)) {
   static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
-  void* memory = ::mmap(nullptr, bytes_of(world_size_), PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
-  if (memory == MAP_FAILED)
-    return fail(ErrorCode::kIo, "shared memory cannot be mapped: {}", std::strerror(errno));
-  memory_ = static_cast<std::byte*>(memory);
   seat(rank_).process = ::getpid();
-  return {};
 }
 
 Result<std::unique_ptr<SharedSegment>> SharedSegment::create(std::int64_t world_size) {
-  std::unique_ptr<SharedSegment> segment(new SharedSegment(0, world_size));
-  segment->file_ = Descriptor(::memfd_create("gauntlet-gang", MFD_CLOEXEC));
-  const auto size = static_cast<off_t>(bytes_of(world_size));
-  if (segment->file_.get() < 0 || ::ftruncate(segment->file_.get(), size) != 0)
-    return fail(ErrorCode::kIo, "no shared memory can be made: {}", std::strerror(errno));
-  GAUNTLET_CHECK_OK(segment->map());
-  segment->head().number = number_by_chance();
-  return segment;
+  GAUNTLET_TRY(auto region, SharedRegion::create(bytes_of(world_size)));
+  return std::unique_ptr<SharedSegment>(new SharedSegment(std::move(region), 0, world_size));
 }
 
 Result<std::unique_ptr<SharedSegment>> SharedSegment::open(const std::string& address, std::int64_t rank,
                                                            std::int64_t world_size) {
-  const auto refuse = [&](std::string_view why) {
-    return fail(ErrorCode::kUnreachable, "rank {} does not see the memory of rank 0 ({}): {}", rank, address,
-                why);
-  };
-  int process = 0, descriptor = 0;
-  unsigned long long number = 0;
-  if (std::sscanf(address.c_str(), "%d/%d/%llu", &process, &descriptor, &number) != 3)
-    return refuse("no address");
-  std::unique_ptr<SharedSegment> segment(new SharedSegment(rank, world_size));
-  const std::string path = fmt::format("/proc/{}/fd/{}", process, descriptor);
-  struct stat found = {};
-  // What the path means on another machine may be anything, a pipe or a device among them.
-  if (::stat(path.c_str(), &found) != 0) return refuse(std::strerror(errno));
-  if (!S_ISREG(found.st_mode) || found.st_size != static_cast<off_t>(bytes_of(world_size)))
-    return refuse("something else is there");
-  segment->file_ = Descriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  Head head = {};
-  if (::pread(segment->file_.get(), &head, sizeof head, 0) != sizeof head || head.number != number)
-    return refuse("something else is there");
-  GAUNTLET_CHECK_OK(segment->map());
-  return segment;
+  GAUNTLET_TRY(auto region, SharedRegion::open(address, bytes_of(world_size)));
+  return std::unique_ptr<SharedSegment>(new SharedSegment(std::move(region), rank, world_size));
 }
 
 SharedSegment::~SharedSegment() {
-  if (memory_ == nullptr) return;
   seat(rank_).has_left = 1;
   wake_all_on(seat(rank_).turn);
-  ::munmap(memory_, bytes_of(world_size_));
-}
-
-std::string SharedSegment::address() const {
-  return fmt::format("{}/{}/{}", ::getpid(), file_.get(), head().number);
 }
 
 void SharedSegment::watch_others() {

@@ -15,6 +15,7 @@
 
 #include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
+#include "core/collective/detail/shared_region.hpp"
 
 namespace gauntlet::collective {
 
@@ -25,10 +26,9 @@ class SharedSegment {
   /// cache.
   static constexpr std::size_t kBufferBytes = std::size_t{256} << 10;
 
-  /// Memory of nobody's file system, which goes with the last process that maps it. Errors: kIo.
+  /// Errors: kIo.
   [[nodiscard]] static Result<std::unique_ptr<SharedSegment>> create(std::int64_t world_size);
-  /// Maps what another rank created, as its `address()` says. Errors (kUnreachable): this process does not
-  /// see that one's memory, since it runs on another machine, in another container or as another user.
+  /// Maps what another rank created, as its `address()` says. Errors: kUnreachable, as SharedRegion.
   [[nodiscard]] static Result<std::unique_ptr<SharedSegment>> open(const std::string& address,
                                                                    std::int64_t rank,
                                                                    std::int64_t world_size);
@@ -36,8 +36,7 @@ class SharedSegment {
   SharedSegment(const SharedSegment&) = delete;
   SharedSegment& operator=(const SharedSegment&) = delete;
 
-  /// "<process>/<descriptor>/<number drawn by chance>": the number tells this segment from another machine's.
-  [[nodiscard]] std::string address() const;
+  [[nodiscard]] std::string address() const { return region_->address(); }
   /// Looks at the other ranks' processes from now on; all have created or opened the segment.
   void watch_others();
 
@@ -50,19 +49,15 @@ class SharedSegment {
   void next_turn() { ++turn_; }
 
  private:
-  struct Head;
   struct Seat;
-  SharedSegment(std::int64_t rank, std::int64_t world_size) : rank_(rank), world_size_(world_size) {}
-  [[nodiscard]] Status map();
+  SharedSegment(std::unique_ptr<SharedRegion> region, std::int64_t rank, std::int64_t world_size);
   [[nodiscard]] static std::size_t bytes_of(std::int64_t world_size);
-  [[nodiscard]] Head& head() const { return *reinterpret_cast<Head*>(memory_); }
   [[nodiscard]] Seat& seat(std::int64_t rank) const;
   [[nodiscard]] bool is_gone(std::int64_t rank) const;
   [[nodiscard]] Status wait_for(std::int64_t rank, std::chrono::steady_clock::time_point deadline) const;
 
   std::int64_t rank_, world_size_;
-  Descriptor file_;
-  std::byte* memory_ = nullptr;
+  std::unique_ptr<SharedRegion> region_;
   std::vector<Descriptor> processes_;  ///< by rank; none until watch_others(), and none of an own thread's
   std::uint32_t turn_ = 1;
 };
