@@ -102,25 +102,49 @@ void add_options(const CLI::App& app, Candidates& candidates) {
   }
 }
 
-/// What an option or a place on the line stands for, by its name.
-void add_values(const std::string& verb, const std::string& name, const Words& words,
-                Candidates& candidates) {
+/// The words that an option takes, where its declaration lists them: CLI11 describes such a check as "{a,b}".
+std::vector<std::string> members_of(CLI::Option& option) {
+  try {
+    const std::string listed = option.get_validator(0)->get_description();
+    if (listed.starts_with("{") && listed.ends_with("}"))
+      return CLI::detail::split(listed.substr(1, listed.size() - 2), ',');
+  } catch (const CLI::OptionNotFound&) {  // it is not checked
+  }
+  return {};
+}
+
+/// What a picture of this kind is made of.
+void add_subjects(const std::string& kind, const Words& words, Candidates& candidates) {
+  if (kind == "loss") return add_jobs(words, candidates);
+  if (kind == "throughput" || kind == "retrieval" || kind == "heatmap") add_sweeps(words, candidates);
+  if (kind != "throughput" && kind != "retrieval") add_tables(candidates);
+  candidates.add_files();
+}
+
+/// What an option or a place on the line stands for, by what it takes or its name.
+void add_values(const std::string& verb, CLI::Option& option, const Words& words, Candidates& candidates) {
+  const std::string name = option.get_single_name();
+  const std::vector<std::string> members = members_of(option);
+  for (const std::string& member : members) candidates.add(member, "");
+  if (!members.empty()) return;
   if (name == "sweep") {
     add_sweeps(words, candidates);
   } else if (name == "key") {
     add_jobs(words, candidates);
   } else if (name == "shell") {
     for (const char* shell : {"bash", "zsh", "fish"}) candidates.add(shell, "");
+  } else if (verb == "plot" && name == "subject") {
+    add_subjects(words.front(), words, candidates);
   } else if (verb == "compare" && (name == "a" || name == "b")) {
     add_sweeps(words, candidates);
     candidates.add_files();
   } else {
-    if (name == "spec" && (verb == "table" || verb.starts_with("plot"))) add_tables(candidates);
+    if (name == "spec" && verb == "table") add_tables(candidates);
     candidates.add_files();
   }
 }
 
-const CLI::Option* option_named(const CLI::App& app, const std::string& word) {
+CLI::Option* option_named(CLI::App& app, const std::string& word) {
   return word.starts_with("-") && word.size() > 1 ? app.get_option_no_throw(word) : nullptr;
 }
 
@@ -134,10 +158,9 @@ void complete_line(const Verb& verb, const Words& words, Candidates& candidates)
   const auto takes_value = [](const CLI::Option* option) {
     return option != nullptr && option->get_items_expected_max() > 0;
   };
-  const CLI::Option* before = words.size() > 1 ? option_named(app, words[words.size() - 2]) : nullptr;
+  CLI::Option* const before = words.size() > 1 ? option_named(app, words[words.size() - 2]) : nullptr;
   if (takes_value(before)) {
-    const std::string name = before->get_lnames().empty() ? "" : before->get_lnames().front();
-    add_values(std::string(verb.name), name, words, candidates);
+    add_values(std::string(verb.name), *before, words, candidates);
     return;
   }
   std::size_t n_places = 0;
@@ -146,12 +169,13 @@ void complete_line(const Verb& verb, const Words& words, Candidates& candidates)
     if (takes_value(option)) ++at;
     if (option == nullptr && !words[at].starts_with("-")) ++n_places;
   }
-  for (const CLI::Option* option : app.get_options()) {
+  for (CLI::Option* option : app.get_options()) {
     if (option->nonpositional()) continue;
-    if (n_places-- == 0) {
-      add_values(std::string(verb.name), option->get_single_name(), words, candidates);
+    if (n_places == 0 || option->get_items_expected_max() > 1) {  // the last one may stand many times
+      add_values(std::string(verb.name), *option, words, candidates);
       return;
     }
+    --n_places;
   }
 }
 

@@ -61,7 +61,10 @@ std::optional<Operand> database_operand(const std::string& text) {
     const std::string file = text.substr(0, colon);
     if (fs::is_regular_file(file, error)) return Operand{file, text.substr(colon + 1), ""};
   }
-  if (text.ends_with(".db")) return Operand{text, "", ""};  // its absence is what has to be said
+  // A file that is not there: its absence is what has to be said.
+  if (const std::size_t colon = text.find(".db:"); colon != std::string::npos)
+    return Operand{text.substr(0, colon + 3), text.substr(colon + 4), ""};
+  if (text.ends_with(".db")) return Operand{text, "", ""};
   return std::nullopt;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "core/base/text.hpp"
 #include "results/plot/palette.hpp"
@@ -45,6 +46,7 @@ struct Layout {
   double panel_width = 0;
   double panel_height = 0;
   double left_margin = 74;  ///< inside of a panel: tics and the axis' name
+  double right_margin = 14;
   double bottom_margin = 60;
   std::size_t n_rows = 1;
   std::size_t legend_columns = 1;
@@ -67,6 +69,21 @@ std::vector<std::string> legend_of(const Figure& figure) {
   std::vector<std::string> names = figure.legend;
   if (!figure.reference_label.empty()) names.push_back(figure.reference_label);
   return names;
+}
+
+/// Makes room for slanted names below bars: they go down by the sine of 20° of their length and right, over
+/// the bars' end, by its cosine.
+void make_room_for_names(const Figure& figure, Layout& layout) {
+  constexpr double kSine = 0.4, kCosine = 0.94;  // the sine with a name's own height
+  const auto n_names = static_cast<double>(figure.x_names.size());
+  const double pitch = (layout.panel_width - layout.left_margin - layout.right_margin) / n_names;
+  double right = layout.right_margin;
+  for (std::size_t at = 0; at < figure.x_names.size(); ++at) {
+    const double length = kLetter * static_cast<double>(display_width(figure.x_names[at]));
+    right = std::max(right, kCosine * length - pitch * (n_names - static_cast<double>(at) - 0.5));
+  }
+  layout.panel_width += right - std::exchange(layout.right_margin, right);
+  layout.bottom_margin = 26 + kLetter * static_cast<double>(longest(figure.x_names)) * kSine;
 }
 
 Layout layout_of(const Figure& figure) {
@@ -93,7 +110,7 @@ Layout layout_of(const Figure& figure) {
   const auto n_names = static_cast<double>(figure.x_names.size());
   if (figure.kind == FigureKind::kBars) {
     layout.slanted = names * n_names > layout.panel_width - layout.left_margin;
-    if (layout.slanted) layout.bottom_margin = 26 + names * 0.4;  // sin 20°, and the last name's own height
+    if (layout.slanted) make_room_for_names(figure, layout);
     layout.panel_height += layout.bottom_margin - 30;
   }
   if (figure.kind == FigureKind::kHeatmap) {
@@ -206,7 +223,7 @@ class Script {
     const double left = width * static_cast<double>(column);
     const double top = layout_.top + layout_.panel_height * static_cast<double>(row);
     text_ += fmt::format("set lmargin at screen {:.5f}\nset rmargin at screen {:.5f}\n",
-                         across(left + layout_.left_margin), across(left + width - 14));
+                         across(left + layout_.left_margin), across(left + width - layout_.right_margin));
     text_ += fmt::format("set tmargin at screen {:.5f}\nset bmargin at screen {:.5f}\n", up(top + 26),
                          up(top + layout_.panel_height - layout_.bottom_margin));
     text_ += fmt::format("set title {} noenhanced offset 0,-0.5\n", literal(figure_.panels[panel].title));

@@ -59,6 +59,20 @@ TEST_F(Completion, BashKnowsSweepsJobsAndTables) {
   EXPECT_EQ(bash("ask gauntlet status --workdir nowhere d").out, "\n");
 }
 
+TEST_F(Completion, BashKnowsWhatAPictureIsMadeOf) {
+  make_names();
+  const std::string at = " --workdir " + workdir().string() + " ";
+  std::filesystem::create_directories(folder() / "results" / "tables");
+  write("results/tables/benign.yaml", "");
+  EXPECT_EQ(bash("ask gauntlet plot c").out, "curve\n");
+  EXPECT_EQ(bash("ask gauntlet plot loss" + at + key_.substr(0, 3)).out, key_.substr(0, 12) + "\n");
+  EXPECT_EQ(bash("ask gauntlet plot loss" + at + "12ab " + key_.substr(0, 3)).out, key_.substr(0, 12) + "\n")
+      << "of several jobs each";
+  EXPECT_EQ(bash("ask gauntlet plot throughput" + at + "def").out, "defense-comparison\n");
+  EXPECT_EQ(bash("ask gauntlet plot retrieval" + at + "def").out, "defense-comparison\n");
+  EXPECT_EQ(bash("ask gauntlet plot bars" + at + "results/tables/b").out, "results/tables/benign.yaml\n");
+}
+
 /// An interactive zsh on a terminal of its own: what it makes of each line and a Tab.
 constexpr const char* kInteractiveZsh = R"zsh(
 zmodload zsh/zpty

@@ -194,6 +194,8 @@ TEST_F(Compare, AgainstThePaper) {
 TEST_F(Compare, MistakesAreExplained) {
   EXPECT_THAT(complaint("befor", "before", options()), HasSubstr("did you mean 'before'"));
   EXPECT_THAT(complaint("absent.db", "before", options()), HasSubstr("there is no database absent.db"));
+  EXPECT_THAT(complaint("absent.db:before", "before", options()),
+              HasSubstr("there is no database absent.db"));
   EXPECT_THAT(complaint("before@fff", "before", options()), HasSubstr("no number that could be compared"));
   SideOptions wrong = options();
   wrong.where = "dataset=";

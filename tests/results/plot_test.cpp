@@ -130,6 +130,26 @@ TEST(TableFigures, BarsAndHeatMapsShowTheTablesMeans) {
   expect_golden("plot_heatmap.tex", pgfplots(*map));
 }
 
+/// px between the end of the bars and the picture's.
+double room_right_of_bars(const Figure& figure) {
+  const std::string script = gnuplot_script(figure, PictureFormat::kSvg);
+  const std::string size = "svg size ", end = "set rmargin at screen ";
+  const double width = std::stod(script.substr(script.find(size) + size.size()));
+  return width * (1 - std::stod(script.substr(script.find(end) + end.size())));
+}
+
+TEST(TableFigures, SlantedNamesHaveRoom) {
+  Figure figure;
+  figure.kind = FigureKind::kBars;
+  figure.legend = {"none"};
+  figure.x_names = {"PGD", "no"};
+  figure.panels = {{"I \u2192 T", {{.style = 0, .x = {0, 1}, .y = {1, 2}, .spread = {}}}}};
+  EXPECT_NEAR(room_right_of_bars(figure), 14, 1) << "level names end below their bars";
+  figure.x_names = {"PGD", "worst/standard@1, adaptive, of all attacks and restarts"};
+  const double length = 7.2 * static_cast<double>(figure.x_names[1].size());
+  EXPECT_GT(room_right_of_bars(figure), 0.9 * length - 130) << "half of a group, and what goes down";
+}
+
 TEST(JobFigures, LossesArePanelsPerTermAndLinesPerJob) {
   auto store = database_with_curves(quickstart_cells(), "loss:total");
   ASSERT_TRUE(store.connection().execute(
