@@ -70,11 +70,12 @@ Result<proto::ArtifactChunk> pack_chunk(const fs::path& folder, const artifacts:
                 file);
   const artifacts::ManifestFile& about = manifest.files[file];
   const auto n_bytes = static_cast<std::size_t>(chunk_size(about.bytes, index));
-  GAUNTLET_TRY(std::string bytes, read_chunk(folder / about.name, index * kChunkBytes, n_bytes));
+  ChunkHasher hash;
+  GAUNTLET_TRY(std::string bytes, read_chunk(folder / about.name, index * kChunkBytes, n_bytes, &hash));
   proto::ArtifactChunk chunk;
   chunk.mutable_chunk()->set_file(file);
   chunk.mutable_chunk()->set_index(index);
-  chunk.mutable_chunk()->set_xxh3(chunk_hash(bytes));
+  chunk.mutable_chunk()->set_xxh3(hash.finish());
   chunk.set_raw_bytes(static_cast<std::uint32_t>(bytes.size()));
   std::string frame = compressed(bytes);
   chunk.set_zstd(!frame.empty());

@@ -58,21 +58,38 @@ bool write_past_cache(const fs::path& path, std::string_view bytes, std::uint64_
          static_cast<ssize_t>(bytes.size());
 }
 
+/// A chunk as it is read.
+struct Content {
+  std::string bytes;
+  ChunkHasher* hash;  ///< null: not asked for
+
+  /// In pieces, so that each is in the processor's cache when it is hashed and copied.
+  void append(std::string_view more) {
+    for (; !more.empty(); more.remove_prefix(std::min(kPieceBytes, more.size()))) {
+      const std::string_view piece = more.substr(0, kPieceBytes);
+      bytes += piece;
+      if (hash != nullptr) hash->update(piece);
+    }
+  }
+};
+
 /// Appends what can be had from the page cache alone, up to `n_bytes` in all.
-void read_from_cache(int fd, std::string& bytes, std::size_t n_bytes, std::uint64_t offset) {
+void read_from_cache(int fd, Content& content, std::size_t n_bytes, std::uint64_t offset) {
   char* const buffer = aligned_buffer();
-  while (bytes.size() < n_bytes) {
-    const ::iovec part{buffer, std::min(kPieceBytes, n_bytes - bytes.size())};
-    const ssize_t n_more = ::preadv2(fd, &part, 1, static_cast<off_t>(offset + bytes.size()), RWF_NOWAIT);
+  while (content.bytes.size() < n_bytes) {
+    const std::size_t n_read = content.bytes.size();
+    const ::iovec part{buffer, std::min(kPieceBytes, n_bytes - n_read)};
+    const ssize_t n_more = ::preadv2(fd, &part, 1, static_cast<off_t>(offset + n_read), RWF_NOWAIT);
     if (n_more < 0 && errno == EINTR) continue;
     if (n_more <= 0) return;
-    bytes.append(buffer, static_cast<std::size_t>(n_more));
+    content.append({buffer, static_cast<std::size_t>(n_more)});
   }
 }
 
 /// Appends the rest of `n_bytes`, in blocks; whether that could be done.
-bool read_past_cache(const fs::path& path, std::string& bytes, std::size_t n_bytes, std::uint64_t offset) {
-  const std::size_t first = bytes.size() / kBlockBytes * kBlockBytes;
+bool read_past_cache(const fs::path& path, Content& content, std::size_t n_bytes, std::uint64_t offset) {
+  const std::size_t n_read = content.bytes.size();
+  const std::size_t first = n_read / kBlockBytes * kBlockBytes;
   const std::size_t n_blocks = (n_bytes - first + kBlockBytes - 1) / kBlockBytes;
   const Descriptor source(::open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW));
   if (source.get() < 0) return false;
@@ -81,7 +98,7 @@ bool read_past_cache(const fs::path& path, std::string& bytes, std::size_t n_byt
   const ssize_t n_more =
       ::pread(source.get(), buffer, n_blocks * kBlockBytes, static_cast<off_t>(offset + first));
   if (n_more < static_cast<ssize_t>(n_bytes - first)) return false;
-  bytes.append(buffer + (bytes.size() - first), n_bytes - bytes.size());
+  content.append({buffer + (n_read - first), n_bytes - n_read});
   return true;
 }
 
@@ -99,14 +116,16 @@ Status write_chunk(const fs::path& path, std::string_view bytes, std::uint64_t o
   return {};
 }
 
-Result<std::string> read_chunk(const fs::path& path, std::uint64_t offset, std::size_t n_bytes) {
+Result<std::string> read_chunk(const fs::path& path, std::uint64_t offset, std::size_t n_bytes,
+                               ChunkHasher* hash) {
   GAUNTLET_CHECK(n_bytes <= kChunkBytes && offset % kChunkBytes == 0);
   const Descriptor source(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (source.get() < 0) return fail(system_error(errno, "read", path));
-  std::string bytes;
+  Content content{.bytes = {}, .hash = hash};
+  std::string& bytes = content.bytes;
   bytes.reserve(n_bytes);  // not filled first: that would cost as much as another copy
-  read_from_cache(source.get(), bytes, n_bytes, offset);
-  if (bytes.size() == n_bytes || read_past_cache(path, bytes, n_bytes, offset)) return bytes;
+  read_from_cache(source.get(), content, n_bytes, offset);
+  if (bytes.size() == n_bytes || read_past_cache(path, content, n_bytes, offset)) return std::move(bytes);
   char* const buffer = aligned_buffer();
   while (bytes.size() < n_bytes) {
     const ssize_t n_more = ::pread(source.get(), buffer, std::min(kPieceBytes, n_bytes - bytes.size()),
@@ -117,9 +136,9 @@ Result<std::string> read_chunk(const fs::path& path, std::uint64_t offset, std::
       return fail(ErrorCode::kCorrupt, "{} ends at byte {}; its manifest says that it is longer",
                   path.string(), offset + bytes.size());
     }
-    bytes.append(buffer, static_cast<std::size_t>(n_more));
+    content.append({buffer, static_cast<std::size_t>(n_more)});
   }
-  return bytes;
+  return std::move(bytes);
 }
 
 }  // namespace gauntlet::transfer

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/base/result.hpp"
+#include "core/transfer/chunk_hash.hpp"
 
 namespace gauntlet::transfer {
 
@@ -17,9 +18,9 @@ namespace gauntlet::transfer {
 [[nodiscard]] Status write_chunk(const std::filesystem::path& path, std::string_view bytes,
                                  std::uint64_t offset);
 
-/// Reads `n_bytes` (at most kChunkBytes) from `offset`, a multiple of kChunkBytes. Errors: kNotFound, kIo,
-/// kCorrupt (the file ends before).
+/// Reads `n_bytes` (at most kChunkBytes) from `offset`, a multiple of kChunkBytes. `hash`, where it is given,
+/// gets them piece by piece. Errors: kNotFound, kIo, kCorrupt (the file ends before).
 [[nodiscard]] Result<std::string> read_chunk(const std::filesystem::path& path, std::uint64_t offset,
-                                             std::size_t n_bytes);
+                                             std::size_t n_bytes, ChunkHasher* hash = nullptr);
 
 }  // namespace gauntlet::transfer

@@ -3,7 +3,11 @@
 
 #include <fcntl.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "core/base/descriptor.hpp"
+#include "core/base/random.hpp"
 #include "core/transfer/chunk_hash.hpp"
 #include "tests/transfer/support.hpp"
 
@@ -31,12 +35,17 @@ class DiskTest : public ::testing::Test {
     ASSERT_EQ(::posix_fadvise(file.get(), from, 0, POSIX_FADV_DONTNEED), 0);
   }
   void expect_content() const {
-    const auto first = read_chunk(path_, 0, kChunkBytes);
+    ChunkHasher first_hash;
+    const auto first = read_chunk(path_, 0, kChunkBytes, &first_hash);
     ASSERT_TRUE(first) << first.error().message;
     EXPECT_TRUE(*first == content_.substr(0, kChunkBytes));
-    const auto second = read_chunk(path_, kChunkBytes, kTail);
+    EXPECT_EQ(first_hash.finish(), chunk_hash(*first));
+    ChunkHasher second_hash;
+    const auto second = read_chunk(path_, kChunkBytes, kTail, &second_hash);
     ASSERT_TRUE(second) << second.error().message;
     EXPECT_TRUE(*second == content_.substr(kChunkBytes));
+    EXPECT_EQ(second_hash.finish(), chunk_hash(*second));
+    EXPECT_TRUE(read_chunk(path_, 0, kChunkBytes).value() == *first) << "without a hash";
   }
 
   const TempFolder folder_;
@@ -75,6 +84,21 @@ TEST(ChunkHash, IsXxh3) {
   };
   EXPECT_EQ(hex(chunk_hash("")), "99aa06d3014798d86001c324468d497f");
   EXPECT_NE(chunk_hash(std::string(1, '\0')), chunk_hash(std::string(2, '\0')));
+}
+
+// Whichever instructions are used, it is the hash of the header's own functions, built for any processor.
+TEST(ChunkHash, IsTheSameOnEveryProcessor) {
+  std::string bytes(kChunkBytes, '\0');
+  RandomStream random = RandomStream::of(7, 7, 0);
+  for (char& byte : bytes) byte = static_cast<char>(random.next());
+  for (const std::size_t n_bytes :
+       {1UL, 3UL, 16UL, 128UL, 240UL, 241UL, 1024UL, 1025UL, 65537UL, kChunkBytes - 1, kChunkBytes}) {
+    XXH128_canonical_t expected;
+    XXH128_canonicalFromHash(&expected, XXH3_128bits(bytes.data(), n_bytes));
+    EXPECT_EQ(chunk_hash(std::string_view(bytes).substr(0, n_bytes)),
+              std::string(reinterpret_cast<const char*>(expected.digest), sizeof expected.digest))
+        << n_bytes << " bytes";
+  }
 }
 
 }  // namespace
