@@ -20,6 +20,7 @@
 #include "core/base/json.hpp"
 #include "core/base/version.hpp"
 #include "core/proto/address.hpp"
+#include "core/proto/frame_pieces.hpp"
 
 namespace gauntlet::client {
 namespace {
@@ -219,8 +220,10 @@ Result<proto::Frame> Client::request(proto::Frame frame, Milliseconds timeout) {
 }
 
 Status Client::send(const proto::Frame& frame, Milliseconds timeout) {
-  GAUNTLET_TRY(const std::string bytes, proto::encode_frame(frame));
-  return send_bytes(bytes, deadline_in(timeout));
+  GAUNTLET_TRY(const proto::FramePieces pieces, proto::encode_in_pieces(frame));
+  const SteadyTime deadline = deadline_in(timeout);
+  for (const std::string_view piece : pieces.in_order()) GAUNTLET_CHECK_OK(send_bytes(piece, deadline));
+  return {};
 }
 
 Result<proto::Frame> Client::receive(Milliseconds timeout) { return receive_until(deadline_in(timeout)); }

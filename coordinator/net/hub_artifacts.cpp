@@ -29,7 +29,7 @@ asio::awaitable<void> Hub::on_artifact(SessionPtr session, Ask ask) {
     co_return;
   }
   answer->set_id(request);
-  session->send(*answer);
+  session->send_long(std::move(*answer));
 }
 
 }  // namespace gauntlet::coordinator

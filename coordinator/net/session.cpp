@@ -2,6 +2,7 @@
 
 #include <spdlog/logger.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
@@ -200,22 +201,40 @@ asio::awaitable<Status> Session::take(proto::Frame frame) {
 
 void Session::send(const proto::Frame& frame) {
   if (!open_ || closing_) return;
-  std::string bytes;
+  Outbound outbound;
+  std::string& bytes = outbound.pieces.text;
   const Status encoded = proto::append_frame(frame, bytes);
   if (!encoded) {
     log_->error("{}: {}", peer_, encoded.error().message);
     bytes.clear();
     if (!proto::append_frame(proto::failure_frame(frame.id(), encoded.error()), bytes)) return;
   }
-  outbound_bytes_ += bytes.size();
+  queue(std::move(outbound));
+}
+
+void Session::send_long(proto::Frame frame) {
+  if (!open_ || closing_) return;
+  Outbound outbound{std::make_unique<const proto::Frame>(std::move(frame)), {}};
+  Result<proto::FramePieces> pieces = proto::encode_in_pieces(*outbound.frame);
+  if (!pieces) return send(*outbound.frame);  // which says what is wrong
+  outbound.pieces = std::move(*pieces);
+  if (outbound.pieces.field.empty()) outbound.frame.reset();
+  queue(std::move(outbound));
+}
+
+void Session::queue(Outbound outbound) {
+  const std::size_t n_bytes = outbound.pieces.size();
+  outbound_bytes_ += n_bytes;
   if (outbound_bytes_ > limits_.max_outbound_bytes) {
     close(fmt::format("it does not read: {} bytes are unsent", outbound_bytes_));
     return;
   }
-  if (!outbound_.empty() && outbound_.back().size() + bytes.size() <= kGlueBytes) {
-    outbound_.back() += bytes;
+  const bool glued = !outbound_.empty() && outbound_.back().frame == nullptr && outbound.frame == nullptr &&
+                     outbound_.back().pieces.size() + n_bytes <= kGlueBytes;
+  if (glued) {
+    outbound_.back().pieces.text += outbound.pieces.text;
   } else {
-    outbound_.push_back(std::move(bytes));
+    outbound_.push_back(std::move(outbound));
   }
   wake_writer_.cancel();
 }
@@ -232,15 +251,18 @@ asio::awaitable<void> Session::write_frames() {
       co_await wake_writer_.async_wait(kTuple);
       continue;
     }
-    const std::string bytes = std::move(outbound_.front());
+    const Outbound outbound = std::move(outbound_.front());
     outbound_.pop_front();
+    std::array<asio::const_buffer, 3> buffers;
+    std::ranges::transform(outbound.pieces.in_order(), buffers.begin(),
+                           [](std::string_view piece) { return asio::buffer(piece); });
     write_deadline_ = std::chrono::steady_clock::now() + limits_.frame;
     rearm();
     const auto [error, n_bytes] = co_await std::visit(
-        [&](auto& stream) { return asio::async_write(stream, asio::buffer(bytes), kTuple); }, stream_);
+        [&](auto& stream) { return asio::async_write(stream, buffers, kTuple); }, stream_);
     write_deadline_ = SteadyTime::max();
     handler_.net().bytes_out += n_bytes;
-    outbound_bytes_ -= std::min(outbound_bytes_, bytes.size());
+    outbound_bytes_ -= std::min(outbound_bytes_, outbound.pieces.size());
     wake_reader_.cancel();
     if (error) {
       close(error.message());

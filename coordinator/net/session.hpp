@@ -21,6 +21,7 @@
 #include "coordinator/store/job_store.hpp"
 #include "core/base/clock.hpp"
 #include "core/proto/frame.hpp"
+#include "core/proto/frame_pieces.hpp"
 
 namespace spdlog {
 class logger;
@@ -76,6 +77,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void start();
   /// Queues a frame; drops the connection when too much is unsent.
   void send(const proto::Frame& frame);
+  /// The same, for a frame with a long field, which is kept instead of copied.
+  void send_long(proto::Frame frame);
   void fail(std::uint64_t request, const Error& error) { send(proto::failure_frame(request, error)); }
   /// Ends the connection now.
   void close(std::string_view reason);
@@ -109,6 +112,12 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] boost::asio::awaitable<void> let_it_read();
   [[nodiscard]] boost::asio::awaitable<void> write_frames();
   [[nodiscard]] boost::asio::awaitable<void> watch();
+  /// What waits to be written: bytes of one frame or of several small ones.
+  struct Outbound {
+    std::unique_ptr<const proto::Frame> frame;  ///< what the field is one of; null where there is none
+    proto::FramePieces pieces;
+  };
+  void queue(Outbound outbound);
   void spawn(boost::asio::awaitable<void> coroutine, std::string_view what);
   [[nodiscard]] Milliseconds idle_limit() const;
   void rearm();
@@ -120,7 +129,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::ip::address address_;
   std::string peer_;
   proto::FrameReader reader_;
-  std::deque<std::string> outbound_;
+  std::deque<Outbound> outbound_;
   std::size_t outbound_bytes_ = 0;
   boost::asio::steady_timer wake_writer_;
   boost::asio::steady_timer wake_reader_;

@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "core/proto/frame_pieces.hpp"
+
 namespace gauntlet::proto {
 namespace {
 
@@ -19,11 +21,17 @@ std::uint32_t read_length(std::string_view header) {
   return length;
 }
 
+/// A byte field from here on is not copied by encode_in_pieces.
+constexpr std::size_t kLongField = std::size_t{64} << 10;
+
 /// Appends what a message writes. Long byte fields, such as chunks of artifacts, are copied once, straight to
-/// their place; AppendToString fills the place with zeros first. To be finished before `out` is used.
+/// their place, or the first of them not at all; AppendToString fills the place with zeros first. To be
+/// finished before `out` is used.
 class Appender final : public google::protobuf::io::ZeroCopyOutputStream {
  public:
-  explicit Appender(std::string& out) : out_(out), n_before_(out.size()) {}
+  /// `left_out`: told the first long field, which is then not copied; null: all are.
+  explicit Appender(std::string& out, FramePieces* left_out = nullptr)
+      : out_(out), left_out_(left_out), n_before_(out.size()) {}
 
   bool Next(void** data, int* size) override {
     finish();
@@ -34,11 +42,18 @@ class Appender final : public google::protobuf::io::ZeroCopyOutputStream {
   }
   void BackUp(int count) override { n_used_ -= static_cast<std::size_t>(count); }
   [[nodiscard]] int64_t ByteCount() const override {
-    return static_cast<int64_t>(out_.size() - n_before_ + n_used_);
+    const std::size_t n_left_out = left_out_ == nullptr ? 0 : left_out_->field.size();
+    return static_cast<int64_t>(out_.size() - n_before_ + n_left_out + n_used_);
   }
   bool WriteAliasedRaw(const void* data, int size) override {
     finish();
-    out_.append(static_cast<const char*>(data), static_cast<std::size_t>(size));
+    const std::string_view field(static_cast<const char*>(data), static_cast<std::size_t>(size));
+    if (left_out_ != nullptr && left_out_->field.empty() && field.size() >= kLongField) {
+      left_out_->field = field;
+      left_out_->at = out_.size();
+    } else {
+      out_.append(field);
+    }
     return true;
   }
   [[nodiscard]] bool AllowsAliasing() const override { return true; }
@@ -49,35 +64,56 @@ class Appender final : public google::protobuf::io::ZeroCopyOutputStream {
 
  private:
   std::string& out_;
+  FramePieces* left_out_;
   std::size_t n_before_;
   std::size_t n_used_ = 0;  ///< of the block
   std::array<char, 512> block_{};
 };
 
-}  // namespace
-
-Status append_frame(const Frame& frame, std::string& out) {
+/// Computes the sizes that SerializeWithCachedSizes uses. Errors: larger than kMaxFrameBytes.
+Result<std::size_t> length_of(const Frame& frame) {
   const std::size_t length = frame.ByteSizeLong();
-  if (length > kMaxFrameBytes) {
-    return fail(ErrorCode::kInvalid, "a {} frame of {} bytes is too large; at most {} bytes are allowed",
-                name_of(frame.body_case()), length, kMaxFrameBytes);
-  }
-  if (length > kLongFrame) out.reserve(out.size() + kFrameHeaderBytes + length);
+  if (length <= kMaxFrameBytes) return length;
+  return fail(ErrorCode::kInvalid, "a {} frame of {} bytes is too large; at most {} bytes are allowed",
+              name_of(frame.body_case()), length, kMaxFrameBytes);
+}
+
+void append_header(std::size_t length, std::string& out) {
   for (std::size_t byte = 0; byte < kFrameHeaderBytes; ++byte) {
     out.push_back(static_cast<char>((length >> (8 * byte)) & 0xff));
   }
-  if (length <= kLongFrame) {
-    frame.AppendToString(&out);
-    return {};
-  }
-  Appender appender(out);
+}
+
+void append_long_payload(const Frame& frame, std::string& out, FramePieces* left_out) {
+  Appender appender(out, left_out);
   {
     google::protobuf::io::CodedOutputStream stream(&appender);
     stream.EnableAliasing(true);
     frame.SerializeWithCachedSizes(&stream);
   }
   appender.finish();
+}
+
+}  // namespace
+
+Status append_frame(const Frame& frame, std::string& out) {
+  GAUNTLET_TRY(const std::size_t length, length_of(frame));
+  if (length > kLongFrame) out.reserve(out.size() + kFrameHeaderBytes + length);
+  append_header(length, out);
+  if (length <= kLongFrame) {
+    frame.AppendToString(&out);
+  } else {
+    append_long_payload(frame, out, nullptr);
+  }
   return {};
+}
+
+Result<FramePieces> encode_in_pieces(const Frame& frame) {
+  GAUNTLET_TRY(const std::size_t length, length_of(frame));
+  FramePieces pieces;
+  append_header(length, pieces.text);
+  append_long_payload(frame, pieces.text, &pieces);
+  return pieces;
 }
 
 Result<std::string> encode_frame(const Frame& frame) {

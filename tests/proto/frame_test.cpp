@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "core/base/random.hpp"
+#include "core/proto/frame_pieces.hpp"
 
 namespace gauntlet::proto {
 namespace {
@@ -120,12 +121,29 @@ TEST(Frame, LongOnesHaveTheBytesThatProtobufWrites) {
     const std::string written = out.substr(6);
     ASSERT_EQ(written.size(), kFrameHeaderBytes + payload.size());
     EXPECT_TRUE(std::string_view(written).substr(kFrameHeaderBytes) == payload);
+    const auto pieces = encode_in_pieces(frame);
+    ASSERT_TRUE(pieces);
+    EXPECT_EQ(pieces->size(), written.size());
+    std::string in_pieces;
+    for (const std::string_view piece : pieces->in_order()) in_pieces += piece;
+    EXPECT_TRUE(in_pieces == written);
     FrameReader reader;
     reader.feed(written);
     const auto read = reader.next();
     ASSERT_TRUE(read && *read);
     EXPECT_EQ((*read)->SerializeAsString(), payload);
   }
+  EXPECT_EQ(encode_in_pieces(chunk)->field.data(), chunk.artifact_chunk().data().data())
+      << "it is not copied";
+  EXPECT_TRUE(encode_in_pieces(many)->field.empty());
+}
+
+TEST(Frame, ShortOnesHaveOnePiece) {
+  const Frame frame = hello_frame();
+  const auto pieces = encode_in_pieces(frame);
+  ASSERT_TRUE(pieces);
+  EXPECT_EQ(pieces->in_order()[0].size() + pieces->in_order()[2].size(), kGolden.size());
+  EXPECT_EQ(pieces->text, kGolden);
 }
 
 TEST(FrameReader, HonoursASmallerLimit) {
