@@ -1,5 +1,6 @@
 #include "core/transfer/chunks.hpp"
 
+#include <malloc.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -36,6 +37,15 @@ std::string compressed(std::string_view bytes) {
 }
 
 }  // namespace
+
+void keep_chunk_memory() {
+  static const bool once = [] {
+    ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(2 * kChunkBytes));
+    ::mallopt(M_TRIM_THRESHOLD, static_cast<int>(16 * kChunkBytes));
+    return true;
+  }();
+  static_cast<void>(once);
+}
 
 std::string name_of_manifest(std::string_view text) {
   const Digest digest = sha256(text);

@@ -29,6 +29,11 @@ inline constexpr std::uint64_t kMaxArtifactBytes = std::uint64_t{1} << 40;
   return left < kChunkBytes ? left : kChunkBytes;
 }
 
+/// From now on this process keeps memory of the size of chunks when it is freed (up to 64 MiB for each of the
+/// allocator's arenas) instead of giving it back: every chunk would otherwise cost as many page faults as it
+/// has pages, more time than two copies of it. Further calls do nothing.
+void keep_chunk_memory();
+
 /// The manifest of an offer, checked. Errors: kInvalid (too long, too large an artifact), kCorrupt.
 [[nodiscard]] Result<artifacts::Manifest> read_offer(const proto::ArtifactOffer& offer);
 /// What names the artifact on the wire: the 32 bytes of the SHA-256 of the manifest's text.

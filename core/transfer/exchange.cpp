@@ -53,6 +53,7 @@ Result<proto::Frame> Exchange::answer(proto::Frame request) {
 
 Result<proto::Frame> Exchange::take_offer(const proto::ArtifactOffer& offer) {
   proto::Frame answer;
+  keep_chunk_memory();
   const std::string name = name_of_manifest(offer.manifest());
   const std::lock_guard lock(opening_);
   std::shared_ptr<Incoming> incoming = incoming_.find(name);
@@ -111,6 +112,7 @@ Result<proto::Frame> Exchange::take_end(const proto::ArtifactEnd& end) {
 }
 
 Result<proto::Frame> Exchange::give_manifest(const proto::ArtifactRequest& request) {
+  keep_chunk_memory();
   GAUNTLET_TRY(const JobKey key, proto::key_from_bytes(request.key()));
   artifacts::FoundManifest found;
   if (request.checkpoint()) {

@@ -298,6 +298,7 @@ Result<std::string> fetch_once(const Route& route, const fs::path& workdir, cons
 }  // namespace
 
 Result<std::string> push_artifact(const Route& route, const fs::path& folder, bool is_checkpoint) {
+  transfer::keep_chunk_memory();
   proto::ArtifactOffer offer;
   GAUNTLET_TRY(*offer.mutable_manifest(),
                read_file(folder / artifacts::kManifestName, transfer::kMaxManifestBytes));
@@ -309,6 +310,7 @@ Result<std::string> push_artifact(const Route& route, const fs::path& folder, bo
 
 Result<std::string> fetch_artifact(const Route& route, const fs::path& workdir, const JobKey& key,
                                    bool is_checkpoint) {
+  transfer::keep_chunk_memory();
   return persist(route, [&] { return fetch_once(route, workdir, key, is_checkpoint); });
 }
 
