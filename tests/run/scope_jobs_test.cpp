@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/attacks/attack.hpp"
 #include "core/base/files.hpp"
 #include "core/base/hash.hpp"
 #include "core/run/job_run.hpp"
