@@ -147,7 +147,7 @@ TEST_P(DadhParity, TripletTermsAndTheirGradientsForCodes) {
     SCOPED_TRACE(name);
     const double allowed = loss_tolerance(name == "dadh_losses_released");
     const Fixture fixture = open(name);
-    const LabelOverlap overlap(fixture.get("in.labels"));
+    const LabelOverlap overlap(fixture.get("in.labels"), fixture.get("in.labels"));
     expect_terms(fixture, "out.", {{"r", overlap.shared}, {"Z", overlap.ideal}, {"w", overlap.weights}},
                  allowed);
     const torch::Tensor image = fixture.reference("out.h_v").to(fixture.dtype()).requires_grad_();
@@ -233,7 +233,7 @@ torch::Tensor small_labels() {
 }
 
 TEST(DadhTerms, HaveTheirTrueGradients) {
-  const LabelOverlap overlap(small_labels());
+  const LabelOverlap overlap(small_labels(), small_labels());
   const torch::Tensor image = waves({5, 6}, 1.3);
   const torch::Tensor text = waves({5, 6}, 0.7);
   expect_gradient(
@@ -257,7 +257,7 @@ TEST(DadhLosses, HaveTheirTrueGradients) {
       build(config, {.feature_dim = 6, .text_dim = 7, .n_labels = 4, .code_bits = 6}, small_labels());
   DadhTraining& training = *built.training;
   DadhForward pass;
-  pass.all_labels = small_labels();
+  pass.labels = pass.all_labels = small_labels();
   pass.rows = torch::arange(5);
   const torch::Tensor image = waves({5, 8}, 1.3).abs(), text = waves({5, 8}, 0.7).abs();
   const auto fill = [&](const torch::Tensor& v, const torch::Tensor& t) {
@@ -285,7 +285,7 @@ TEST(DadhLosses, HaveTheirTrueGradients) {
 }
 
 TEST(DadhTerms, WeighPairsByTheGainOfWhatTheyShare) {
-  const LabelOverlap overlap(small_labels());
+  const LabelOverlap overlap(small_labels(), small_labels());
   // Row 0 shares 2, 2, 0, 0, 2 labels: gains 3, 3, 3 in the best order.
   const double ideal = 3 + 3 / std::log2(3.0) + 3 / std::log2(4.0);
   EXPECT_NEAR(overlap.ideal[0].item<double>(), ideal, 1e-12);
@@ -293,7 +293,8 @@ TEST(DadhTerms, WeighPairsByTheGainOfWhatTheyShare) {
   EXPECT_EQ(overlap.weights[0][2].item<double>(), 0);
   EXPECT_EQ(overlap.weights[1][1].item<double>() * overlap.ideal[1].item<double>(), 7);
   // Nobody is dissimilar to anybody: no triplet.
-  const LabelOverlap alike(torch::ones({3, 2}, torch::kFloat64));
+  const torch::Tensor same = torch::ones({3, 2}, torch::kFloat64);
+  const LabelOverlap alike(same, same);
   EXPECT_EQ(weighted_triplets(waves({3, 4}, 1), waves({3, 4}, 2), alike, 0.4).item<double>(), 0);
 }
 

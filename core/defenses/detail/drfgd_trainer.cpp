@@ -8,9 +8,12 @@ namespace {
 
 using torch::Tensor;
 
-std::unique_ptr<torch::optim::Adam> adam(const std::vector<Tensor>& parameters, const DrfgdConfig& config) {
+std::unique_ptr<collective::ShardedOptimiser> adam(const std::vector<Tensor>& parameters,
+                                                   const DrfgdConfig& config,
+                                                   collective::Communicator& ranks) {
   auto options = torch::optim::AdamOptions(config.lr).betas({config.beta1, config.beta2});
-  return std::make_unique<torch::optim::Adam>(parameters, options);
+  return std::make_unique<collective::ShardedOptimiser>(
+      std::make_unique<torch::optim::Adam>(parameters, options), ranks);
 }
 
 /// Turns a sum over this rank's rows into its share of a mean over the global batch, times the number of
@@ -58,13 +61,11 @@ DrfgdTrainer::DrfgdTrainer(const DrfgdConfig& config, DrfgdPlayers players)
       divergence_(config.div_mode == "literal" ? Divergence::kLiteral : Divergence::kSeparate),
       game_(config.game()),
       precision_(config.precision.value()) {
-  auto trained = trained_parameters(*players_.generator, config_);
-  generator_optimizer_ = adam(trained, config_);
-  generator_reducer_ = players_.communicator->make_reducer(std::move(trained));
+  collective::Communicator& ranks = *players_.communicator;
+  generator_optimiser_ = adam(trained_parameters(*players_.generator, config_), config_, ranks);
   if (config_.use_dis) {
     GAUNTLET_CHECK(players_.discriminator != nullptr);
-    discriminator_optimizer_ = adam(players_.discriminator->parameters(), config_);
-    discriminator_reducer_ = players_.communicator->make_reducer(players_.discriminator->parameters());
+    discriminator_optimiser_ = adam(players_.discriminator->parameters(), config_, ranks);
   }
 }
 
@@ -84,20 +85,18 @@ std::map<std::string, Tensor> DrfgdTrainer::step(const DrfgdBatch& batch) {
   if (config_.use_dis)
     frozen = std::make_unique<models::FrozenModule>(*players_.discriminator, /*eval=*/false);
   add_output_losses(objective, batch, made.output);
-  generator_optimizer_->zero_grad();
-  generator_reducer_->backward(objective.total);
-  generator_optimizer_->step();
+  generator_optimiser_->step(objective.total);
   objective.losses["total"] = objective.total.detach();
   return std::move(objective.losses);
 }
 
 void DrfgdTrainer::visit_state(models::StateVisitor& visitor) {
   visitor.module("generator", *players_.generator);
-  visitor.optimiser("generator_optimiser", *generator_optimizer_);
+  visitor.optimiser("generator_optimiser", generator_optimiser_->optimiser());
   visitor.number("n_steps", n_steps_);
   if (!config_.use_dis) return;
   visitor.module("discriminator", *players_.discriminator);
-  visitor.optimiser("discriminator_optimiser", *discriminator_optimizer_);
+  visitor.optimiser("discriminator_optimiser", discriminator_optimiser_->optimiser());
 }
 
 Tensor DrfgdTrainer::judged(const Tensor& input) const {
@@ -110,9 +109,7 @@ void DrfgdTrainer::step_discriminator(Objective& objective, const Tensor& clean,
   const auto real = discriminator_real(judged(clean), game_);
   const auto fake_clean = discriminator_fake(judged(regenerated_clean), game_);
   const auto fake_adversarial = discriminator_fake(judged(regenerated_adversarial), game_);
-  discriminator_optimizer_->zero_grad();
-  discriminator_reducer_->backward(objective.record("d", real + 0.5 * (fake_clean + fake_adversarial)));
-  discriminator_optimizer_->step();
+  discriminator_optimiser_->step(objective.record("d", real + 0.5 * (fake_clean + fake_adversarial)));
 }
 
 void DrfgdTrainer::add_feature_losses(Objective& objective, const Generated& made,
@@ -171,23 +168,19 @@ std::vector<Tensor> reproducing_parameters(const Generator& generator) {
 AutoencoderTrainer::AutoencoderTrainer(const DrfgdConfig& config, std::shared_ptr<Generator> generator,
                                        collective::Communicator* communicator)
     : generator_(std::move(generator)), communicator_(communicator), precision_(config.precision.value()) {
-  auto trained = reproducing_parameters(*generator_);
-  optimizer_ = adam(trained, config);
-  reducer_ = communicator_->make_reducer(std::move(trained));
+  optimiser_ = adam(reproducing_parameters(*generator_), config, *communicator_);
 }
 
 std::map<std::string, Tensor> AutoencoderTrainer::step(const DrfgdBatch& batch) {
   const Generated made = generate(*generator_, batch.clean, Pass::kRegenerate, precision_);
   const Tensor loss = squared_error(made.output, batch.clean).sum() * share_of(*communicator_, batch);
-  optimizer_->zero_grad();
-  reducer_->backward(loss);
-  optimizer_->step();
+  optimiser_->step(loss);
   return {{"autoencoder", loss.detach()}};
 }
 
 void AutoencoderTrainer::visit_state(models::StateVisitor& visitor) {
   visitor.module("generator", *generator_);
-  visitor.optimiser("optimiser", *optimizer_);
+  visitor.optimiser("optimiser", optimiser_->optimiser());
 }
 
 void freeze_autoencoder(Generator& generator) {

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "core/collective/communicator.hpp"
+#include "core/collective/sharded_optimiser.hpp"
 #include "core/defenses/detail/drfgd_config.hpp"
 #include "core/defenses/detail/drfgd_losses.hpp"
 #include "core/defenses/detail/drfgd_passes.hpp"
@@ -67,8 +68,7 @@ class DrfgdTrainer {
   Divergence divergence_;
   AdversarialGame game_;
   models::Precision precision_;
-  std::unique_ptr<torch::optim::Adam> generator_optimizer_, discriminator_optimizer_;
-  std::unique_ptr<collective::GradientReducer> generator_reducer_, discriminator_reducer_;
+  std::unique_ptr<collective::ShardedOptimiser> generator_optimiser_, discriminator_optimiser_;
   std::int64_t n_steps_ = 0;
 };
 
@@ -93,8 +93,7 @@ class AutoencoderTrainer {
   std::shared_ptr<Generator> generator_;
   collective::Communicator* communicator_;
   models::Precision precision_;
-  std::unique_ptr<torch::optim::Adam> optimizer_;
-  std::unique_ptr<collective::GradientReducer> reducer_;
+  std::unique_ptr<collective::ShardedOptimiser> optimiser_;
 };
 
 /// Encoder and decoder stay as they are from here on: no weight gradients, and the running statistics of

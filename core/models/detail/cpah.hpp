@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "core/collective/sharded_optimiser.hpp"
 #include "core/models/backbone.hpp"
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/layers.hpp"
@@ -142,7 +143,8 @@ class CpahTraining final : public ModelTraining {
   Losses step(const TrainingBatch& batch) override;
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   [[nodiscard]] Rates learning_rates() const override {
-    return {{"lr", learning_rate_of(*generator_optimiser_)}, {"d_lr", learning_rate_of(*critic_optimiser_)}};
+    return {{"lr", learning_rate_of(generator_->optimiser())},
+            {"d_lr", learning_rate_of(critic_->optimiser())}};
   }
   /// B = sign(H^v + H^t); rows no batch has visited yet keep their random code.
   void end_epoch() override;
@@ -172,8 +174,7 @@ class CpahTraining final : public ModelTraining {
   CpahConfig config_;
   std::shared_ptr<CpahNet> net_;
   TrainingSetup setup_;
-  std::unique_ptr<torch::optim::Optimizer> generator_optimiser_, critic_optimiser_;
-  std::unique_ptr<collective::GradientReducer> generator_reducer_, critic_reducer_;
+  std::unique_ptr<collective::ShardedOptimiser> generator_, critic_;
   TrainingClock clock_;
 };
 

@@ -35,10 +35,10 @@ CpahTraining::CpahTraining(const CpahConfig& config, std::shared_ptr<CpahNet> ne
     const std::vector<torch::Tensor> more = part->parameters();
     generator.insert(generator.end(), more.begin(), more.end());
   }
-  generator_reducer_ = setup_.communicator->make_reducer(generator);
-  critic_reducer_ = setup_.communicator->make_reducer(critics->D->parameters());
-  generator_optimiser_ = config_.adam.make(generator);
-  critic_optimiser_ = config_.d_adam.make(critics->D->parameters());
+  generator_ =
+      std::make_unique<collective::ShardedOptimiser>(config_.adam.make(generator), *setup_.communicator);
+  critic_ = std::make_unique<collective::ShardedOptimiser>(config_.d_adam.make(critics->D->parameters()),
+                                                           *setup_.communicator);
 }
 
 std::pair<CpahForward, CriticLoss> CpahTraining::forward_and_critic_step(const TrainingBatch& batch) {
@@ -113,9 +113,7 @@ CriticLoss CpahTraining::critic_loss(const CpahForward& pass, const torch::Tenso
 
 CriticLoss CpahTraining::critic_step(const CpahForward& pass, const torch::Tensor& mix) {
   CriticLoss loss = critic_loss(pass, mix);
-  critic_optimiser_->zero_grad();
-  critic_reducer_->backward(loss.total());
-  critic_optimiser_->step();
+  critic_->step(loss.total());
   return loss;
 }
 
@@ -155,10 +153,8 @@ GeneratorLoss CpahTraining::generator_loss(const CpahForward& pass) {
 GeneratorLoss CpahTraining::generator_step(const CpahForward& pass) {
   const FrozenModule frozen(*critics->D, /*eval=*/false);
   GeneratorLoss loss = generator_loss(pass);
-  set_learning_rate(*generator_optimiser_, learning_rate(config_.rate, config_.adam.lr, clock_, kDrops));
-  generator_optimiser_->zero_grad();
-  generator_reducer_->backward(loss.total);
-  generator_optimiser_->step();
+  set_learning_rate(generator_->optimiser(), learning_rate(config_.rate, config_.adam.lr, clock_, kDrops));
+  generator_->step(loss.total);
   return loss;
 }
 
@@ -170,8 +166,8 @@ void CpahTraining::end_epoch() {
 void CpahTraining::visit_state(StateVisitor& visitor) {
   visitor.module("model", *net_);
   visitor.module("critics", *critics);
-  visitor.optimiser("generator_optimiser", *generator_optimiser_);
-  visitor.optimiser("critic_optimiser", *critic_optimiser_);
+  visitor.optimiser("generator_optimiser", generator_->optimiser());
+  visitor.optimiser("critic_optimiser", critic_->optimiser());
   visitor.tensor("relaxed_image", relaxed_image);
   visitor.tensor("relaxed_text", relaxed_text);
   visitor.tensor("codes", codes);

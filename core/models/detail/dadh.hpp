@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/collective/sharded_optimiser.hpp"
 #include "core/models/backbone.hpp"
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/layers.hpp"
@@ -148,19 +149,22 @@ class DadhCriticsImpl : public torch::nn::Module {
 };
 TORCH_MODULE(DadhCritics);
 
-/// max(0, 1 - cos(a_i, g_j)): anchors a, targets g [B, K] → [B, B].
+/// max(0, 1 - cos(a_i, g_j)): anchors a [A, K], targets g [B, K] → [A, B].
 [[nodiscard]] torch::Tensor cosine_distances(const torch::Tensor& anchors, const torch::Tensor& targets);
 
-/// What the labels of a batch say about its pairs; all of the labels' type.
+/// What the labels of a batch say about the pairs of some of its rows, the anchors, with all; all of the
+/// labels' type.
 struct LabelOverlap {
-  explicit LabelOverlap(const torch::Tensor& labels);  ///< [B, C] 0/1, no row of zeros
-  torch::Tensor shared;                                ///< r [B, B], labels in common
-  torch::Tensor similar;                               ///< S [B, B] 0/1
-  torch::Tensor ideal;  ///< Z [B], discounted gain of the row's best order, sum_j (2^r(j) - 1) / log2(1 + j)
-  torch::Tensor weights;  ///< w [B, B] = (2^r - 1) / Z; 0 where nothing is shared
+  /// Of anchors [A, C] with a batch [B, C]; 0/1, no row of zeros.
+  LabelOverlap(const torch::Tensor& anchors, const torch::Tensor& labels);
+  torch::Tensor shared;   ///< r [A, B], labels in common
+  torch::Tensor similar;  ///< S [A, B] 0/1
+  torch::Tensor ideal;  ///< Z [A], discounted gain of the row's best order, sum_j (2^r(j) - 1) / log2(1 + j)
+  torch::Tensor weights;  ///< w [A, B] = (2^r - 1) / Z; 0 where nothing is shared
 };
 
-/// T(a→g) without its factor c: sum over i, similar j and dissimilar l of w_ij max(0, d_ij - d_il + margin).
+/// T(a→g) without its factor c: sum over i, similar j and dissimilar l of w_ij max(0, d_ij - d_il + margin);
+/// anchors a [A, K], targets g [B, K].
 [[nodiscard]] torch::Tensor weighted_triplets(const torch::Tensor& anchors, const torch::Tensor& targets,
                                               const LabelOverlap& overlap, double margin);
 
@@ -180,6 +184,7 @@ struct DadhForward {
   torch::Tensor feature_v, feature_t;    ///< f [b, F]
   torch::Tensor code_v, code_t;          ///< h [b, K]
   torch::Tensor second_code_t;           ///< of a second text pass, with a gradient to the hash layer only
+  torch::Tensor labels;                  ///< [b, C]
   torch::Tensor rows;                    ///< [b] int64
   torch::Tensor all_code_v, all_code_t;  ///< [B, K], with the gradient of the ranks they came from
   torch::Tensor all_labels;              ///< [B, C]
@@ -210,8 +215,8 @@ class DadhTraining final : public ModelTraining {
   void end_epoch() override;
   void visit_state(StateVisitor& visitor) override;
   [[nodiscard]] Rates learning_rates() const override {
-    return {{"lr", learning_rate_of(*generator_.optimiser)},
-            {"d_lr", learning_rate_of(*feature_critic_.optimiser)}};
+    return {{"lr", learning_rate_of(generator_->optimiser())},
+            {"d_lr", learning_rate_of(feature_critic_->optimiser())}};
   }
 
   // The parts of a step, in their order.
@@ -231,12 +236,6 @@ class DadhTraining final : public ModelTraining {
   torch::Tensor codes;                        ///< B [N, K] ±1
 
  private:
-  struct Learner {
-    std::unique_ptr<torch::optim::Optimizer> optimiser;
-    std::unique_ptr<collective::GradientReducer> reducer;
-    void step(const torch::Tensor& loss);
-  };
-  [[nodiscard]] Learner critic_learner(const Perceptron& critic) const;
   /// Of a critic over own rows, the share of its loss over the global batch.
   [[nodiscard]] CriticLoss critic_share(Perceptron& critic, const torch::Tensor& real,
                                         const torch::Tensor& fake, const torch::Tensor& mix,
@@ -248,7 +247,7 @@ class DadhTraining final : public ModelTraining {
   DadhConfig config_;
   std::shared_ptr<DadhNet> net_;
   TrainingSetup setup_;
-  Learner generator_, feature_critic_, code_critic_;
+  std::unique_ptr<collective::ShardedOptimiser> generator_, feature_critic_, code_critic_;
   TrainingClock clock_;
 };
 

@@ -6,8 +6,8 @@ torch::Tensor cosine_distances(const torch::Tensor& anchors, const torch::Tensor
   return (1 - unit_rows(anchors).matmul(unit_rows(targets).t())).clamp_min(0);
 }
 
-LabelOverlap::LabelOverlap(const torch::Tensor& labels)
-    : shared(labels.matmul(labels.t())), similar(shared.gt(0.5).to(labels.scalar_type())) {
+LabelOverlap::LabelOverlap(const torch::Tensor& anchors, const torch::Tensor& labels)
+    : shared(anchors.matmul(labels.t())), similar(shared.gt(0.5).to(labels.scalar_type())) {
   const torch::Tensor gains = torch::exp2(shared) - 1;
   const torch::Tensor discounts =
       torch::log2(1 + torch::arange(1, labels.size(0) + 1, labels.options())).reciprocal();

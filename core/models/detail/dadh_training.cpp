@@ -1,6 +1,5 @@
 #include "core/models/critic_rows.hpp"
 #include "core/models/detail/dadh.hpp"
-#include "core/models/epochs.hpp"
 #include "core/models/rank_means.hpp"
 #include "core/models/weights.hpp"
 
@@ -14,24 +13,6 @@ constexpr std::uint64_t kImageDropTag = 0x44564900;   // "DVI"
 constexpr std::uint64_t kTextDropTag = 0x44545800;    // "DTX"
 constexpr std::uint64_t kSecondDropTag = 0x44325400;  // "D2T"
 constexpr RateDrops kDrops{.first = 1, .every = 100, .factor = 0.8};
-
-/// weighted_triplets of the global batch, of which each rank counts those of its own rows as anchors: B^3
-/// terms are most of a step. The gradient is that of this rank's part, times the number of ranks.
-torch::Tensor triplets_over_ranks(const torch::Tensor& anchors, const torch::Tensor& targets,
-                                  const LabelOverlap& overlap, double margin,
-                                  collective::Communicator& ranks) {
-  if (ranks.world_size() == 1) return weighted_triplets(anchors, targets, overlap, margin);
-  const RankShare share = share_of_rank(anchors.size(0), ranks);
-  const std::int64_t n_own = share.last - share.first;
-  LabelOverlap own = overlap;
-  own.similar = overlap.similar.narrow(0, share.first, n_own);
-  own.weights = overlap.weights.narrow(0, share.first, n_own);
-  const torch::Tensor part = weighted_triplets(anchors.narrow(0, share.first, n_own), targets, own, margin);
-  torch::Tensor sum = part.detach().clone();
-  ranks.all_reduce_sum_(sum);
-  return sum +
-         static_cast<double>(ranks.world_size()) * (part - part.detach());  // the reducer takes the mean
-}
 
 }  // namespace
 
@@ -48,20 +29,12 @@ DadhTraining::DadhTraining(const DadhConfig& config, std::shared_ptr<DadhNet> ne
   codes =
       random_codes(setup_.labels.size(0), net_->code_bits(), setup_.seed, dtype).to(setup_.labels.device());
 
-  const std::vector<torch::Tensor> learned = trainable_parameters(*net_);
-  generator_ = {config_.adam.make(learned), setup_.communicator->make_reducer(learned)};
-  feature_critic_ = critic_learner(critics->D_f);
-  code_critic_ = critic_learner(critics->D_h);
-}
-
-DadhTraining::Learner DadhTraining::critic_learner(const Perceptron& critic) const {
-  return {config_.d_adam.make(critic->parameters()), setup_.communicator->make_reducer(critic->parameters())};
-}
-
-void DadhTraining::Learner::step(const torch::Tensor& loss) {
-  optimiser->zero_grad();
-  reducer->backward(loss);
-  optimiser->step();
+  const auto learner = [&](const AdamConfig& adam, const std::vector<torch::Tensor>& parameters) {
+    return std::make_unique<collective::ShardedOptimiser>(adam.make(parameters), *setup_.communicator);
+  };
+  generator_ = learner(config_.adam, trainable_parameters(*net_));
+  feature_critic_ = learner(config_.d_adam, critics->D_f->parameters());
+  code_critic_ = learner(config_.d_adam, critics->D_h->parameters());
 }
 
 std::pair<DadhForward, DadhCriticLosses> DadhTraining::forward_and_critic_steps(const TrainingBatch& batch) {
@@ -116,12 +89,11 @@ DadhForward DadhTraining::forward(const TrainingBatch& batch) {
   pass.feature_t = both[1];
   pass.code_v = pass.all_code_v = net_->hash(Modality::kImage, pass.feature_v);
   pass.code_t = pass.all_code_t = net_->hash(Modality::kText, pass.feature_t);
-  pass.all_labels = batch.labels;
+  pass.labels = pass.all_labels = batch.labels.to(pass.code_v.scalar_type());
   pass.rows = batch.rows;
   if (ranks.world_size() > 1) {  // one exchange of all three
     const std::int64_t n_bits = pass.code_v.size(1);
-    const torch::Tensor own =
-        torch::cat({pass.code_v, pass.code_t, batch.labels.to(pass.code_v.scalar_type())}, 1);
+    const torch::Tensor own = torch::cat({pass.code_v, pass.code_t, pass.labels}, 1);
     const std::vector<torch::Tensor> all =
         ranks.gather_rows(own).split_with_sizes({n_bits, n_bits, batch.labels.size(1)}, 1);
     pass.all_code_v = all[0];
@@ -160,28 +132,27 @@ CriticLoss DadhTraining::code_critic_loss(const DadhForward& pass, const torch::
 
 CriticLoss DadhTraining::feature_critic_step(const DadhForward& pass, const torch::Tensor& mix) {
   CriticLoss loss = feature_critic_loss(pass, mix);
-  feature_critic_.step(loss.total());
+  feature_critic_->step(loss.total());
   return loss;
 }
 
 CriticLoss DadhTraining::code_critic_step(const DadhForward& pass, const torch::Tensor& mix) {
   CriticLoss loss = code_critic_loss(pass, mix);
-  code_critic_.step(loss.total());
+  code_critic_->step(loss.total());
   return loss;
 }
 
 DadhLoss DadhTraining::generator_loss(const DadhForward& pass) {
-  const LabelOverlap overlap(pass.all_labels);
-  const std::int64_t n_rows = pass.all_labels.size(0);
+  const std::int64_t n_rows = pass.all_labels.size(0), n_ranks = setup_.communicator->world_size();
+  // Of the B^3 triplets, most of a step, those whose anchors are own rows.
+  const LabelOverlap overlap(pass.labels, pass.all_labels);
   const auto triplets = [&](const torch::Tensor& anchors, const torch::Tensor& targets) {
-    return config_.triplet_factor *
-           triplets_over_ranks(anchors, targets, overlap, config_.margin, *setup_.communicator);
+    return n_ranks * (config_.triplet_factor * weighted_triplets(anchors, targets, overlap, config_.margin));
   };
   DadhLoss loss;
-  loss.image_to_text = triplets(pass.all_code_v, pass.all_code_t);
-  loss.text_to_image = triplets(pass.all_code_t, pass.all_code_v);
-  loss.quantisation = setup_.communicator->world_size() *
-                      quantisation_loss(codes.index_select(0, pass.rows), pass.code_v, pass.code_t);
+  loss.image_to_text = triplets(pass.code_v, pass.all_code_t);
+  loss.text_to_image = triplets(pass.code_t, pass.all_code_v);
+  loss.quantisation = n_ranks * quantisation_loss(codes.index_select(0, pass.rows), pass.code_v, pass.code_t);
   loss.feature_adversarial = share_of_mean(log1p_exp(-critics->D_f(pass.feature_t)), n_rows);
   loss.code_adversarial = share_of_mean(log1p_exp(-critics->D_h(pass.second_code_t)), n_rows);
   loss.total = config_.alpha * (loss.image_to_text + loss.text_to_image) + config_.beta * loss.quantisation +
@@ -192,8 +163,8 @@ DadhLoss DadhTraining::generator_loss(const DadhForward& pass) {
 DadhLoss DadhTraining::generator_step(const DadhForward& pass) {
   const FrozenModule frozen(*critics, /*eval=*/false);
   DadhLoss loss = generator_loss(pass);
-  set_learning_rate(*generator_.optimiser, learning_rate(config_.rate, config_.adam.lr, clock_, kDrops));
-  generator_.step(loss.total);
+  set_learning_rate(generator_->optimiser(), learning_rate(config_.rate, config_.adam.lr, clock_, kDrops));
+  generator_->step(loss.total);
   return loss;
 }
 
@@ -207,9 +178,9 @@ void DadhTraining::end_epoch() {
 void DadhTraining::visit_state(StateVisitor& visitor) {
   visitor.module("model", *net_);
   visitor.module("critics", *critics);
-  visitor.optimiser("generator", *generator_.optimiser);
-  visitor.optimiser("feature_critic", *feature_critic_.optimiser);
-  visitor.optimiser("code_critic", *code_critic_.optimiser);
+  visitor.optimiser("generator", generator_->optimiser());
+  visitor.optimiser("feature_critic", feature_critic_->optimiser());
+  visitor.optimiser("code_critic", code_critic_->optimiser());
   visitor.tensor("relaxed_image", relaxed_image);
   visitor.tensor("relaxed_text", relaxed_text);
   visitor.tensor("codes", codes);

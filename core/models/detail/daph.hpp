@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/collective/sharded_optimiser.hpp"
 #include "core/models/backbone.hpp"
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/daph_losses.hpp"
@@ -343,8 +344,9 @@ class DaphTraining final : public ModelTraining {
   std::shared_ptr<DaphNet> net_;
   std::unique_ptr<DaphProxies> proxies_;
   TrainingSetup setup_;
-  std::unique_ptr<torch::optim::Optimizer> data_optimiser_, class_optimiser_, hash_optimiser_;
-  std::unique_ptr<collective::GradientReducer> proxy_reducer_, hash_reducer_;
+  std::unique_ptr<torch::optim::Optimizer> data_optimiser_, class_optimiser_;
+  std::unique_ptr<collective::GradientReducer> proxy_reducer_;
+  std::unique_ptr<collective::ShardedOptimiser> hash_optimiser_;
   torch::Tensor proxy_image_, proxy_text_;  // u, s [N, K] as last seen; zero rows were never seen
   Stage stage_ = Stage::kProxies;
   TrainingClock clock_;  // within the stage

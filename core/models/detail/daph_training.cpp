@@ -24,10 +24,9 @@ DaphTraining::DaphTraining(const DaphConfig& config, std::shared_ptr<DaphNet> ne
   };
   data_optimiser_ = optimiser(proxies_->data_parameters(config_.train_proxy_head), config_.proxy_lr);
   class_optimiser_ = optimiser(proxies_->class_parameters(), config_.class_lr);
-  const std::vector<torch::Tensor> hashing = trainable_parameters(*net_);
-  hash_optimiser_ = optimiser(hashing, config_.lr);
   proxy_reducer_ = setup_.communicator->make_reducer(trainable_parameters(*proxies_));
-  hash_reducer_ = setup_.communicator->make_reducer(hashing);
+  hash_optimiser_ = std::make_unique<collective::ShardedOptimiser>(
+      optimiser(trainable_parameters(*net_), config_.lr), *setup_.communicator);
 }
 
 void DaphTraining::begin(std::int64_t n_steps) {
@@ -188,10 +187,8 @@ HashLoss DaphTraining::hash_loss(Modality modality, const HashForward& pass) con
 }
 
 void DaphTraining::hash_step(const torch::Tensor& loss) {
-  set_learning_rate(*hash_optimiser_, rate(config_.lr));
-  hash_optimiser_->zero_grad();
-  hash_reducer_->backward(loss);
-  hash_optimiser_->step();
+  set_learning_rate(hash_optimiser_->optimiser(), rate(config_.lr));
+  hash_optimiser_->step(loss);
 }
 
 void DaphTraining::end_epoch() {
@@ -206,7 +203,7 @@ void DaphTraining::end_epoch() {
 }
 
 Rates DaphTraining::learning_rates() const {
-  if (stage_ == Stage::kHash) return {{"lr", learning_rate_of(*hash_optimiser_)}};
+  if (stage_ == Stage::kHash) return {{"lr", learning_rate_of(hash_optimiser_->optimiser())}};
   return {{"proxy_lr", learning_rate_of(*data_optimiser_)},
           {"class_lr", learning_rate_of(*class_optimiser_)}};
 }
@@ -237,7 +234,7 @@ void DaphTraining::visit_state(StateVisitor& visitor) {
   visitor.part("clock", clock_);
   visitor.number("step", step_);
   visitor.module("model", *net_);
-  visitor.optimiser("hash_optimiser", *hash_optimiser_);
+  visitor.optimiser("hash_optimiser", hash_optimiser_->optimiser());
   if (stage_ == Stage::kHash) {
     drop_proxies();
     visitor.tensor("anchors_image", anchors.image);

@@ -25,12 +25,11 @@ PairTraining::PairTraining(const RecipeConfig& recipe, std::shared_ptr<PairNet> 
   share_weights(*net_, *setup_.communicator);
   const std::vector<torch::Tensor> image = net_->trained_parameters(Modality::kImage);
   const std::vector<torch::Tensor> text = net_->trained_parameters(Modality::kText);
-  std::vector<torch::Tensor> both = image;
-  both.insert(both.end(), text.begin(), text.end());
-  reducer_ = setup_.communicator->make_reducer(both);
-  optimiser_ = make_optimiser(
-      recipe_.optimiser, {image, text},
-      {.rate = recipe_.lr_image, .weight_decay = recipe_.weight_decay, .momentum = recipe_.momentum});
+  optimiser_ = std::make_unique<collective::ShardedOptimiser>(
+      make_optimiser(
+          recipe_.optimiser, {image, text},
+          {.rate = recipe_.lr_image, .weight_decay = recipe_.weight_decay, .momentum = recipe_.momentum}),
+      *setup_.communicator);
 }
 
 torch::Dtype PairTraining::dtype() const { return net_->text_head->out->weight.scalar_type(); }
@@ -56,12 +55,10 @@ PairForward PairTraining::forward_seen(const TrainingBatch& seen) {
 
 void PairTraining::descend(const torch::Tensor& loss) {
   const double factor = rate_factor(recipe_, clock_);
-  auto& groups = optimiser_->param_groups();
+  auto& groups = optimiser_->optimiser().param_groups();
   groups[kImageGroup].options().set_lr(recipe_.lr_image * factor);
   groups[kTextGroup].options().set_lr(recipe_.lr_text * factor);
-  optimiser_->zero_grad();
-  reducer_->backward(loss);
-  optimiser_->step();
+  optimiser_->step(loss);
 }
 
 Losses PairTraining::step(const TrainingBatch& batch) {
@@ -79,7 +76,7 @@ torch::Tensor PairTraining::objective(const TrainingBatch& batch) {
 
 void PairTraining::visit_state(StateVisitor& visitor) {
   visitor.module("model", *net_);
-  visitor.optimiser("optimiser", *optimiser_);
+  visitor.optimiser("optimiser", optimiser_->optimiser());
   visitor.part("clock", clock_);
 }
 

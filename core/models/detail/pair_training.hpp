@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/base/check.hpp"
+#include "core/collective/sharded_optimiser.hpp"
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/pair_net.hpp"
 #include "core/models/detail/recipe.hpp"
@@ -93,8 +94,8 @@ class PairTraining : public ModelTraining {
   [[nodiscard]] torch::Tensor objective(const TrainingBatch& batch) override;
   void end_epoch() override { ++clock_.epoch; }
   [[nodiscard]] Rates learning_rates() const override {
-    return {{"lr_image", learning_rate_of(*optimiser_, kImageGroup)},
-            {"lr_text", learning_rate_of(*optimiser_, kTextGroup)}};
+    return {{"lr_image", learning_rate_of(optimiser_->optimiser(), kImageGroup)},
+            {"lr_text", learning_rate_of(optimiser_->optimiser(), kTextGroup)}};
   }
   /// Networks, optimiser and clock; models add their own to it.
   void visit_state(StateVisitor& visitor) override;
@@ -126,8 +127,7 @@ class PairTraining : public ModelTraining {
   RecipeConfig recipe_;
   std::shared_ptr<PairNet> net_;
   TrainingSetup setup_;
-  std::unique_ptr<torch::optim::Optimizer> optimiser_;
-  std::unique_ptr<collective::GradientReducer> reducer_;
+  std::unique_ptr<collective::ShardedOptimiser> optimiser_;
   TrainingClock clock_;
 };
 
