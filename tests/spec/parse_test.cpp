@@ -65,11 +65,10 @@ INSTANTIATE_TEST_SUITE_P(
             "name: one", "name: a/b",
             "2:7: name is 'a/b'; allowed: up to 100 letters, digits, '-', '_', '.', not starting with '.'"},
         Mistake{"name: one", "name: one\nname: two", "3:1: key 'name' is already on line 2; keep one"},
-        Mistake{
-            "name: one", "name: one\naxs: {}",
-            "3:1: unknown key of a sweep 'axs'; did you mean 'axes'? (known: gauntlet, name, axes, zip, "
-            "exclude, include, "
-            "settings, ablations, metrics, resources, tables, noop, command, external, select, explain)"}),
+        Mistake{"name: one", "name: one\naxs: {}",
+                "3:1: unknown key of a sweep 'axs'; did you mean 'axes'? (known: gauntlet, name, axes, zip, "
+                "exclude, include, settings, ablations, metrics, resources, tables, noop, command, external, "
+                "select, explain, on_queries)"}),
     [](const auto& each) { return fmt::format("n{}", each.index); });
 
 INSTANTIATE_TEST_SUITE_P(

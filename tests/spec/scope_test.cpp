@@ -58,8 +58,11 @@ TEST(Sides, BothAreTwoCraftsAndTheQueriesOneIsThatOfTheQueriesAlone) {
   EXPECT_EQ(both.cell.attack, "pgd on queries and the database");
   EXPECT_EQ(job_of(expansion, both, "craft").key, job_of(expansion, alone, "craft").key);
   EXPECT_EQ(job_of(expansion, both, "encode_query").key, job_of(expansion, alone, "encode_query").key);
-  EXPECT_NE(job_of(expansion, both, "encode_retrieval").key,
-            job_of(expansion, alone, "encode_retrieval").key);
+  const auto database = [&](const PlannedCell& cell) {
+    return input_of(job_of(expansion, cell, "evaluate"), "retrieval_codes");
+  };
+  EXPECT_EQ(database(both), job_of(expansion, both, "encode_retrieval").key);
+  EXPECT_NE(database(both), database(alone));
   EXPECT_EQ(job_of(expansion, both, "craft_database").job.config.at("database_fraction"), 1.0);
   EXPECT_NE(job_of(expansion, both, "evaluate").key, job_of(expansion, alone, "evaluate").key);
 }
@@ -117,7 +120,7 @@ TEST(OnQueries, CraftsAndMeasuresThemAlone) {
   EXPECT_EQ(job_of(expansion, cell, "craft").job.config.at("on_queries"), 500);
   EXPECT_EQ(job_of(expansion, cell, "evaluate").job.config.at("on_queries"), 500);
   EXPECT_FALSE(job_of(expansion, cell, "encode_query").job.config.contains("on_queries"));  // of the craft
-  EXPECT_FALSE(job_of(expansion, cell, "encode_retrieval").job.config.contains("on_queries"));
+  EXPECT_FALSE(job_of(expansion, cell, "codes_text").job.config.contains("on_queries"));  // the database
   EXPECT_FALSE(job_of(expansion, cell, "craft_train").job.config.contains("on_queries"));
 }
 
