@@ -120,7 +120,7 @@ TEST(OnQueries, CraftsAndMeasuresThemAlone) {
   EXPECT_EQ(job_of(expansion, cell, "craft").job.config.at("on_queries"), 500);
   EXPECT_EQ(job_of(expansion, cell, "evaluate").job.config.at("on_queries"), 500);
   EXPECT_FALSE(job_of(expansion, cell, "encode_query").job.config.contains("on_queries"));  // of the craft
-  EXPECT_FALSE(job_of(expansion, cell, "codes_text").job.config.contains("on_queries"));  // the database
+  EXPECT_FALSE(job_of(expansion, cell, "codes_text").job.config.contains("on_queries"));    // the database
   EXPECT_FALSE(job_of(expansion, cell, "craft_train").job.config.contains("on_queries"));
 }
 
