@@ -32,12 +32,17 @@ Status check_sizes(const QuerySide& queries, const RetrievalItems& items) {
   return {};
 }
 
-Result<std::vector<ResolvedMetric>> resolve_all(const QuerySide& queries,
-                                                std::span<const std::string> names) {
+Status check_sizes(const EvaluationInput& input) {
+  if (input.retrieval_codes.n() == 0 || input.retrieval_labels.n() == input.retrieval_codes.n()) return {};
+  return fail(ErrorCode::kInvalid, "{} retrieval codes but {} rows of retrieval labels; they must agree",
+              input.retrieval_codes.n(), input.retrieval_labels.n());
+}
+
+Result<std::vector<ResolvedMetric>> resolve_all(bool has_targets, std::span<const std::string> names) {
   std::vector<ResolvedMetric> metrics;
   for (const std::string& text : names) {
     GAUNTLET_TRY(ResolvedMetric metric, resolve_metric(text));
-    if (metric.entry->about.capabilities.targeted && queries.targets == nullptr) {
+    if (metric.entry->about.capabilities.targeted && !has_targets) {
       return fail(ErrorCode::kInvalid, "metric '{}' needs target labels, and there are none", text);
     }
     const bool known = std::any_of(metrics.begin(), metrics.end(),
@@ -47,29 +52,48 @@ Result<std::vector<ResolvedMetric>> resolve_all(const QuerySide& queries,
   return metrics;
 }
 
-}  // namespace
-
-Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
-                            int n_threads) {
-  if (input.retrieval_codes.n() != 0 && input.retrieval_labels.n() != input.retrieval_codes.n()) {
-    return fail(ErrorCode::kInvalid, "{} retrieval codes but {} rows of retrieval labels; they must agree",
-                input.retrieval_codes.n(), input.retrieval_labels.n());
-  }
-  return evaluate({input.query_codes, input.query_labels, input.target_labels},
-                  ItemsInMemory(input.retrieval_codes, input.retrieval_labels), metrics,
-                  {.n_threads = n_threads});
-}
-
-Result<Evaluation> evaluate(const QuerySide& queries, const RetrievalItems& items,
-                            std::span<const std::string> metrics, const EvaluationOptions& options) {
+Result<Rankings> rank(const QuerySide& queries, const RetrievalItems& items,
+                      std::span<const std::string> metrics, const EvaluationOptions& options) {
   GAUNTLET_CHECK_OK(check_sizes(queries, items));
-  GAUNTLET_TRY(const std::vector<ResolvedMetric> resolved, resolve_all(queries, metrics));
+  GAUNTLET_TRY(const std::vector<ResolvedMetric> resolved, resolve_all(queries.targets != nullptr, metrics));
   Rankings::Options kept{.n_threads = options.n_threads, .path = options.path};
   for (const ResolvedMetric& metric : resolved) {
     kept.stable = kept.stable || metric.name.ties == Ties::kStable;
     kept.graded = kept.graded || metric.entry->graded;
   }
-  GAUNTLET_TRY(const Rankings rankings, Rankings::build(queries, items, kept));
+  return Rankings::build(queries, items, kept);
+}
+
+}  // namespace
+
+Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
+                            int n_threads) {
+  GAUNTLET_TRY(const Rankings rankings, rank_queries(input, metrics, n_threads));
+  return evaluate_rankings(rankings, metrics);
+}
+
+Result<Evaluation> evaluate(const QuerySide& queries, const RetrievalItems& items,
+                            std::span<const std::string> metrics, const EvaluationOptions& options) {
+  GAUNTLET_TRY(const Rankings rankings, rank(queries, items, metrics, options));
+  return evaluate_rankings(rankings, metrics);
+}
+
+Result<Rankings> rank_queries(const EvaluationInput& input, std::span<const std::string> metrics,
+                              int n_threads) {
+  GAUNTLET_CHECK_OK(check_sizes(input));
+  return rank({input.query_codes, input.query_labels, input.target_labels},
+              ItemsInMemory(input.retrieval_codes, input.retrieval_labels), metrics,
+              {.n_threads = n_threads});
+}
+
+Result<Evaluation> evaluate_rankings(const Rankings& rankings, std::span<const std::string> metrics) {
+  GAUNTLET_TRY(const std::vector<ResolvedMetric> resolved, resolve_all(rankings.has_targets(), metrics));
+  for (const ResolvedMetric& metric : resolved) {
+    const bool kept = (metric.name.ties != Ties::kStable || rankings.has_stable()) &&
+                      (!metric.entry->graded || rankings.has_graded());
+    if (!kept)
+      return fail(ErrorCode::kInvalid, "the rankings were not made for metric '{}'", metric.name.text());
+  }
   Evaluation evaluation;
   evaluation.n_queries = rankings.n_queries();
   evaluation.n_retrieval = rankings.n_retrieval();

@@ -52,6 +52,14 @@ struct EvaluationOptions {
 [[nodiscard]] Result<Evaluation> evaluate(const EvaluationInput& input, std::span<const std::string> metrics,
                                           int n_threads);
 
+/// The first half of evaluate, which takes nearly all of its time: what these queries need for the metrics.
+/// Those of consecutive queries can be made apart and put together (Rankings::append). Errors: as evaluate.
+[[nodiscard]] Result<Rankings> rank_queries(const EvaluationInput& input,
+                                            std::span<const std::string> metrics, int n_threads);
+/// The second half. Errors (kInvalid): metrics that these rankings were not made for.
+[[nodiscard]] Result<Evaluation> evaluate_rankings(const Rankings& rankings,
+                                                   std::span<const std::string> metrics);
+
 /// Rows of a result database: one per metric; those that divide by what is relevant and have no kind (`map`,
 /// `t_map`, `recall@n`, `ndcg@n`, `wap`) bring "<name>:valid" beside them, the mean over queries with a
 /// relevant item, whose n counts those queries.

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -56,11 +58,21 @@ class Rankings {
                                               const Options& options);
   static constexpr std::uint64_t kMaxBytes = std::uint64_t{16} << 30;
 
+  /// For a process of the same machine and program: numbers as they lie in memory.
+  [[nodiscard]] std::string to_bytes() const;
+  /// Errors (kCorrupt): not what to_bytes gave.
+  [[nodiscard]] static Result<Rankings> from_bytes(std::string_view bytes, int n_threads);
+  /// Puts the rankings of further queries over the same items behind these, as if all had been built at once.
+  /// Errors (kInvalid): other items, other things kept.
+  [[nodiscard]] Status append(const Rankings& next);
+
   [[nodiscard]] std::int64_t n_queries() const { return n_queries_; }
   [[nodiscard]] std::int64_t n_retrieval() const { return n_retrieval_; }
   [[nodiscard]] std::int64_t bits() const { return bits_; }
   [[nodiscard]] int n_threads() const { return n_threads_; }
   [[nodiscard]] bool has_targets() const { return !sides_[1].n_relevant.empty(); }
+  [[nodiscard]] bool has_stable() const { return !sides_[0].stable.empty(); }
+  [[nodiscard]] bool has_graded() const { return !graded_begins_.empty(); }
   [[nodiscard]] RankedQuery query(std::int64_t query, Relevance relevance) const;
 
  private:
@@ -71,6 +83,14 @@ class Rankings {
     std::vector<std::uint64_t> stable;     ///< [Q, ceil(N/64)]
     std::vector<std::int64_t> n_relevant;  ///< [Q]
   };
+  /// visit(its member, other's) for every list that has so many entries per query.
+  template <class Self, class Other, class Visit>
+  static void for_each_list(Self& self, Other& other, const Visit& visit);
+  /// The same for the lists of where a query's entries begin.
+  template <class Self, class Other, class Visit>
+  static void for_each_begins(Self& self, Other& other, const Visit& visit);
+  /// Whether all lists have the sizes that the numbers say.
+  [[nodiscard]] bool is_consistent() const;
   [[nodiscard]] Status reserve(const QuerySide& queries, const Options& options);
   [[nodiscard]] Status reserve_orders(const Options& options);
   [[nodiscard]] std::uint64_t n_order_bytes() const {
