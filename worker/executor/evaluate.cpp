@@ -3,10 +3,12 @@
 #include "core/metrics/evaluate.hpp"
 #include "worker/executor/evaluate_draws.hpp"
 #include "worker/executor/evaluate_swap.hpp"
+#include "worker/executor/evaluate_together.hpp"
 #include "worker/executor/evaluate_worst.hpp"
 #include "worker/executor/evaluation_inputs.hpp"
 #include "worker/executor/light_runner.hpp"
 #include "worker/executor/select.hpp"
+#include "worker/executor/shared_queries.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -34,7 +36,9 @@ Result<AttemptResult> measure(const AttemptContext& attempt, const EvaluationInp
   progress.update({.phase = "metrics"});
   const metrics::EvaluationInput input{read.query.codes, read.retrieval.codes, read.query_labels,
                                        read.retrieval_labels, read.targets.get()};
-  GAUNTLET_TRY(const metrics::Evaluation evaluation, metrics::evaluate(input, names, attempt.threads));
+  GAUNTLET_TRY(const auto together, evaluate_together(attempt, input, names, 0));
+  if (!together) return AttemptResult{};
+  const metrics::Evaluation& evaluation = *together;
   std::cout << fmt::format(
       "{} queries ({} without a relevant item), {} retrieval items, {} bits, chance MAP {:.4f}\n",
       evaluation.n_queries, evaluation.n_without_relevant, evaluation.n_retrieval, evaluation.bits,
@@ -45,11 +49,13 @@ Result<AttemptResult> measure(const AttemptContext& attempt, const EvaluationInp
 }  // namespace
 
 Result<AttemptResult> run_evaluate(const AttemptContext& attempt, ProgressSink& progress) {
+  if (attempt.rank > 0 && !shares_queries(attempt.job)) return AttemptResult{};
   if (attempt.job.config.contains("select")) return run_select(attempt);
   GAUNTLET_TRY(const std::vector<std::string> names, metric_names(attempt.job.config));
   GAUNTLET_TRY(const EvaluationInputs read, read_evaluation_inputs(attempt));
   Result<AttemptResult> result = measure(attempt, read, names, progress);
-  if (!result || attempt.job.config.value("part", "query") != "validation") return result;
+  const bool is_validation = attempt.job.config.value("part", "query") == "validation";
+  if (!result || attempt.rank > 0 || !is_validation) return result;
   return publish_validation(attempt, read.set, std::move(*result));
 }
 

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "core/metrics/evaluate.hpp"
+#include "worker/executor/evaluate_together.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -117,9 +118,10 @@ Result<AttemptResult> run_evaluate_draws(const AttemptContext& attempt, const Ev
     }
     const metrics::EvaluationInput input{codes.codes, read.retrieval.codes, read.query_labels,
                                          read.retrieval_labels, read.targets.get()};
-    GAUNTLET_TRY(metrics::Evaluation evaluation, metrics::evaluate(input, metrics, attempt.threads));
-    draws.add(std::move(evaluation));
+    GAUNTLET_TRY(auto evaluation, evaluate_together(attempt, input, metrics, draw));
+    if (evaluation) draws.add(std::move(*evaluation));
   }
+  if (attempt.rank > 0) return AttemptResult{};
   const metrics::Evaluation mean = draws.mean();
   std::cout << fmt::format("{} queries, the mean of {} draws, the worst of {}\n", mean.n_queries,
                            counts.reported, counts.resubmitted);
