@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/files.hpp"
 #include "core/base/log_file.hpp"
 #include "core/base/text.hpp"
 #include "core/proto/convert.hpp"
 #include "worker/agent/machine.hpp"
 #include "worker/executor/outcome.hpp"
+#include "worker/executor/shared_queries.hpp"
 #include "worker/launch/process_group.hpp"
 
 namespace gauntlet::worker {
@@ -28,6 +30,13 @@ Result<spec::JobSpec> job_of(const proto::Lease& lease) {
 
 bool takes_no_time(const spec::JobSpec& job) {
   return job.kind == spec::JobKind::kNoop && job.config.value("ms", Json(0)) == 0;
+}
+
+/// A folder through which light ranks share.
+Status make_empty(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  return make_directories(folder);
 }
 
 }  // namespace
@@ -80,9 +89,14 @@ Status Attempts::assign(Attempt& attempt) {
   std::filesystem::remove(events_beside(log), ignored);
   attempt.oom_kills = recent_oom_kills();
   if (spec::needs_torch(job.kind)) return assign_ranks(attempt);
-  attempt.ranks.resize(1);
-  GAUNTLET_TRY(Executor* const executor, pool_.idle(ExecutorKind::kLight, std::nullopt));
-  tell(attempt, 0, *executor);
+  const bool is_shared =
+      shares_queries(job) && attempt.lease.parts_size() <= 1;  // launchers start gauntlet-rank
+  attempt.ranks.resize(is_shared ? world_of(attempt.lease) : 1);
+  if (attempt.ranks.size() > 1) GAUNTLET_CHECK_OK(make_empty(rendezvous_of(attempt)));
+  for (std::size_t rank = 0; rank < attempt.ranks.size(); ++rank) {
+    GAUNTLET_TRY(Executor* const executor, pool_.idle(ExecutorKind::kLight, std::nullopt));
+    tell(attempt, rank, *executor);
+  }
   return {};
 }
 

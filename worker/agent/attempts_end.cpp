@@ -176,8 +176,8 @@ void Attempts::finish(Attempt attempt) {
   places_.release(attempt.lease.lease_id());
   cpus_in_use_ -= attempt.cpus;
   if (attempt.ranks.size() > 1) {
-    std::error_code ignored;  // a file of a few bytes
-    std::filesystem::remove(rendezvous_of(attempt), ignored);
+    std::error_code ignored;
+    std::filesystem::remove_all(rendezvous_of(attempt), ignored);
   }
   if (!attempt.wanted) return;
   proto::Report report;
