@@ -67,8 +67,18 @@ class Pivot {
     }
   }
 
+  // Most readings fall where another one has fallen, which their axes in one text find sooner than two keys.
   void place(Reading reading) {
-    groups_[{row_key(reading), column_key(reading)}].push_back(std::move(reading));
+    place_name_.clear();
+    for (const auto* axes : {&row_axes_, &column_axes_}) {
+      for (const std::string& axis : *axes) {
+        const std::string value = value_of(*reading.cell, reading.metric, axis);
+        place_name_.append(fmt::format_int(value.size()).c_str()).append(1, ' ').append(value);
+      }
+    }
+    std::vector<Reading>*& group = places_[place_name_];
+    if (group == nullptr) group = &groups_[{row_key(reading), column_key(reading)}];
+    group->push_back(std::move(reading));
   }
 
   // Two sweeps may ask for the same cell; a number of the same job, or one that both miss, counts once.
@@ -299,7 +309,9 @@ class Pivot {
   std::vector<std::string> row_axes_;
   std::vector<std::string> column_axes_;
   ReadingGroups groups_;
-  std::map<std::string, std::vector<Reading>> references_;  ///< readings by metric
+  std::unordered_map<std::string, std::vector<Reading>*> places_;  ///< of groups_, by their axes' values
+  std::string place_name_;                                         ///< kept for its memory
+  std::map<std::string, std::vector<Reading>> references_;         ///< readings by metric
   std::vector<Key> row_keys_;
   std::vector<Key> column_keys_;
   std::set<const ValueRow*> used_;
