@@ -17,8 +17,10 @@ namespace {
 constexpr double kLetter = 7.2;     // px, of a letter of 12 px
 constexpr double kLine = 18;        // px, of a line of text
 constexpr double kPxPerInch = 90;   // of PDF
-constexpr double kColourBar = 100;  // px, right of a heat map
-constexpr double kBarsFill = 0.8;   // of the width of a group
+constexpr double kColourBar = 118;  // px, right of a heat map: the bar, numbers of 7 letters, its name
+constexpr double kColourBarGap = 14;
+constexpr double kColourBarWidth = 18;
+constexpr double kBarsFill = 0.8;  // of the width of a group
 constexpr double kMaxWholeTics = 12;
 
 // Single quotes keep a text as it is: no escapes, no commands; a quote is doubled.
@@ -71,17 +73,25 @@ std::vector<std::string> legend_of(const Figure& figure) {
   return names;
 }
 
+/// px that slanted names run over the end of an axis whose names stand `pitch` px apart, half of that from
+/// its end. `cosine` is that of their slope.
+double overhang_of(const std::vector<std::string>& names, double pitch, double cosine) {
+  const auto n_names = static_cast<double>(names.size());
+  double overhang = 0;
+  for (std::size_t at = 0; at < names.size(); ++at) {
+    const double length = kLetter * static_cast<double>(display_width(names[at]));
+    overhang = std::max(overhang, cosine * length - pitch * (n_names - static_cast<double>(at) - 0.5));
+  }
+  return overhang;
+}
+
 /// Makes room for slanted names below bars: they go down by the sine of 20° of their length and right, over
 /// the bars' end, by its cosine.
 void make_room_for_names(const Figure& figure, Layout& layout) {
   constexpr double kSine = 0.4, kCosine = 0.94;  // the sine with a name's own height
-  const auto n_names = static_cast<double>(figure.x_names.size());
-  const double pitch = (layout.panel_width - layout.left_margin - layout.right_margin) / n_names;
-  double right = layout.right_margin;
-  for (std::size_t at = 0; at < figure.x_names.size(); ++at) {
-    const double length = kLetter * static_cast<double>(display_width(figure.x_names[at]));
-    right = std::max(right, kCosine * length - pitch * (n_names - static_cast<double>(at) - 0.5));
-  }
+  const double inside = layout.panel_width - layout.left_margin - layout.right_margin;
+  const double pitch = inside / static_cast<double>(figure.x_names.size());
+  const double right = std::max(layout.right_margin, overhang_of(figure.x_names, pitch, kCosine));
   layout.panel_width += right - std::exchange(layout.right_margin, right);
   layout.bottom_margin = 26 + kLetter * static_cast<double>(longest(figure.x_names)) * kSine;
 }
@@ -100,7 +110,8 @@ Layout layout_of(const Figure& figure) {
   }
   if (figure.x_label.empty()) layout.bottom_margin = 30;
   if (!figure.unit_axes && figure.kind == FigureKind::kLines) layout.left_margin = 88;  // long numbers
-  if (figure.kind == FigureKind::kLines) {  // a title stands over the middle of what is inside of the margins
+  if (figure.kind !=
+      FigureKind::kHeatmap) {  // a title stands over the middle of what is inside of the margins
     std::vector<std::string> titles;
     for (const Panel& panel : figure.panels) titles.push_back(panel.title);
     layout.panel_width =
@@ -119,7 +130,10 @@ Layout layout_of(const Figure& figure) {
     layout.slanted = names > column;
     layout.left_margin = 16 + kLetter * static_cast<double>(longest(figure.y_names));
     layout.bottom_margin = layout.slanted ? 16 + names * 0.7 : 12 + kLine;  // sin 40°
-    layout.panel_width = layout.left_margin + kColourBar + column * n_names;
+    layout.right_margin = kColourBar;
+    if (layout.slanted)
+      layout.right_margin = std::max(kColourBar, overhang_of(figure.x_names, column, 0.77));  // cos 40°
+    layout.panel_width = layout.left_margin + layout.right_margin + column * n_names;
     layout.panel_height = layout.bottom_margin + 24 + 30 * static_cast<double>(figure.y_names.size());
   }
   layout.top = figure.title.empty() ? 6 : 34;
@@ -379,9 +393,14 @@ class Script {
     text_ += fmt::format("set palette defined (0 '{}', 0.5 '{}', 1 '{}')\nset cbrange [{:.6g}:{:.6g}]\n",
                          kHeatColours[0], kHeatColours[1], kHeatColours[2], low, high);
     text_ += fmt::format("set lmargin at screen {:.5f}\nset rmargin at screen {:.5f}\n",
-                         across(layout_.left_margin), across(layout_.width - kColourBar));
+                         across(layout_.left_margin), across(layout_.width - layout_.right_margin));
+    const double bottom = up(layout_.height - layout_.bottom_margin);
     text_ += fmt::format("set tmargin at screen {:.5f}\nset bmargin at screen {:.5f}\n", up(layout_.top + 8),
-                         up(layout_.height - layout_.bottom_margin));
+                         bottom);
+    // Left alone, the bar and what it is away grow with the map, and its numbers leave the picture.
+    text_ += fmt::format("set colorbox user origin screen {:.5f},{:.5f} size screen {:.5f},{:.5f}\n",
+                         across(layout_.width - layout_.right_margin + kColourBarGap), bottom,
+                         across(kColourBarWidth), up(layout_.top + 8) - bottom);
     text_ += fmt::format(
         "unset grid\nunset key\nset tics scale 0\nset xtics noenhanced{} ({})\nset ytics noenhanced ({})\n",
         layout_.slanted ? " rotate by -40" : "", tics(figure_.x_names), tics(figure_.y_names));

@@ -148,6 +148,42 @@ TEST(TableFigures, SlantedNamesHaveRoom) {
   figure.x_names = {"PGD", "worst/standard@1, adaptive, of all attacks and restarts"};
   const double length = 7.2 * static_cast<double>(figure.x_names[1].size());
   EXPECT_GT(room_right_of_bars(figure), 0.9 * length - 130) << "half of a group, and what goes down";
+  figure.kind = FigureKind::kHeatmap;
+  figure.y_names = {"none"};
+  figure.z = {{0, 1}};
+  EXPECT_GT(room_right_of_bars(figure), 0.76 * length - 65) << "half of a column";
+}
+
+/// The right end, in px, of the last of the texts that say `text`, 7 px a letter.
+double end_of_text(const std::string& svg, const std::string& text) {
+  const std::size_t at = svg.rfind(">" + text + "<");
+  EXPECT_NE(at, std::string::npos) << text;
+  const std::string place = "translate(";
+  const double x = std::stod(svg.substr(svg.rfind(place, at) + place.size()));
+  return x + 7.0 * static_cast<double>(text.size());
+}
+
+TEST(TableFigures, AWideMapsColourBarEndsInsideThePicture) {
+  if (!std::filesystem::exists("/usr/bin/gnuplot"))
+    GTEST_SKIP() << "no gnuplot here: apt-get install -y --no-install-recommends gnuplot-nox";
+  Figure map;
+  map.kind = FigureKind::kHeatmap;
+  map.y_label = "map";
+  map.y_names = {"none"};
+  map.z.emplace_back();
+  for (int at = 0; at < 12; ++at) {
+    map.x_names.push_back(fmt::format("an attack of some {}", at));
+    map.z[0].push_back(0.3435 + 0.001 * at);
+  }
+  const std::string script = gnuplot_script(map, PictureFormat::kSvg);
+  const double width = std::stod(script.substr(script.find("svg size ") + 9));
+  const testing_support::TempFolder folder;
+  folder.write("map.gp", script);
+  const auto drawn = testing_support::run({"/usr/bin/gnuplot", "map.gp"}, folder.path());
+  ASSERT_EQ(drawn.exit_code, 0) << drawn.err;
+  const double end = end_of_text(drawn.out, " 0.344");
+  EXPECT_LT(end, width - 16) << "its name stands further right";
+  EXPECT_GT(end, width - 118);
 }
 
 TEST(JobFigures, LossesArePanelsPerTermAndLinesPerJob) {
@@ -205,6 +241,13 @@ TEST(GnuplotScript, PanelsAreAsWideAsTheirTitles) {
   };
   EXPECT_EQ(width_of("PGD"), 340);
   EXPECT_GT(width_of("picto_scenes cpah 32 bits PGD adaptive, text → image"), 52 * 7);
+  Figure bars;
+  bars.kind = FigureKind::kBars;
+  bars.x_names = bars.legend = {"none"};
+  bars.panels = {{std::string(60, 't'), {}}, {std::string(60, 't'), {}}};
+  bars.n_columns = 2;
+  const std::string script = gnuplot_script(bars, PictureFormat::kSvg);
+  EXPECT_GT(std::stoi(script.substr(script.find(" size ") + 6)), 2 * 60 * 7) << "titles stand side by side";
 }
 
 TEST(GnuplotScript, EpochsAndSinglePlacesAreMarkedAsTheyAre) {

@@ -50,9 +50,10 @@ EOD
 set palette defined (0 '#f7fbff', 0.5 '#6baed6', 1 '#08306b')
 set cbrange [34.6:61]
 set lmargin at screen 0.30404
-set rmargin at screen 0.81816
+set rmargin at screen 0.78542
 set tmargin at screen 0.89952
 set bmargin at screen 0.07177
+set colorbox user origin screen 0.81088,0.07177 size screen 0.03273,0.82775
 unset grid
 unset key
 set tics scale 0
