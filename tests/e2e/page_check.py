@@ -153,11 +153,11 @@ def check_curves(browser):
 
 def check_phone(browser, folder):
     for dark in (False, True):
-        browser.look(390, dark)
+        browser.look(360, dark)
         for route in ("#/", "#/sweep/1", "#/jobs?sweep=1", "#/workers"):
             browser.of(f"location.hash = '{route}'")
             browser.wait("document.querySelector('main table td')")
-            expect(f"{route} is as wide as a phone", browser.of("document.documentElement.scrollWidth") <= 390)
+            expect(f"{route} is as wide as a phone", browser.of("document.documentElement.scrollWidth") <= 360)
         ground = browser.of("getComputedStyle(document.body).backgroundColor")
         expect(f"{'dark' if dark else 'light'} ground, not {ground}", ground == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)"))
         browser.picture(os.path.join(folder, f"workers-phone-{'dark' if dark else 'light'}.png"))
