@@ -88,10 +88,10 @@ void add_jobs(const Words& words, Candidates& candidates) {
       candidates);
 }
 
-void add_tables(Candidates& candidates) {
+void add_specs(const char* folder, std::string_view meaning, Candidates& candidates) {
   std::error_code error;
-  for (fs::directory_iterator at("results/tables", error), end; !error && at != end; at.increment(error)) {
-    if (at->path().extension() == ".yaml") candidates.add(at->path().string(), "table");
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    if (at->path().extension() == ".yaml") candidates.add(at->path().string(), meaning);
   }
 }
 
@@ -117,12 +117,17 @@ std::vector<std::string> members_of(CLI::Option& option) {
 void add_subjects(const std::string& kind, const Words& words, Candidates& candidates) {
   if (kind == "loss") return add_jobs(words, candidates);
   if (kind == "throughput" || kind == "retrieval" || kind == "heatmap") add_sweeps(words, candidates);
-  if (kind != "throughput" && kind != "retrieval") add_tables(candidates);
+  if (kind != "throughput" && kind != "retrieval") {
+    add_specs("results/tables", "table", candidates);
+    add_specs("results/plots", "plot", candidates);
+  }
   candidates.add_files();
 }
 
-/// What an option or a place on the line stands for, by what it takes or its name.
-void add_values(const std::string& verb, CLI::Option& option, const Words& words, Candidates& candidates) {
+/// What an option or a place on the line stands for, by what it takes or its name; `first`: the word in the
+/// line's first place, "" where there is none yet.
+void add_values(const std::string& verb, CLI::Option& option, const std::string& first, const Words& words,
+                Candidates& candidates) {
   const std::string name = option.get_single_name();
   const std::vector<std::string> members = members_of(option);
   for (const std::string& member : members) candidates.add(member, "");
@@ -134,12 +139,12 @@ void add_values(const std::string& verb, CLI::Option& option, const Words& words
   } else if (name == "shell") {
     for (const char* shell : {"bash", "zsh", "fish"}) candidates.add(shell, "");
   } else if (verb == "plot" && name == "subject") {
-    add_subjects(words.front(), words, candidates);
+    add_subjects(first, words, candidates);
   } else if (verb == "compare" && (name == "a" || name == "b")) {
     add_sweeps(words, candidates);
     candidates.add_files();
   } else {
-    if (name == "spec" && verb == "table") add_tables(candidates);
+    if (name == "spec" && verb == "table") add_specs("results/tables", "table", candidates);
     candidates.add_files();
   }
 }
@@ -159,20 +164,22 @@ void complete_line(const Verb& verb, const Words& words, Candidates& candidates)
     return option != nullptr && option->get_items_expected_max() > 0;
   };
   CLI::Option* const before = words.size() > 1 ? option_named(app, words[words.size() - 2]) : nullptr;
-  if (takes_value(before)) {
-    add_values(std::string(verb.name), *before, words, candidates);
-    return;
-  }
-  std::size_t n_places = 0;
+  Words places;
   for (std::size_t at = 0; at + 1 < words.size(); ++at) {
     const CLI::Option* option = option_named(app, words[at]);
     if (takes_value(option)) ++at;
-    if (option == nullptr && !words[at].starts_with("-")) ++n_places;
+    if (option == nullptr && !words[at].starts_with("-")) places.push_back(words[at]);
   }
+  const std::string first = places.empty() ? "" : places.front();
+  if (takes_value(before)) {
+    add_values(std::string(verb.name), *before, first, words, candidates);
+    return;
+  }
+  std::size_t n_places = places.size();
   for (CLI::Option* option : app.get_options()) {
     if (option->nonpositional()) continue;
     if (n_places == 0 || option->get_items_expected_max() > 1) {  // the last one may stand many times
-      add_values(std::string(verb.name), *option, words, candidates);
+      add_values(std::string(verb.name), *option, first, words, candidates);
       return;
     }
     --n_places;

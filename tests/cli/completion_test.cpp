@@ -70,7 +70,14 @@ TEST_F(Completion, BashKnowsWhatAPictureIsMadeOf) {
       << "of several jobs each";
   EXPECT_EQ(bash("ask gauntlet plot throughput" + at + "def").out, "defense-comparison\n");
   EXPECT_EQ(bash("ask gauntlet plot retrieval" + at + "def").out, "defense-comparison\n");
+  EXPECT_EQ(bash("ask gauntlet plot" + at + "retrieval def").out, "defense-comparison\n") << "options first";
   EXPECT_EQ(bash("ask gauntlet plot bars" + at + "results/tables/b").out, "results/tables/benign.yaml\n");
+  EXPECT_EQ(bash("ask gauntlet plot pr" + at + "def").out, "\n") << "no sweep is a table spec";
+  std::filesystem::create_directories(folder() / "results" / "plots");
+  write("results/plots/curves.yaml", "");
+  EXPECT_THAT(bash("ask gauntlet plot pr ''").out,
+              AllOf(HasSubstr("results/plots/curves.yaml\n"), HasSubstr("results/tables/benign.yaml\n")));
+  EXPECT_EQ(bash("ask gauntlet table x.yaml --paper d").out, "difference\n");
 }
 
 /// An interactive zsh on a terminal of its own: what it makes of each line and a Tab.
