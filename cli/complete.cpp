@@ -97,6 +97,7 @@ void add_specs(const char* folder, std::string_view meaning, Candidates& candida
 
 void add_options(const CLI::App& app, Candidates& candidates) {
   for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group().empty()) continue;  // not in the help either
     for (const std::string& name : option->get_lnames())
       candidates.add("--" + name, option->get_description());
   }

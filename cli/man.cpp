@@ -89,13 +89,16 @@ std::string verb_text(const Verb& verb) {
   const Action unused = verb.declare(app);
   std::string text = fmt::format(".SS \"gauntlet {}\"\n{}.\n", verb.name, roff(verb.summary));
   text += example(unindented(verb.examples));
-  for (const CLI::Option* option : app.get_options()) text += option_text(*option);
+  for (const CLI::Option* option : app.get_options()) {
+    const bool is_in_help = !option->get_group().empty();
+    if (is_in_help) text += option_text(*option);
+  }
   return text;
 }
 
 std::string page() {
   std::string text = fmt::format(
-      ".TH GAUNTLET 1 \"\" \"gauntlet {}\" \"User Commands\"\n.SH NAME\ngauntlet \\- "
+      ".TH GAUNTLET 1 \"\" \"gauntlet {}\" \"User Commands\"\n.ad l\n.SH NAME\ngauntlet \\- "
       "adversarial\\-robustness "
       "benchmarks of cross\\-modal hashing\n.SH SYNOPSIS\n.B gauntlet\n.I command\n[\\fIoption\\fR ...]\n",
       roff(version()));

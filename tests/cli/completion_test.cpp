@@ -1,4 +1,7 @@
 // gauntlet completion and gauntlet man, as shells and man read them.
+#include <regex>
+#include <set>
+
 #include "tests/cli/cli_test_base.hpp"
 #include "tests/cli/made_folder.hpp"
 
@@ -40,6 +43,7 @@ TEST_F(Completion, BashKnowsVerbsAndTheirOptions) {
               AllOf(HasSubstr("run\n"), HasSubstr("--help\n"), Not(HasSubstr("executor"))));
   EXPECT_EQ(bash("ask gauntlet completion z").out, "zsh\n");
   EXPECT_EQ(bash("ask gauntlet nonsense x").out, "\n");
+  EXPECT_EQ(bash("ask gauntlet coordinator --alloc-p").out, "\n") << "what --help does not show";
 }
 
 TEST_F(Completion, BashKnowsSweepsJobsAndTables) {
@@ -154,12 +158,38 @@ TEST_F(Completion, TheManualPageHasEveryVerbAndIsClean) {
   EXPECT_GT(n_verbs, 25);
   EXPECT_THAT(man.out,
               AllOf(HasSubstr("\\fB\\-\\-where CONDITION\\fR"), HasSubstr("\\fB130\\fR\ninterrupted")));
-  const Finished lint =
-      shell("command -v groff >/dev/null || exit 77\n\"$GAUNTLET\" man | groff -man -ww -Tutf8 -z");
+  const Finished lint = shell(
+      "command -v groff >/dev/null || exit 77\n\"$GAUNTLET\" man > page.1\n"
+      "for columns in 60 80 200; do groff -man -ww -Tutf8 -z -rLL=${columns}n page.1 || exit 1; done");
   EXPECT_TRUE(lint.exit_code == 77 || (lint.exit_code == 0 && lint.err.empty())) << lint.err;
   const Finished mandoc =
       shell("command -v mandoc >/dev/null || exit 77\n\"$GAUNTLET\" man | mandoc -Tlint -Werror");
   EXPECT_TRUE(mandoc.exit_code == 77 || (mandoc.exit_code == 0 && mandoc.out.empty())) << mandoc.out;
+}
+
+/// Options in a text: "--where", "--json", ...
+std::set<std::string> options_in(const std::string& text) {
+  std::set<std::string> options;
+  const std::regex form("--[a-z][-a-z]*");
+  for (std::sregex_iterator at(text.begin(), text.end(), form), end; at != end; ++at)
+    options.insert(at->str());
+  return options;
+}
+
+TEST_F(Completion, TheManualPageHasTheOptionsOfHelp) {
+  const std::string man = std::regex_replace(gauntlet({"man"}).out, std::regex(R"(\\-)"), "-");
+  const std::string start = ".SS \"gauntlet ";
+  std::size_t n_verbs = 0;
+  for (std::size_t at = man.find(start); at != std::string::npos; ++n_verbs) {
+    const std::size_t from = at + start.size();
+    const std::string name = man.substr(from, man.find('"', from) - from);
+    at = man.find(start, from);
+    const std::string part = man.substr(from, std::min(at, man.find("\n.SH ", from)) - from);
+    const Finished help = shell("\"$GAUNTLET\" " + name + " --help");
+    ASSERT_EQ(help.exit_code, 0) << name << help.err;
+    EXPECT_EQ(options_in(part), options_in(help.out)) << name;
+  }
+  EXPECT_GT(n_verbs, 25U);
 }
 
 }  // namespace
