@@ -10,6 +10,9 @@
 namespace gauntlet::cli {
 namespace {
 
+/// Between two lines where stderr is no terminal: scripts wait for hours and keep what is said.
+constexpr Milliseconds kPlainInterval{60000};
+
 struct Options {
   std::string sweep;
   ConnectOptions connect;
@@ -23,11 +26,9 @@ Result<int> run(const Options& options) {
   catch_interrupts();
   std::optional<Milliseconds> limit;
   if (options.timeout_s > 0) limit = Milliseconds(static_cast<std::int64_t>(options.timeout_s * 1000));
-  GAUNTLET_TRY(const proto::StatusReply status, wait_for_sweep(client, sweep_id, limit, nullptr));
+  ProgressView view(can_animate(), kPlainInterval);
+  GAUNTLET_TRY(const proto::StatusReply status, wait_for_sweep(client, sweep_id, limit, view));
   if (options.json) GAUNTLET_CHECK_OK(print_json(proto::status_json(status)));
-  for (const proto::FailedJob& job : status.failed()) {
-    note(fmt::format("failed: {}: {} (log: {})\n", job.title(), job.message(), job.log()));
-  }
   GAUNTLET_TRY(const proto::SweepStatus sweep, sweep_in(status, sweep_id));
   GAUNTLET_CHECK_OK(verdict_of(sweep));
   return 0;

@@ -18,7 +18,7 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(const std::uint64_t sweep_id, resolve_sweep(client, options.sweep));
   catch_interrupts();
   ProgressView view(can_animate(), Milliseconds(2000));
-  GAUNTLET_TRY(const proto::StatusReply status, wait_for_sweep(client, sweep_id, std::nullopt, &view));
+  GAUNTLET_TRY(const proto::StatusReply status, wait_for_sweep(client, sweep_id, std::nullopt, view));
   GAUNTLET_TRY(const proto::SweepStatus sweep, sweep_in(status, sweep_id));
   GAUNTLET_CHECK_OK(verdict_of(sweep));
   return 0;

@@ -31,9 +31,9 @@ std::string time_left(const proto::SweepStatus& sweep, const JobCounts& counts) 
   return fmt::format(", about {} left", human_duration(sweep.eta_s()));
 }
 
+/// ": 37 of 120 jobs done (12 reused), 4 running, 0 failed", what follows the sweep's name.
 std::string counts_text(const proto::SweepStatus& sweep, const JobCounts& counts) {
-  std::string line =
-      fmt::format("{}: {} of {} done", sweep.name(), counts.done, count_of(counts.total, "job"));
+  std::string line = fmt::format(": {} of {} done", counts.done, count_of(counts.total, "job"));
   if (counts.reused > 0) line += fmt::format(" ({} reused)", counts.reused);
   if (counts.running > 0) line += fmt::format(", {} running", counts.running);
   line += fmt::format(", {} failed", counts.failed);
@@ -46,11 +46,12 @@ std::string counts_text(const proto::SweepStatus& sweep, const JobCounts& counts
 /// "[=====     ]  45 %, about 3m left" in a terminal of so many columns; the bar keeps its width whatever it
 /// says.
 std::string overall(const proto::SweepStatus& sweep, const JobCounts& counts, std::size_t columns) {
-  constexpr std::size_t kLeast = 10, kMost = 60, kTextRoom = 26;
+  constexpr std::size_t kLeast = 10, kMost = 60;
+  constexpr std::size_t kTextRoom = std::string_view(" 100 %, less than a second left").size();
   const double fraction =
       counts.total == 0 ? 1 : static_cast<double>(counts.done) / static_cast<double>(counts.total);
   const std::string text = fmt::format(" {:3.0f} %{}", 100 * fraction, time_left(sweep, counts));
-  const std::size_t room = columns > kTextRoom + 3 ? columns - kTextRoom - 3 : 0;
+  const std::size_t room = columns > kTextRoom + 2 ? columns - kTextRoom - 2 : 0;
   return bar(fraction, std::clamp(room, kLeast, kMost)) + text;
 }
 
@@ -74,6 +75,32 @@ std::string fitted(const std::string& line, std::size_t width) {
     if (starts_point(line[at]) && ++columns > width) return line.substr(0, at);
   }
   return line;
+}
+
+/// Cut to so many columns, with a sign that it is.
+std::string shortened(const std::string& text, std::size_t room) {
+  return columns_of(text) <= room ? text : fitted(text, room - 1) + "…";
+}
+
+/// Lines of at most so many columns where its parts allow it: broken after commas, what follows indented.
+std::vector<std::string> broken(std::string_view text, std::size_t columns) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(", ");
+    const bool is_last = comma == std::string_view::npos;
+    const std::string part(text.substr(0, comma));
+    text.remove_prefix(is_last ? text.size() : comma + 2);
+    const std::size_t taken = columns_of(part) + (is_last ? 0 : 1);
+    if (lines.empty()) {
+      lines.push_back(part);
+    } else if (columns_of(lines.back()) + 2 + taken <= columns) {
+      lines.back() += ", " + part;
+    } else {
+      lines.back() += ",";
+      lines.push_back("  " + part);
+    }
+  }
+  return lines;
 }
 
 std::string title_of(const proto::RunningJob& job) {
@@ -121,7 +148,18 @@ JobCounts counts_of(const proto::SweepStatus& sweep) {
 
 std::string summary_of(const proto::SweepStatus& sweep) {
   const JobCounts counts = counts_of(sweep);
-  return counts_text(sweep, counts) + time_left(sweep, counts);
+  return sweep.name() + counts_text(sweep, counts) + time_left(sweep, counts);
+}
+
+std::vector<std::string> lines_of(const proto::SweepStatus& sweep, std::size_t columns) {
+  constexpr std::size_t kLeastName = 12;
+  const JobCounts counts = counts_of(sweep);
+  const std::string text = counts_text(sweep, counts);
+  const std::size_t taken = columns_of(text);
+  const std::size_t room = std::max(columns > taken ? columns - taken : 0, kLeastName);
+  std::vector<std::string> lines = broken(shortened(sweep.name(), room) + text, columns);
+  lines.push_back(overall(sweep, counts, columns));
+  return lines;
 }
 
 std::string line_of(const proto::RunningJob& job) { return title_of(job) + state_of(job.progress()); }
@@ -129,10 +167,9 @@ std::string line_of(const proto::RunningJob& job) { return title_of(job) + state
 std::string line_of(const proto::RunningJob& job, std::size_t columns) {
   constexpr std::size_t kLeastTitle = 12;
   const std::string state = state_of(job.progress());
-  const std::string title = title_of(job);
   const std::size_t taken = columns_of(state);
   const std::size_t room = std::max(columns > taken ? columns - taken : 0, kLeastTitle);
-  return (columns_of(title) <= room ? title : fitted(title, room - 1) + "…") + state;
+  return shortened(title_of(job), room) + state;
 }
 
 ProgressView::ProgressView(bool animated, Milliseconds interval)
@@ -170,11 +207,15 @@ void ProgressView::say(const std::string& line) {
   note(line + "\n");
 }
 
-void ProgressView::show(const proto::StatusReply& status, const proto::SweepStatus& sweep) {
+void ProgressView::say_failures(const proto::StatusReply& status) {
   for (const proto::FailedJob& job : status.failed()) {
     if (!failures_said_.insert(job.key()).second) continue;
     say(fmt::format("failed: {}: {} (log: {})", job.title(), job.message(), job.log()));
   }
+}
+
+void ProgressView::show(const proto::StatusReply& status, const proto::SweepStatus& sweep) {
+  say_failures(status);
   const SteadyTime now = kClock.now();
   if (now < next_) return;
   next_ = now + interval_;
@@ -185,9 +226,8 @@ void ProgressView::show(const proto::StatusReply& status, const proto::SweepStat
     last_line_ = line;
     return;
   }
-  const JobCounts counts = counts_of(sweep);
   const std::size_t width = terminal_width();
-  std::vector<std::string> lines = {counts_text(sweep, counts), overall(sweep, counts, width)};
+  std::vector<std::string> lines = lines_of(sweep, width - 1);
   for (int at = 0; at < status.running_size() && at < kMaxRunningShown; ++at) {
     const std::string begin = fmt::format("  {} ", bar(status.running(at).progress().fraction()));
     const std::size_t room = width > begin.size() + 1 ? width - begin.size() - 1 : 0;

@@ -22,6 +22,9 @@ struct JobCounts {
 
 /// "quickstart: 37 of 120 jobs done (12 reused), 4 running, 0 failed, about 2m 10s left"
 [[nodiscard]] std::string summary_of(const proto::SweepStatus& sweep);
+/// Counts and overall bar in so many columns (20 or more): a long name gives way, counts go on in a second
+/// line.
+[[nodiscard]] std::vector<std::string> lines_of(const proto::SweepStatus& sweep, std::size_t columns);
 /// "train_model cpah seed 1: epoch 3/10, loss 0.123, 410/s"
 [[nodiscard]] std::string line_of(const proto::RunningJob& job);
 /// The same in so many columns: the title gives way ("train_model cpa…: epoch 3/10, loss 0.123").
@@ -36,6 +39,8 @@ class ProgressView {
   void show(const proto::StatusReply& status, const proto::SweepStatus& sweep);
   /// A line that stays.
   void say(const std::string& line);
+  /// A line for every failed job that has not been named before.
+  void say_failures(const proto::StatusReply& status);
   /// Removes what is redrawn; in plain mode prints the last state if it has not been printed.
   void finish(const proto::SweepStatus& sweep);
 

@@ -32,16 +32,17 @@ Status verdict_of(const std::string& sweep, const JobCounts& counts) {
 }
 
 Result<proto::StatusReply> wait_for_sweep(client::Client& client, std::uint64_t sweep_id,
-                                          std::optional<Milliseconds> limit, ProgressView* view) {
+                                          std::optional<Milliseconds> limit, ProgressView& view) {
   const SteadyTime deadline = kClock.now() + limit.value_or(Milliseconds(0));
   while (true) {
     GAUNTLET_TRY(proto::StatusReply status, request_status(client, sweep_id));
     GAUNTLET_TRY(const proto::SweepStatus sweep, sweep_in(status, sweep_id));
     if (is_over(sweep)) {
-      if (view != nullptr) view->finish(sweep);
+      view.say_failures(status);
+      view.finish(sweep);
       return status;
     }
-    if (view != nullptr) view->show(status, sweep);
+    view.show(status, sweep);
     if (n_interrupts() > 0)
       return fail(ErrorCode::kInterrupted, "stopped watching; sweep {} goes on", sweep.name());
     if (limit && kClock.now() >= deadline) {

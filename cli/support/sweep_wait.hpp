@@ -21,9 +21,10 @@ namespace gauntlet::cli {
 /// The same from counts of a part of the sweep's jobs.
 [[nodiscard]] Status verdict_of(const std::string& sweep, const JobCounts& counts);
 
-/// Polls until the sweep is over. Errors: kTimedOut, kInterrupted (Ctrl-C), those of the connection.
+/// Polls until the sweep is over and shows its progress meanwhile. Errors: kTimedOut, kInterrupted (Ctrl-C),
+/// those of the connection.
 [[nodiscard]] Result<proto::StatusReply> wait_for_sweep(client::Client& client, std::uint64_t sweep_id,
                                                         std::optional<Milliseconds> limit,
-                                                        ProgressView* view);
+                                                        ProgressView& view);
 
 }  // namespace gauntlet::cli

@@ -5,9 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <optional>
 #include <regex>
 #include <sstream>
 
@@ -124,7 +127,7 @@ class Screen {
       column_ = 0;
     } else if (byte == '\n') {
       next_row(false);
-    } else {
+    } else if ((static_cast<unsigned char>(byte) & 0xC0U) != 0x80U) {  // the first byte stands for the letter
       if (column_ == columns_) {
         next_row(true);
         column_ = 0;
@@ -169,7 +172,9 @@ TEST_F(Terminal, ProgressFitsAndHasAnOverallBar) {
                              (workdir() / std::to_string(columns)).string()});
     const std::string plain = std::regex_replace(raw, std::regex("\x1b\\[[0-9;]*[A-Za-z]"), "");
     EXPECT_TRUE(std::regex_search(plain, std::regex("\\[=* *\\] +[0-9]+ %"))) << plain;
-    EXPECT_TRUE(std::regex_search(plain, std::regex("[0-9]+ of 30 jobs")) || columns == 60) << plain;
+    EXPECT_TRUE(std::regex_search(plain, std::regex("(n|…): [0-9]+ of 30 jobs done"))) << plain;
+    EXPECT_TRUE(std::regex_search(plain, std::regex("running, 0 failed\r?\n"))) << plain;
+    EXPECT_TRUE(std::regex_search(plain, std::regex("%, (about .*|less than a second) left"))) << plain;
     std::istringstream lines(std::regex_replace(plain, std::regex("\r"), "\n"));
     for (std::string line; std::getline(lines, line);) {
       const bool is_frame = line.starts_with("nnn") || line.starts_with("[") || line.starts_with("  [");
@@ -210,6 +215,74 @@ TEST_F(Terminal, ProgressFitsAgainAfterAResize) {
     if (to > from) {
       EXPECT_GT(widest, from);
     }
+  }
+}
+
+class Watched : public Terminal {
+ protected:
+  void SetUp() override {
+    coordinator_.emplace(with_folder({"coordinator"}), folder());
+    ASSERT_TRUE(testing_support::wait_until([&] {
+      return std::filesystem::exists(workdir() / "coordinator.json");
+    })) << coordinator_->err();
+    worker_.emplace(with_folder({"worker", "--cpus", "1"}), folder());
+  }
+  [[nodiscard]] std::vector<std::string> with_folder(std::vector<std::string> words) const {
+    words.insert(words.begin(), GAUNTLET_BINARY_DIR "/bin/gauntlet");
+    words.insert(words.end(), {"--workdir", workdir().string()});
+    return words;
+  }
+  void submit(const std::string& name, const std::string& work) const {
+    const auto file = write(name + ".yaml", "gauntlet: 1\nname: " + name + "\n" + work + "\n");
+    const auto submitted = testing_support::run(with_folder({"submit", file.string()}), folder());
+    ASSERT_EQ(submitted.exit_code, 0) << submitted.err;
+  }
+  std::optional<testing_support::Process> coordinator_;
+  std::optional<testing_support::Process> worker_;
+};
+
+TEST_F(Watched, WatchAndWaitShowWhatRunShows) {
+  int n_jobs = 20;
+  for (const std::string verb : {"watch", "wait"}) {
+    for (const auto& [from, to] : {std::pair<std::uint16_t, std::uint16_t>{60, 200}, {200, 60}}) {
+      SCOPED_TRACE(verb + " " + std::to_string(from));
+      const std::string name = std::string(70, 'n') + std::to_string(++n_jobs);
+      submit(name, fmt::format("noop: {{jobs: {}, ms: {}}}", n_jobs, 100 + n_jobs));  // jobs of its own
+      std::size_t at_resize = 0;
+      const std::string raw = printed_at(from, with_folder({verb, name}), to, &at_resize);
+      ASSERT_GT(at_resize, 0U) << raw;
+      const auto plain = [](const std::string& text) {
+        return std::regex_replace(text, std::regex("\x1b\\[[0-9;]*[A-Za-z]|\r"), "");
+      };
+      const std::string total = std::to_string(n_jobs);
+      EXPECT_TRUE(std::regex_search(plain(raw), std::regex("[0-9]+ of " + total + " jobs done"))) << raw;
+      EXPECT_TRUE(std::regex_search(plain(raw), std::regex("\\[=* *\\] +[0-9]+ %"))) << raw;
+      EXPECT_TRUE(
+          std::regex_search(plain(raw), std::regex(": " + total + " of " + total + " jobs done, 0 failed\n")))
+          << "what stays: " << raw;
+      const std::string before = plain(raw.substr(0, at_resize));
+      std::istringstream lines(before);
+      for (std::string line; std::getline(lines, line);) EXPECT_LT(columns_of(line), from) << line;
+    }
+  }
+}
+
+TEST_F(Watched, ElsewhereTheyAreLinesAndEveryFailureIsNamedOnce) {
+  submit("breaks", "command: {jobs: 2, run: [\"false\"]}");
+  for (const std::string verb : {"wait", "watch"}) {
+    const auto ended = testing_support::run(with_folder({verb, "breaks"}), folder());
+    SCOPED_TRACE(verb + ": " + ended.err);
+    EXPECT_EQ(ended.exit_code, 3);
+    EXPECT_EQ(ended.out, "");
+    EXPECT_EQ(ended.err.find('\x1b'), std::string::npos);
+    std::istringstream lines(ended.err);
+    std::vector<std::string> failures;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("failed: ")) failures.push_back(line);
+    }
+    EXPECT_EQ(failures.size(), 2U);
+    EXPECT_NE(ended.err.find("breaks: 0 of 2 jobs done, 2 failed\n"), std::string::npos);
+    EXPECT_NE(ended.err.find("gauntlet: 2 jobs of sweep breaks failed\n"), std::string::npos);
   }
 }
 
