@@ -154,13 +154,14 @@ def check_curves(browser):
 def check_phone(browser, folder):
     for dark in (False, True):
         browser.look(360, dark)
-        for route in ("#/", "#/sweep/1", "#/jobs?sweep=1", "#/workers"):
+        for name, route, there in (("sweeps", "#/", "td .bar"), ("sweep", "#/sweep/1", "figure .legend"),
+                                   ("jobs", "#/jobs?sweep=1", "form.filter ~ * td"), ("workers", "#/workers", "td")):
             browser.of(f"location.hash = '{route}'")
-            browser.wait("document.querySelector('main table td')")
+            browser.wait(f"document.querySelector('main {there}')")
             expect(f"{route} is as wide as a phone", browser.of("document.documentElement.scrollWidth") <= 360)
+            browser.picture(os.path.join(folder, f"{name}-phone-{'dark' if dark else 'light'}.png"))
         ground = browser.of("getComputedStyle(document.body).backgroundColor")
         expect(f"{'dark' if dark else 'light'} ground, not {ground}", ground == ("rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)"))
-        browser.picture(os.path.join(folder, f"workers-phone-{'dark' if dark else 'light'}.png"))
 
 
 def main():

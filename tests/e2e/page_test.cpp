@@ -21,6 +21,7 @@ using testing_support::Process;
 
 const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
 const std::string kMarkup = "<script>document.title='broken'</script>";
+const std::string kMarkupSweep = "<script>alert(1)</script>";
 const fs::path kBrowser = "/usr/bin/chromium";
 const fs::path kPictures = fs::path(GAUNTLET_BINARY_DIR) / "Testing" / "page";
 
@@ -31,6 +32,7 @@ class PageTest : public ::testing::Test {
     const Finished ran =
         testing_support::run(with_folder({"run", "tests/e2e/smoke.yaml"}), GAUNTLET_SOURCE_DIR);
     ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    add_markup_sweep();
     std::ofstream(folder_ / "many.yaml") << "gauntlet: 1\nname: many\nnoop: {jobs: 250, ms: 0}\n";
     coordinator_.emplace(with_folder({"coordinator", "--http", "0"}), folder_.path());
     ASSERT_TRUE(testing_support::wait_until([&] { return gauntlet({"page"}).exit_code == 0; }));
@@ -43,6 +45,20 @@ class PageTest : public ::testing::Test {
     ASSERT_EQ(done.exit_code, 0) << done.err;
   }
 
+  /// Sweep files may not name a sweep so; databases of others may.
+  void add_markup_sweep() {
+    std::ofstream(folder_ / "markup.yaml") << "gauntlet: 1\nname: markup\nnoop: {jobs: 1, ms: 0}\n";
+    const Finished ran = gauntlet({"run", (folder_ / "markup.yaml").string()});
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    const Finished renamed = testing_support::run(
+        {"/usr/bin/python3", "-c",
+         "import sqlite3, sys\n"
+         "with sqlite3.connect(sys.argv[1]) as database:\n"
+         "    database.execute('UPDATE sweeps SET name = ? WHERE sweep_id = 2', [sys.argv[2]])",
+         (folder_ / "w" / "gauntlet.db").string(), kMarkupSweep},
+        folder_.path());
+    ASSERT_EQ(renamed.exit_code, 0) << renamed.err;
+  }
   [[nodiscard]] std::vector<std::string> with_folder(std::vector<std::string> words) const {
     words.insert(words.begin(), kGauntlet);
     words.insert(words.end(), {"--workdir", (folder_ / "w").string()});
@@ -94,7 +110,7 @@ TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
 
   EXPECT_THAT(sweep, HasSubstr("jobs per minute"));
 
-  const std::string jobs = view("#/jobs?sweep=2&state=done");
+  const std::string jobs = view("#/jobs?sweep=3&state=done");
   EXPECT_THAT(jobs, HasSubstr("noop 0"));
   EXPECT_THAT(jobs, Not(HasSubstr("noop 200"))) << "a hundred at a time";
 
@@ -109,6 +125,11 @@ TEST_F(PageTest, ShowsSweepsTablesAndJobsAndRunsNoForeignCode) {
   const std::string workers = view("#/workers");
   EXPECT_THAT(workers, HasSubstr("&lt;script&gt;document.title='broken'&lt;/script&gt;"));
   EXPECT_THAT(workers, HasSubstr("<title>Gauntlet</title>"));
+
+  const std::string markup = view("#/sweep/2");
+  EXPECT_THAT(markup, HasSubstr("<h1>&lt;script&gt;alert(1)&lt;/script&gt;</h1>"));
+  EXPECT_THAT(sweeps, HasSubstr(">&lt;script&gt;alert(1)&lt;/script&gt;</a>"));
+  for (const std::string& shown : {sweeps, markup, jobs}) EXPECT_THAT(shown, Not(HasSubstr("<script>alert")));
 
   take_picture("#/sweep/1", "sweep", "1180,1000");
   take_picture("#/sweep/1", "sweep-phone", "390,1000");
