@@ -29,11 +29,12 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("queue", options->queue, "Number of a queue, as `gauntlet alloc list` says (default: all)");
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("queue", options->queue,
+                       "Number of a queue, as `gauntlet alloc list` says (default: all)");
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -29,10 +29,10 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -10,7 +10,7 @@ constinit const Verb alloc_pbs_verb{
     .examples =
         "  gauntlet alloc pbs add --queue gpu --time 4h --gpus 4 --cpus 32 --max 8\n"
         "  gauntlet alloc pbs add --time 1h --cpus 16 --dry-run -- -A project\n",
-    .declare = [](CLI::App& app) { return declare_alloc_add(app, "pbs"); },
+    .declare = [](Arguments& arguments) { return declare_alloc_add(arguments, "pbs"); },
 };
 
 }  // namespace gauntlet::cli

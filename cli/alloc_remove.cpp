@@ -18,7 +18,7 @@ Status remove(client::Client& client, std::uint64_t queue) {
   return {};
 }
 
-Action declare(CLI::App& app) { return declare_queue_verb(app, &remove); }
+Action declare(Arguments& arguments) { return declare_queue_verb(arguments, &remove); }
 
 }  // namespace
 

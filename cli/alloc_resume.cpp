@@ -12,7 +12,7 @@ Status resume(client::Client& client, std::uint64_t queue) {
   return {};
 }
 
-Action declare(CLI::App& app) { return declare_queue_verb(app, &resume); }
+Action declare(Arguments& arguments) { return declare_queue_verb(arguments, &resume); }
 
 }  // namespace
 

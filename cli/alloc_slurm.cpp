@@ -11,7 +11,7 @@ constinit const Verb alloc_slurm_verb{
         "  gauntlet alloc slurm add --partition gpu --time 4h --gpus 4 --cpus 32 --max 8\n"
         "  gauntlet alloc slurm add --partition cpu --time 1h --cpus 16 --dry-run\n"
         "  gauntlet alloc slurm add --time 1h -- --account=a123 --qos=low\n",
-    .declare = [](CLI::App& app) { return declare_alloc_add(app, "slurm"); },
+    .declare = [](Arguments& arguments) { return declare_alloc_add(arguments, "slurm"); },
 };
 
 }  // namespace gauntlet::cli

@@ -80,13 +80,13 @@ Result<int> run(Options& options) {
   return report_figures("artifacts", options.folder.workdir, figures, options.json);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--mb", options->mb, "MiB of the artifact (default 1000)")->check(number_between(1, 1e6));
-  app.add_flag("--quick", options->quick, "64 MiB at most");
-  app.add_flag("--tls", options->tls, "Over TLS");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_option("--mb", options->mb, "MiB of the artifact (default 1000)").number_between(1, 1e6);
+  arguments.add_flag("--quick", options->quick, "64 MiB at most");
+  arguments.add_flag("--tls", options->tls, "Over TLS");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -98,26 +98,28 @@ Result<int> run(Options& options) {
   return report_figures("cluster", options.folder.workdir, figures, options.json);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--nodes", options->cluster.nodes, "Simulated nodes (default 1000)")
-      ->check(number_between(1, 20'000));
-  app.add_option("--gpus", options->cluster.gpus, "GPUs of each; 8 processors with each of them (default 8)")
-      ->check(number_between(1, 64));
-  app.add_option("--days", options->cluster.days, "Simulated days (default 30)")
-      ->check(number_between(0.01, 366));
-  app.add_option("--load", options->cluster.load, "GPU time asked for, of all there is (default 0.9)")
-      ->check(number_between(0.01, 2));
-  app.add_option(
-         "--times", options->times,
-         "Database whose finished jobs say how long each kind takes; kinds it has not: prepare 0.5 h, "
-         "train_model 8 h, train_attack 6 h, craft 1 h, train_defense 12 h, encode 0.2 h, evaluate 0.05 h, "
-         "log-normal around these (the default of all)")
-      ->type_name("FILE");
-  app.add_option("--seed", options->cluster.seed, "Of everything that is drawn (default 1)");
-  app.add_flag("--quick", options->quick, "Two days at most");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_option("--nodes", options->cluster.nodes, "Simulated nodes (default 1000)")
+      .number_between(1, 20'000);
+  arguments
+      .add_option("--gpus", options->cluster.gpus, "GPUs of each; 8 processors with each of them (default 8)")
+      .number_between(1, 64);
+  arguments.add_option("--days", options->cluster.days, "Simulated days (default 30)")
+      .number_between(0.01, 366);
+  arguments.add_option("--load", options->cluster.load, "GPU time asked for, of all there is (default 0.9)")
+      .number_between(0.01, 2);
+  arguments
+      .add_option(
+          "--times", options->times,
+          "Database whose finished jobs say how long each kind takes; kinds it has not: prepare 0.5 h, "
+          "train_model 8 h, train_attack 6 h, craft 1 h, train_defense 12 h, encode 0.2 h, evaluate 0.05 h, "
+          "log-normal around these (the default of all)")
+      .type_name("FILE");
+  arguments.add_option("--seed", options->cluster.seed, "Of everything that is drawn (default 1)");
+  arguments.add_flag("--quick", options->quick, "Two days at most");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -31,13 +31,13 @@ Result<int> run(const Options& options) {
   return report_figures("data", options.folder.workdir, figures, options.json);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--threads", options->threads, "Threads of the loops (default: all processors)")
-      ->check(number_between(1, 1024));
-  app.add_flag("--quick", options->quick, "A fifth of the time per figure");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_option("--threads", options->threads, "Threads of the loops (default: all processors)")
+      .number_between(1, 1024);
+  arguments.add_flag("--quick", options->quick, "A fifth of the time per figure");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

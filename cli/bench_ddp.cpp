@@ -27,13 +27,13 @@ Result<int> run(const Options& options) {
   return report_figures("ddp", options.folder.workdir, figures, options.json);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--loop", options->loop, "Only this training loop")
-      ->check(CLI::IsMember({"cpah", "dadh", "daph", "dcmh", "drfgd"}));
-  app.add_flag("--quick", options->quick, "A third of the repetitions, of half the time");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_option("--loop", options->loop, "Only this training loop")
+      .one_of({"cpah", "dadh", "daph", "dcmh", "drfgd"});
+  arguments.add_flag("--quick", options->quick, "A third of the repetitions, of half the time");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -35,11 +35,11 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_flag("--quick", options->quick, "A fifth of the time per figure");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_flag("--quick", options->quick, "A fifth of the time per figure");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -213,15 +213,16 @@ Result<int> run(const Options& options) {
   return report_figures("metrics", options.folder.workdir, figures, options.json);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--path", options->path,
-                 "One instruction set only: scalar, sse4, avx2, avx512, avx512_vpopcntdq, neon")
-      ->type_name("NAME");
-  app.add_flag("--quick", options->quick, "Small sets only");
-  app.add_flag("--base", options->base, "Only 2,000 queries against 121,287 items of 32 bits");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments
+      .add_option("--path", options->path,
+                  "One instruction set only: scalar, sse4, avx2, avx512, avx512_vpopcntdq, neon")
+      .type_name("NAME");
+  arguments.add_flag("--quick", options->quick, "Small sets only");
+  arguments.add_flag("--base", options->base, "Only 2,000 queries against 121,287 items of 32 bits");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -203,15 +203,15 @@ Result<int> run(const Options& options) {
   return report_figures("placement", options.folder.workdir, figures, options.json);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--jobs", options->jobs, "Jobs to queue (default 100,000)")
-      ->check(number_between(1000, 10'000'000));
-  app.add_option("--workers", options->workers, "Simulated workers of 8 GPUs (default 64)")
-      ->check(number_between(1, 10'000));
-  app.add_option("--seed", options->seed, "Of the mix of jobs and how long they take (default 1)");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_option("--jobs", options->jobs, "Jobs to queue (default 100,000)")
+      .number_between(1000, 10'000'000);
+  arguments.add_option("--workers", options->workers, "Simulated workers of 8 GPUs (default 64)")
+      .number_between(1, 10'000);
+  arguments.add_option("--seed", options->seed, "Of the mix of jobs and how long they take (default 1)");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

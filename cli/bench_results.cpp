@@ -119,13 +119,13 @@ Result<int> run(Options& options) {
   return report_figures("results", options.folder.workdir, figures, options.json);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--jobs", options->jobs, "Jobs of the database (default 1,000,000)")
-      ->check(number_between(1000, 10'000'000));
-  app.add_flag("--quick", options->quick, "20,000 jobs: a few seconds");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_option("--jobs", options->jobs, "Jobs of the database (default 1,000,000)")
+      .number_between(1000, 10'000'000);
+  arguments.add_flag("--quick", options->quick, "20,000 jobs: a few seconds");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -54,20 +54,23 @@ Result<int> run(const Options& options) {
   return tell_conflicts(collected.board);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("sweep", options->selection.sweeps, "Sweeps, by name (default: all)")->type_name("SWEEP");
-  app.add_option("--by", options->by, "Who measured, as the leaderboard shows it")->required();
-  app.add_option("--where", options->selection.where, "Only cells that match, e.g. \"bits=32\"")
-      ->type_name("CONDITION");
-  app.add_option(
-         "--about", options->about,
-         "YAML: defense (label) → title, link, authors, venue, licence, type, reported {value, source}")
-      ->type_name("FILE")
-      ->check(CLI::ExistingFile);
-  app.add_option("--to", options->to, "Leaderboard file; one that is there is added to (default: stdout)")
-      ->type_name("FILE");
-  options->folder.add_to(app);
+  arguments.add_option("sweep", options->selection.sweeps, "Sweeps, by name (default: all)")
+      .type_name("SWEEP");
+  arguments.add_option("--by", options->by, "Who measured, as the leaderboard shows it").required();
+  arguments.add_option("--where", options->selection.where, "Only cells that match, e.g. \"bits=32\"")
+      .type_name("CONDITION");
+  arguments
+      .add_option(
+          "--about", options->about,
+          "YAML: defense (label) → title, link, authors, venue, licence, type, reported {value, source}")
+      .type_name("FILE")
+      .existing_file();
+  arguments
+      .add_option("--to", options->to, "Leaderboard file; one that is there is added to (default: stdout)")
+      .type_name("FILE");
+  options->folder.add_to(arguments);
   return [options] { return run(*options); };
 }
 

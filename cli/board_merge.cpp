@@ -24,11 +24,11 @@ Result<int> run(const Options& options) {
   return tell_conflicts(board);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->files.add_to(app, "Leaderboard files");
-  app.add_option("--to", options->to, "Where to write; may be one of them (default: stdout)")
-      ->type_name("FILE");
+  options->files.add_to(arguments, "Leaderboard files");
+  arguments.add_option("--to", options->to, "Where to write; may be one of them (default: stdout)")
+      .type_name("FILE");
   return [options] { return run(*options); };
 }
 

@@ -18,12 +18,12 @@ Result<int> run(const Options& options) {
   return tell_conflicts(board);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("file", options->file, "Leaderboard file")->required()->type_name("FILE");
-  app.add_option("evaluation", options->evaluation, "Its hash, or the beginning of it")->required();
-  app.add_option("--reason", options->reason, "Why; shown beside it")->required();
-  app.add_option("--by", options->by, "Who retracts it");
+  arguments.add_option("file", options->file, "Leaderboard file").required().type_name("FILE");
+  arguments.add_option("evaluation", options->evaluation, "Its hash, or the beginning of it").required();
+  arguments.add_option("--reason", options->reason, "Why; shown beside it").required();
+  arguments.add_option("--by", options->by, "Who retracts it");
   return [options] { return run(*options); };
 }
 

@@ -37,12 +37,12 @@ Result<int> run(const Options& options) {
   return tell_conflicts(board);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->files.add_to(app, "Leaderboard files; several are shown as one");
-  app.add_option("--html", options->html, "Write one page that a browser opens without a server")
-      ->type_name("FILE");
-  add_json(app, options->json);
+  options->files.add_to(arguments, "Leaderboard files; several are shown as one");
+  arguments.add_option("--html", options->html, "Write one page that a browser opens without a server")
+      .type_name("FILE");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

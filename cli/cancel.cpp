@@ -31,12 +31,12 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->selection.add_to(app);
-  app.add_option("--reason", options->reason, "Kept with the jobs: `status` and `explain` show it");
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  options->selection.add_to(arguments);
+  arguments.add_option("--reason", options->reason, "Kept with the jobs: `status` and `explain` show it");
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

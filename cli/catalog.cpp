@@ -107,14 +107,15 @@ Result<int> show_all(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("name", options->name, "An entry, shown with its fields");
-  app.add_option("--external", options->external,
-                 "Descriptors of external entries, or folders of them, shown too")
-      ->type_name("PATH")
-      ->check(CLI::ExistingPath);
-  add_json(app, options->json);
+  arguments.add_option("name", options->name, "An entry, shown with its fields");
+  arguments
+      .add_option("--external", options->external,
+                  "Descriptors of external entries, or folders of them, shown too")
+      .type_name("PATH")
+      .existing_path();
+  add_json(arguments, options->json);
   return [options] { return options->name.empty() ? show_all(*options) : show_one(*options); };
 }
 

@@ -35,26 +35,29 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
   const char* side =
       "A sweep (name or number), SWEEP@REVISION or @REVISION (numbers of that code), a database FILE.db or "
       "FILE.db:SWEEP, or a reference FILE.csv (columns: axes, metric, value or value_percent)";
-  app.add_option("a", options->a, side)->required()->type_name("A");
-  app.add_option("b", options->b, "The other side, likewise")->required()->type_name("B");
-  app.add_option("--where", options->where, "Only cells that match, e.g. \"dataset=mscoco and bits=32\"")
-      ->type_name("CONDITION");
-  app.add_option("--metric", options->metrics,
-                 "Only this metric; may be given more than once (default: those "
-                 "that the cells must have)")
-      ->type_name("NAME")
-      ->allow_extra_args(false);
-  app.add_option("--limit", options->limit,
-                 "Numbers shown at most, the largest differences first (default 40; "
-                 "0 = all); --json has all")
-      ->type_name("N");
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("a", options->a, side).required().type_name("A");
+  arguments.add_option("b", options->b, "The other side, likewise").required().type_name("B");
+  arguments
+      .add_option("--where", options->where, "Only cells that match, e.g. \"dataset=mscoco and bits=32\"")
+      .type_name("CONDITION");
+  arguments
+      .add_option("--metric", options->metrics,
+                  "Only this metric; may be given more than once (default: those "
+                  "that the cells must have)")
+      .type_name("NAME")
+      .one_at_a_time();
+  arguments
+      .add_option("--limit", options->limit,
+                  "Numbers shown at most, the largest differences first (default 40; "
+                  "0 = all); --json has all")
+      .type_name("N");
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

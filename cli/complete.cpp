@@ -95,23 +95,11 @@ void add_specs(const char* folder, std::string_view meaning, Candidates& candida
   }
 }
 
-void add_options(const CLI::App& app, Candidates& candidates) {
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_group().empty()) continue;  // not in the help either
-    for (const std::string& name : option->get_lnames())
-      candidates.add("--" + name, option->get_description());
+void add_options(const Arguments& arguments, Candidates& candidates) {
+  for (const Argument& argument : arguments.all()) {
+    if (argument.is_hidden()) continue;
+    for (const std::string& name : argument.long_names()) candidates.add(name, argument.help());
   }
-}
-
-/// The words that an option takes, where its declaration lists them: CLI11 describes such a check as "{a,b}".
-std::vector<std::string> members_of(CLI::Option& option) {
-  try {
-    const std::string listed = option.get_validator(0)->get_description();
-    if (listed.starts_with("{") && listed.ends_with("}"))
-      return CLI::detail::split(listed.substr(1, listed.size() - 2), ',');
-  } catch (const CLI::OptionNotFound&) {  // it is not checked
-  }
-  return {};
 }
 
 /// What a picture of this kind is made of.
@@ -127,12 +115,12 @@ void add_subjects(const std::string& kind, const Words& words, Candidates& candi
 
 /// What an option or a place on the line stands for, by what it takes or its name; `first`: the word in the
 /// line's first place, "" where there is none yet.
-void add_values(const std::string& verb, CLI::Option& option, const std::string& first, const Words& words,
-                Candidates& candidates) {
-  const std::string name = option.get_single_name();
-  const std::vector<std::string> members = members_of(option);
-  for (const std::string& member : members) candidates.add(member, "");
-  if (!members.empty()) return;
+void add_values(const std::string& verb, const Argument& argument, const std::string& first,
+                const Words& words, Candidates& candidates) {
+  const std::string name = argument.name();
+  const std::vector<std::string> choices = argument.choices();
+  for (const std::string& choice : choices) candidates.add(choice, "");
+  if (!choices.empty()) return;
   if (name == "sweep") {
     add_sweeps(words, candidates);
   } else if (name == "key") {
@@ -150,37 +138,39 @@ void add_values(const std::string& verb, CLI::Option& option, const std::string&
   }
 }
 
-CLI::Option* option_named(CLI::App& app, const std::string& word) {
-  return word.starts_with("-") && word.size() > 1 ? app.get_option_no_throw(word) : nullptr;
+std::optional<Argument> option_named(const Arguments& arguments, const std::string& word) {
+  if (!word.starts_with("-") || word.size() == 1) return std::nullopt;
+  return arguments.find(word);
 }
 
 void complete_line(const Verb& verb, const Words& words, Candidates& candidates) {
-  CLI::App app;
-  const Action unused = verb.declare(app);
+  Arguments arguments(fmt::format("gauntlet {}", verb.name));
+  const Action unused = verb.declare(arguments);
   if (candidates.prefix().starts_with("-")) {
-    add_options(app, candidates);
+    add_options(arguments, candidates);
     return;
   }
-  const auto takes_value = [](const CLI::Option* option) {
-    return option != nullptr && option->get_items_expected_max() > 0;
+  const auto takes_value = [](const std::optional<Argument>& option) {
+    return option && option->takes_value();
   };
-  CLI::Option* const before = words.size() > 1 ? option_named(app, words[words.size() - 2]) : nullptr;
   Words places;
   for (std::size_t at = 0; at + 1 < words.size(); ++at) {
-    const CLI::Option* option = option_named(app, words[at]);
+    const std::optional<Argument> option = option_named(arguments, words[at]);
     if (takes_value(option)) ++at;
-    if (option == nullptr && !words[at].starts_with("-")) places.push_back(words[at]);
+    if (!option && !words[at].starts_with("-")) places.push_back(words[at]);
   }
   const std::string first = places.empty() ? "" : places.front();
+  const std::optional<Argument> before =
+      words.size() > 1 ? option_named(arguments, words[words.size() - 2]) : std::nullopt;
   if (takes_value(before)) {
     add_values(std::string(verb.name), *before, first, words, candidates);
     return;
   }
   std::size_t n_places = places.size();
-  for (CLI::Option* option : app.get_options()) {
-    if (option->nonpositional()) continue;
-    if (n_places == 0 || option->get_items_expected_max() > 1) {  // the last one may stand many times
-      add_values(std::string(verb.name), *option, first, words, candidates);
+  for (const Argument& argument : arguments.all()) {
+    if (!argument.is_place()) continue;
+    if (n_places == 0 || argument.takes_many()) {  // the last one may stand many times
+      add_values(std::string(verb.name), argument, first, words, candidates);
       return;
     }
     --n_places;
@@ -218,9 +208,9 @@ std::string candidates_of(const Words& words) {
   return candidates.text();
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto words = std::make_shared<Words>();
-  app.add_option("words", *words, "The line after `gauntlet`, each word with a leading '='");
+  arguments.add_option("words", *words, "The line after `gauntlet`, each word with a leading '='");
   return [words]() -> Result<int> {
     for (std::string& word : *words) {
       if (word.starts_with("=")) word.erase(0, 1);

@@ -61,9 +61,9 @@ end
 complete -c gauntlet -f -a '(__gauntlet_complete)'
 )script";
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto shell = std::make_shared<std::string>();
-  app.add_option("shell", *shell, "bash, zsh or fish")->required();
+  arguments.add_option("shell", *shell, "bash, zsh or fish").required();
   return [shell]() -> Result<int> {
     const std::vector<std::string> known = {"bash", "zsh", "fish"};
     if (std::find(known.begin(), known.end(), *shell) == known.end())

@@ -70,46 +70,55 @@ Result<int> run(Options& options) {
   return coordinator::serve(options.serve);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_option("--address,--bind", options->serve.address,
-                 "Address to listen on (default: this machine only)");
-  app.add_option("--port", options->serve.port,
-                 "Port to listen on (default: any free one; coordinator.json says which)")
-      ->check(number_between(0, 65535));
-  app.add_option("--heartbeat-ms", options->serve.heartbeat_ms,
-                 "A worker silent for three of these is lost (default 5000)")
-      ->check(number_between(10, 3'600'000));
-  app.add_option("--grace-ms", options->serve.grace_ms,
-                 "Time a worker has to come back after its connection closed (default 1000)")
-      ->check(number_between(0, 3'600'000));
-  app.add_flag(
+  options->folder.add_to(arguments);
+  arguments.add_option("--address,--bind", options->serve.address,
+                       "Address to listen on (default: this machine only)");
+  arguments
+      .add_option("--port", options->serve.port,
+                  "Port to listen on (default: any free one; coordinator.json says which)")
+      .number_between(0, 65535);
+  arguments
+      .add_option("--heartbeat-ms", options->serve.heartbeat_ms,
+                  "A worker silent for three of these is lost (default 5000)")
+      .number_between(10, 3'600'000);
+  arguments
+      .add_option("--grace-ms", options->serve.grace_ms,
+                  "Time a worker has to come back after its connection closed (default 1000)")
+      .number_between(0, 3'600'000);
+  arguments.add_flag(
       "--tls", options->serve.tls,
       "Speak TLS 1.3 only; the certificate is tls.crt of the work folder, made when missing, and its "
       "fingerprint is printed and kept in coordinator.json");
-  app.add_option("--tls-cert", options->serve.tls_certificate, "PEM file with another certificate")
-      ->type_name("FILE");
-  app.add_option("--tls-key", options->serve.tls_key, "PEM file with its key")->type_name("FILE");
-  app.add_option("--http", options->http,
-                 "Serve /metrics and /healthz there, read-only and without a token; a port alone is for this "
-                 "machine only (default: off)")
-      ->type_name("[HOST:]PORT");
-  app.add_flag("--exit-when-unused", options->serve.exit_when_unused,
-               "End once no client is connected any more");
-  options->log.add_to(app);
-  app.add_option("--commit-delay-ms", options->commit_delay_ms, "A slow disk, for gauntlet bench coordinator")
-      ->check(number_between(0, 10'000))
-      ->group("");  // not in the help
-  app.add_option("--alloc-poll-ms", options->serve.alloc_poll_ms,
-                 "Between two questions to a batch system about its allocations; for tests (default 10000)")
-      ->check(number_between(10, 3'600'000))
-      ->group("");
-  app.add_option("--alloc-backoff-ms", options->serve.alloc_backoff_ms,
-                 "Pause after the first trouble with a batch system; for tests (default 10000)")
-      ->check(number_between(1, 3'600'000))
-      ->group("");
-  app.add_flag("--stop", options->stop, "Stop the coordinator that serves the work folder");
+  arguments.add_option("--tls-cert", options->serve.tls_certificate, "PEM file with another certificate")
+      .type_name("FILE");
+  arguments.add_option("--tls-key", options->serve.tls_key, "PEM file with its key").type_name("FILE");
+  arguments
+      .add_option(
+          "--http", options->http,
+          "Serve /metrics and /healthz there, read-only and without a token; a port alone is for this "
+          "machine only (default: off)")
+      .type_name("[HOST:]PORT");
+  arguments.add_flag("--exit-when-unused", options->serve.exit_when_unused,
+                     "End once no client is connected any more");
+  options->log.add_to(arguments);
+  arguments
+      .add_option("--commit-delay-ms", options->commit_delay_ms,
+                  "A slow disk, for gauntlet bench coordinator")
+      .number_between(0, 10'000)
+      .hidden();
+  arguments
+      .add_option("--alloc-poll-ms", options->serve.alloc_poll_ms,
+                  "Between two questions to a batch system about its allocations; for tests (default 10000)")
+      .number_between(10, 3'600'000)
+      .hidden();
+  arguments
+      .add_option("--alloc-backoff-ms", options->serve.alloc_backoff_ms,
+                  "Pause after the first trouble with a batch system; for tests (default 10000)")
+      .number_between(1, 3'600'000)
+      .hidden();
+  arguments.add_flag("--stop", options->stop, "Stop the coordinator that serves the work folder");
   return [options] { return run(*options); };
 }
 

@@ -71,18 +71,18 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("path", options->path, "Prepared folder, or a file or folder of arrays or lists")
-      ->required()
-      ->type_name("FILE|DIR");
-  app.add_option("--map", options->map, "What the arrays are, as in data prepare custom --map")
-      ->type_name("ROLE=KEY[:AXES],...");
-  app.add_option("--sheet", options->sheet, "Write a contact sheet of the pictures")->type_name("PNG");
-  app.add_option("--rows", options->rows, "Rows on the sheet, e.g. 0,5,17")->delimiter(',');
-  app.add_option("--n", options->n_rows, "Rows on the sheet, counted from the first (default 20)")
-      ->check(number_between(1, 10000));
-  add_json(app, options->json);
+  arguments.add_option("path", options->path, "Prepared folder, or a file or folder of arrays or lists")
+      .required()
+      .type_name("FILE|DIR");
+  arguments.add_option("--map", options->map, "What the arrays are, as in data prepare custom --map")
+      .type_name("ROLE=KEY[:AXES],...");
+  arguments.add_option("--sheet", options->sheet, "Write a contact sheet of the pictures").type_name("PNG");
+  arguments.add_option("--rows", options->rows, "Rows on the sheet, e.g. 0,5,17").delimiter(',');
+  arguments.add_option("--n", options->n_rows, "Rows on the sheet, counted from the first (default 20)")
+      .number_between(1, 10000);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -26,9 +26,9 @@ Result<int> run(bool json) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto json = std::make_shared<bool>(false);
-  add_json(app, *json);
+  add_json(arguments, *json);
   return [json] { return run(*json); };
 }
 

@@ -172,27 +172,30 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("name", options->name, "Dataset")->required();
-  app.add_option("--out", options->out, "Folder to fill; new or empty")->required()->type_name("DIR");
-  app.add_option("--source", options->source, "Where the sources are, for datasets that read files of yours")
-      ->type_name("FILE|DIR");
-  app.add_option("--split", options->split,
-                 "How queries and training items are chosen, e.g. random, row_order, per_class")
-      ->type_name("KIND");
-  app.add_option("--seed", options->seed, "Draws the split, or the set itself where it is generated")
-      ->check(number_between(0, 9e15));
-  app.add_option("--map", options->map,
-                 "Which array, and which of its axes, is what; for files of other people");
-  app.add_flag("--strict", options->strict,
-               "A picture that cannot be read is an error; else its item is left out");
-  app.add_option("--set", options->set,
-                 "A field of the dataset, as in --set preset=quick (gauntlet catalog NAME lists them)")
-      ->type_name("FIELD=VALUE");
-  app.add_option("--threads", options->threads, "Threads (default: all processors)")
-      ->check(number_between(1, 1024));
-  add_json(app, options->json);
+  arguments.add_option("name", options->name, "Dataset").required();
+  arguments.add_option("--out", options->out, "Folder to fill; new or empty").required().type_name("DIR");
+  arguments
+      .add_option("--source", options->source, "Where the sources are, for datasets that read files of yours")
+      .type_name("FILE|DIR");
+  arguments
+      .add_option("--split", options->split,
+                  "How queries and training items are chosen, e.g. random, row_order, per_class")
+      .type_name("KIND");
+  arguments.add_option("--seed", options->seed, "Draws the split, or the set itself where it is generated")
+      .number_between(0, 9e15);
+  arguments.add_option("--map", options->map,
+                       "Which array, and which of its axes, is what; for files of other people");
+  arguments.add_flag("--strict", options->strict,
+                     "A picture that cannot be read is an error; else its item is left out");
+  arguments
+      .add_option("--set", options->set,
+                  "A field of the dataset, as in --set preset=quick (gauntlet catalog NAME lists them)")
+      .type_name("FIELD=VALUE");
+  arguments.add_option("--threads", options->threads, "Threads (default: all processors)")
+      .number_between(1, 1024);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -33,10 +33,10 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("folder", options->folder, "Prepared folder")->required()->type_name("DIR");
-  add_json(app, options->json);
+  arguments.add_option("folder", options->folder, "Prepared folder").required().type_name("DIR");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

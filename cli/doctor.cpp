@@ -68,10 +68,10 @@ Result<int> run(const Options& options) {
   return count_level(checks, CheckLevel::kFail) == 0 ? 0 : 1;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -97,46 +97,57 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--query-codes", options->files.query_codes,
-                 "n x K of any integer or float type; bit = value > 0")
-      ->required()
-      ->type_name("NPY");
-  app.add_option("--retrieval-codes", options->files.retrieval_codes, "N x K")->required()->type_name("NPY");
-  app.add_option("--query-labels", options->files.query_labels, "n x C of 0 and 1, or one class per row")
-      ->required()
-      ->type_name("NPY");
-  app.add_option("--retrieval-labels", options->files.retrieval_labels, "N x C, or one class per row")
-      ->required()
-      ->type_name("NPY");
-  app.add_option("--target-labels", options->files.target_labels,
-                 "Labels a targeted attack aimed at, for t_map")
-      ->type_name("NPY");
-  app.add_option("--metrics", options->metrics,
-                 fmt::format("Names, separated by commas (default: {})", kDefaultMetrics))
-      ->delimiter(',')
-      ->type_name("NAME");
-  app.add_option("--ties", options->ties, "Order inside equal distances: expected, stable, best, worst");
-  app.add_option("--packed-bits", options->files.packed_bits,
-                 "Codes are u8, packed K bits per row, least significant bit first")
-      ->check(number_between(1, metrics::kMaxCodeBits))
-      ->type_name("K");
-  app.add_option("--per-query", options->per_query,
-                 "Write the values of every query: a row each, a column per metric (.csv or .npy)")
-      ->type_name("FILE");
-  app.add_flag("--per-class", options->per_class, "Means over the queries of each label, too");
-  app.add_option("--bootstrap", options->resamples,
-                 "Confidence intervals from N resamples of the queries (1,000 is usual)")
-      ->check(number_between(1, 1'000'000))
-      ->type_name("N");
-  app.add_option("--seed", options->seed, "Of the resamples (default 1)");
-  app.add_option("--confidence", options->confidence, "Share of resamples inside an interval (default 0.95)")
-      ->check(number_between(0.01, 0.9999))
-      ->type_name("SHARE");
-  app.add_option("--threads", options->threads, "Threads (default: all processors)")
-      ->check(number_between(1, 1024));
-  add_json(app, options->json);
+  arguments
+      .add_option("--query-codes", options->files.query_codes,
+                  "n x K of any integer or float type; bit = value > 0")
+      .required()
+      .type_name("NPY");
+  arguments.add_option("--retrieval-codes", options->files.retrieval_codes, "N x K")
+      .required()
+      .type_name("NPY");
+  arguments
+      .add_option("--query-labels", options->files.query_labels, "n x C of 0 and 1, or one class per row")
+      .required()
+      .type_name("NPY");
+  arguments.add_option("--retrieval-labels", options->files.retrieval_labels, "N x C, or one class per row")
+      .required()
+      .type_name("NPY");
+  arguments
+      .add_option("--target-labels", options->files.target_labels,
+                  "Labels a targeted attack aimed at, for t_map")
+      .type_name("NPY");
+  arguments
+      .add_option("--metrics", options->metrics,
+                  fmt::format("Names, separated by commas (default: {})", kDefaultMetrics))
+      .delimiter(',')
+      .type_name("NAME");
+  arguments.add_option("--ties", options->ties,
+                       "Order inside equal distances: expected, stable, best, worst");
+  arguments
+      .add_option("--packed-bits", options->files.packed_bits,
+                  "Codes are u8, packed K bits per row, least significant bit first")
+      .number_between(1, metrics::kMaxCodeBits)
+      .type_name("K");
+  arguments
+      .add_option("--per-query", options->per_query,
+                  "Write the values of every query: a row each, a column per metric (.csv or .npy)")
+      .type_name("FILE");
+  arguments.add_flag("--per-class", options->per_class, "Means over the queries of each label, too");
+  arguments
+      .add_option("--bootstrap", options->resamples,
+                  "Confidence intervals from N resamples of the queries (1,000 is usual)")
+      .number_between(1, 1'000'000)
+      .type_name("N");
+  arguments.add_option("--seed", options->seed, "Of the resamples (default 1)");
+  arguments
+      .add_option("--confidence", options->confidence, "Share of resamples inside an interval (default 0.95)")
+      .number_between(0.01, 0.9999)
+      .type_name("SHARE");
+  arguments.add_option("--threads", options->threads, "Threads (default: all processors)")
+      .number_between(1, 1024);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -7,9 +7,9 @@
 namespace gauntlet::cli {
 namespace {
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto fd = std::make_shared<int>(-1);
-  app.add_option("--fd", *fd, "Socket to the agent")->required()->check(CLI::NonNegativeNumber);
+  arguments.add_option("--fd", *fd, "Socket to the agent").required().non_negative();
   return [fd]() -> Result<int> {
     worker::LightRunner runner;
     return worker::run_executor(*fd, runner);

@@ -34,11 +34,11 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("key", options->key, "First digits of a job's key (at least 4)")->required();
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("key", options->key, "First digits of a job's key (at least 4)").required();
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

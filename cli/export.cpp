@@ -131,24 +131,28 @@ Result<int> run(const Options& options) {
   return options.db.empty() ? export_cells(options) : export_db(options);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option(
-         "--db", options->db,
-         "Copy the database into this new file, as it is at one moment; a coordinator may go on writing")
-      ->type_name("FILE");
-  app.add_option("--sweep", options->selection.sweeps, "Cells of this sweep; may be given more than once")
-      ->type_name("NAME")
-      ->allow_extra_args(false);
-  app.add_option("--where", options->selection.where, "Cells that match, e.g. \"dataset=mscoco and seed=1\"")
-      ->type_name("CONDITION");
-  app.add_option(
-         "--to", options->to,
-         "Write the cells with their jobs, configs, numbers, curves, manifests and a report into this new "
-         "folder, or archive when it ends in .tar.zst; `gauntlet import` reads it")
-      ->type_name("DIR|FILE");
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  arguments
+      .add_option(
+          "--db", options->db,
+          "Copy the database into this new file, as it is at one moment; a coordinator may go on writing")
+      .type_name("FILE");
+  arguments
+      .add_option("--sweep", options->selection.sweeps, "Cells of this sweep; may be given more than once")
+      .type_name("NAME")
+      .one_at_a_time();
+  arguments
+      .add_option("--where", options->selection.where, "Cells that match, e.g. \"dataset=mscoco and seed=1\"")
+      .type_name("CONDITION");
+  arguments
+      .add_option(
+          "--to", options->to,
+          "Write the cells with their jobs, configs, numbers, curves, manifests and a report into this new "
+          "folder, or archive when it ends in .tar.zst; `gauntlet import` reads it")
+      .type_name("DIR|FILE");
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

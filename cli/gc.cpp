@@ -178,22 +178,24 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_flag("--yes", options->yes, "Free it; without this, only say what would be freed");
-  app.add_option(
-         "--max-size", options->max_size,
-         "Free also artifacts that can be made again, the cheapest to make first, until all artifacts "
-         "take no more than this; what finished cells end in and what unfinished jobs read stays")
-      ->type_name("SIZE");
-  app.add_option(
-         "--older", options->older,
-         "Free also the history that is older: rows of superseded attempts and of events, logs of jobs "
-         "that are done. Numbers and the attempts that measured them stay")
-      ->type_name("AGE");
-  app.add_flag("--list", options->list, "Name every file and folder");
-  add_json(app, options->json);
+  options->folder.add_to(arguments);
+  arguments.add_flag("--yes", options->yes, "Free it; without this, only say what would be freed");
+  arguments
+      .add_option(
+          "--max-size", options->max_size,
+          "Free also artifacts that can be made again, the cheapest to make first, until all artifacts "
+          "take no more than this; what finished cells end in and what unfinished jobs read stays")
+      .type_name("SIZE");
+  arguments
+      .add_option(
+          "--older", options->older,
+          "Free also the history that is older: rows of superseded attempts and of events, logs of jobs "
+          "that are done. Numbers and the attempts that measured them stay")
+      .type_name("AGE");
+  arguments.add_flag("--list", options->list, "Name every file and folder");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -132,15 +132,15 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("source", options->source, "What `gauntlet export --to` wrote")
-      ->required()
-      ->type_name("DIR|FILE");
-  app.add_option("--max-size", options->max_size, "Refuse more than this, unpacked (default 8GiB)")
-      ->type_name("BYTES");
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("source", options->source, "What `gauntlet export --to` wrote")
+      .required()
+      .type_name("DIR|FILE");
+  arguments.add_option("--max-size", options->max_size, "Refuse more than this, unpacked (default 8GiB)")
+      .type_name("BYTES");
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -177,28 +177,30 @@ Result<int> run(Options options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
   const auto file = [&](const char* flag, fs::path& path, const char* what) {
-    return app.add_option(flag, path, what)->type_name("NPY|MAT[:ARRAY]");
+    return arguments.add_option(flag, path, what).type_name("NPY|MAT[:ARRAY]");
   };
-  file("--query-codes", options->files.query_codes, "n x K of any number type; bit = value > 0")->required();
-  file("--retrieval-codes", options->files.retrieval_codes, "N x K")->required();
-  file("--query-labels", options->files.query_labels, "n x C of 0 and 1, or one class per row")->required();
-  file("--retrieval-labels", options->files.retrieval_labels, "N x C, or one class per row")->required();
+  file("--query-codes", options->files.query_codes, "n x K of any number type; bit = value > 0").required();
+  file("--retrieval-codes", options->files.retrieval_codes, "N x K").required();
+  file("--query-labels", options->files.query_labels, "n x C of 0 and 1, or one class per row").required();
+  file("--retrieval-labels", options->files.retrieval_labels, "N x C, or one class per row").required();
   file("--target-labels", options->files.target_labels, "Labels a targeted attack aimed at, for t_map");
-  app.add_option("--name", options->name, "Sweep that the rows belong to")->required();
-  app.add_option("--dataset", options->cell.dataset, "What tables call the dataset")->required();
-  app.add_option("--model", options->cell.model, "What tables call the target model")->required();
-  app.add_option("--defense", options->cell.defense, "Defense the codes were made behind (default none)");
-  app.add_option("--attack", options->cell.attack, "Attack on the queries (default none)");
-  app.add_option("--direction", options->cell.direction, "i2t (default) or t2i");
-  app.add_option("--seed", options->cell.seed, "Seed of their run (default 1)");
-  app.add_option("--from", options->from,
-                 "Where the codes come from, for provenance (default: their folder)");
-  app.add_option("--metrics", options->metrics, "Names, separated by commas (default map)")->delimiter(',');
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("--name", options->name, "Sweep that the rows belong to").required();
+  arguments.add_option("--dataset", options->cell.dataset, "What tables call the dataset").required();
+  arguments.add_option("--model", options->cell.model, "What tables call the target model").required();
+  arguments.add_option("--defense", options->cell.defense,
+                       "Defense the codes were made behind (default none)");
+  arguments.add_option("--attack", options->cell.attack, "Attack on the queries (default none)");
+  arguments.add_option("--direction", options->cell.direction, "i2t (default) or t2i");
+  arguments.add_option("--seed", options->cell.seed, "Seed of their run (default 1)");
+  arguments.add_option("--from", options->from,
+                       "Where the codes come from, for provenance (default: their folder)");
+  arguments.add_option("--metrics", options->metrics, "Names, separated by commas (default map)")
+      .delimiter(',');
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

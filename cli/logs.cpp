@@ -140,19 +140,20 @@ Result<int> run(const Options& options) {
   return Reader(options).run();
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("key", options->key, "First digits of a job's key (at least 4)")->required();
-  app.add_option("--attempt", options->attempt, "Which attempt (default: the last)")
-      ->check(number_between(1, 1'000'000));
-  app.add_flag("-f,--follow", options->follow, "Go on printing what is added, until the attempt ends");
-  app.add_flag("--list", options->list, "The attempts, how each ended, and where");
-  app.add_flag("--events", options->events,
-               "What the attempt told of itself instead: one JSON object per line");
-  options->connect.add_to(app);
-  app.add_option("--database", options->database, "Database file (default: gauntlet.db in the work folder)")
-      ->type_name("FILE");
-  add_json(app, options->json);
+  arguments.add_option("key", options->key, "First digits of a job's key (at least 4)").required();
+  arguments.add_option("--attempt", options->attempt, "Which attempt (default: the last)")
+      .number_between(1, 1'000'000);
+  arguments.add_flag("-f,--follow", options->follow, "Go on printing what is added, until the attempt ends");
+  arguments.add_flag("--list", options->list, "The attempts, how each ended, and where");
+  arguments.add_flag("--events", options->events,
+                     "What the attempt told of itself instead: one JSON object per line");
+  options->connect.add_to(arguments);
+  arguments
+      .add_option("--database", options->database, "Database file (default: gauntlet.db in the work folder)")
+      .type_name("FILE");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

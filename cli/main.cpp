@@ -62,8 +62,8 @@ std::string overview() {
   return text + "\n";
 }
 
-std::string help_of(const Verb& verb, const CLI::App& app) {
-  return fmt::format("{}\n\nExamples:\n{}\n{}", verb.summary, verb.examples, app.help());
+std::string help_of(const Verb& verb, const Arguments& arguments) {
+  return fmt::format("{}\n\nExamples:\n{}\n{}", verb.summary, verb.examples, arguments.help());
 }
 
 /// The verb that the first words name, and how many words that took; null when there is none.
@@ -108,16 +108,16 @@ Error unknown_verb(const std::vector<std::string>& words) {
 }
 
 /// Refuses an option the verb does not have before anything else is said about the line.
-Status check_options(const Verb& verb, const CLI::App& app, const std::vector<std::string>& words) {
+Status check_options(const Verb& verb, const Arguments& arguments, const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     if (word == "--") break;
     const bool is_option = word.size() > 2 && word.starts_with("--");
     if (!is_option) continue;
     const std::string name = word.substr(0, word.find('='));
-    if (app.get_option_no_throw(name) != nullptr) continue;
+    if (arguments.find(name)) continue;
     std::vector<std::string> known;
-    for (const CLI::Option* option : app.get_options()) {
-      for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
+    for (const Argument& argument : arguments.all()) {
+      for (std::string& long_name : argument.long_names()) known.push_back(std::move(long_name));
     }
     const std::optional<std::string> nearest = nearest_name(name, known);
     return fail(ErrorCode::kInvalid, "'gauntlet {}' has no option {}; {}", verb.name, name,
@@ -128,19 +128,18 @@ Status check_options(const Verb& verb, const CLI::App& app, const std::vector<st
 }
 
 Result<int> run_verb(const Verb& verb, std::vector<std::string> words) {
-  CLI::App app{"", fmt::format("gauntlet {}", verb.name)};
-  const Action action = verb.declare(app);
+  Arguments arguments(fmt::format("gauntlet {}", verb.name));
+  const Action action = verb.declare(arguments);
   if (std::find(words.begin(), words.end(), "--help") != words.end() ||
       std::find(words.begin(), words.end(), "-h") != words.end()) {
-    GAUNTLET_CHECK_OK(print(help_of(verb, app)));
+    GAUNTLET_CHECK_OK(print(help_of(verb, arguments)));
     return 0;
   }
-  GAUNTLET_CHECK_OK(check_options(verb, app, words));
-  std::reverse(words.begin(), words.end());
-  try {
-    app.parse(std::move(words));
-  } catch (const CLI::ParseError& error) {
-    return fail(ErrorCode::kInvalid, "{} (gauntlet {} --help shows how it is used)", error.what(), verb.name);
+  GAUNTLET_CHECK_OK(check_options(verb, arguments, words));
+  const Status parsed = arguments.parse(std::move(words));
+  if (!parsed) {
+    return fail(ErrorCode::kInvalid, "{} (gauntlet {} --help shows how it is used)", parsed.error().message,
+                verb.name);
   }
   return action();
 }

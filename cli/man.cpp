@@ -1,6 +1,4 @@
 // gauntlet man: the manual page, from the same definitions as --help.
-#include <CLI/CLI.hpp>
-
 #include "cli/support/exit_codes.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -74,24 +72,24 @@ std::string unindented(std::string_view examples) {
 /// Lines as they are, in a fixed width.
 std::string example(const std::string& lines) { return ".PP\n.nf\n.RS 4\n" + lines + ".RE\n.fi\n"; }
 
-std::string option_text(const CLI::Option& option) {
-  std::string head = option.get_name(true, true);
-  if (option.get_items_expected_max() > 0 && option.nonpositional() && !option.get_type_name().empty())
-    head += " " + option.get_type_name();
-  if (!option.nonpositional())
-    head = option.get_type_name().empty() || option.get_type_name() == "TEXT" ? option.get_single_name()
-                                                                              : option.get_type_name();
-  return fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(head), roff(option.get_description()));
+std::string argument_text(const Argument& argument) {
+  const std::string type = argument.type_name();
+  std::string head = argument.names();
+  if (argument.is_place()) {
+    head = type.empty() || type == "TEXT" ? argument.name() : type;
+  } else if (argument.takes_value() && !type.empty()) {
+    head += " " + type;
+  }
+  return fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(head), roff(argument.help()));
 }
 
 std::string verb_text(const Verb& verb) {
-  CLI::App app{"", fmt::format("gauntlet {}", verb.name)};
-  const Action unused = verb.declare(app);
+  Arguments arguments(fmt::format("gauntlet {}", verb.name));
+  const Action unused = verb.declare(arguments);
   std::string text = fmt::format(".SS \"gauntlet {}\"\n{}.\n", verb.name, roff(verb.summary));
   text += example(unindented(verb.examples));
-  for (const CLI::Option* option : app.get_options()) {
-    const bool is_in_help = !option->get_group().empty();
-    if (is_in_help) text += option_text(*option);
+  for (const Argument& argument : arguments.all()) {
+    if (!argument.is_hidden()) text += argument_text(argument);
   }
   return text;
 }
@@ -125,7 +123,7 @@ std::string page() {
   return text;
 }
 
-Action declare(CLI::App&) {
+Action declare(Arguments&) {
   return []() -> Result<int> {
     GAUNTLET_CHECK_OK(print(page()));
     return 0;

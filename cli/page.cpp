@@ -17,9 +17,9 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
+  options->folder.add_to(arguments);
   return [options] { return run(*options); };
 }
 

@@ -4,7 +4,7 @@
 namespace gauntlet::cli {
 namespace {
 
-Action declare(CLI::App& app) { return declare_pause_switch(app, /*paused=*/true); }
+Action declare(Arguments& arguments) { return declare_pause_switch(arguments, /*paused=*/true); }
 
 }  // namespace
 

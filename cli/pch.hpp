@@ -3,7 +3,5 @@
 
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
-
 #include "core/pch.hpp"
 #include "schemas/protocol.pb.h"

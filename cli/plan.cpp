@@ -43,12 +43,13 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("spec", options->spec, "Sweep file")->required()->type_name("SPEC");
-  app.add_option("--diff", options->old_spec, "Show what changed since another sweep file")->type_name("OLD");
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("spec", options->spec, "Sweep file").required().type_name("SPEC");
+  arguments.add_option("--diff", options->old_spec, "Show what changed since another sweep file")
+      .type_name("OLD");
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -177,34 +177,39 @@ Result<int> run(const Options& options) {
               count_of(drawn.n_missing, "number"), drawn.n_missing == 1 ? "is" : "are");
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option(
-         "kind", options->kind,
-         "pr, bars, heatmap, curve (of a table spec), loss (of jobs), throughput (of a sweep), heatmap, "
-         "retrieval (sheets of a sweep's queries)")
-      ->required()
-      ->check(CLI::IsMember({"pr", "bars", "heatmap", "curve", "loss", "throughput", "retrieval"}))
-      ->type_name("KIND");
-  app.add_option("subject", options->subjects,
-                 "Table spec (YAML), jobs by key, or a sweep by its name or file")
-      ->type_name("SPEC|JOB...");
-  app.add_option(
-         "--x", options->x,
-         "What a curve runs over: bits, or a number among the attacks' options; epsilon_image unless given")
-      ->type_name("OPTION");
-  app.add_option("--format", options->format,
-                 "svg, pdf, png, or pgf (LaTeX); by the end of --output unless given, else svg");
-  app.add_option("--output", options->output, "The picture's file; plots/ of the work folder unless given")
-      ->type_name("FILE");
-  app.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
-  app.add_option("--where", options->where, "Sheets: which cells, e.g. 'defense=drfgd and seed=1'")
-      ->type_name("CONDITION");
-  app.add_option("--rows", options->rows, "Retrieval: queries to show, as rows of the data set, e.g. 3,8")
-      ->delimiter(',');
-  app.add_option("--n", options->n_queries, "Retrieval: queries drawn by the cell's seed (default 4)")
-      ->check(number_between(1, 64));
-  options->folder.add_to(app);
+  arguments
+      .add_option(
+          "kind", options->kind,
+          "pr, bars, heatmap, curve (of a table spec), loss (of jobs), throughput (of a sweep), heatmap, "
+          "retrieval (sheets of a sweep's queries)")
+      .required()
+      .one_of({"pr", "bars", "heatmap", "curve", "loss", "throughput", "retrieval"})
+      .type_name("KIND");
+  arguments
+      .add_option("subject", options->subjects,
+                  "Table spec (YAML), jobs by key, or a sweep by its name or file")
+      .type_name("SPEC|JOB...");
+  arguments
+      .add_option(
+          "--x", options->x,
+          "What a curve runs over: bits, or a number among the attacks' options; epsilon_image unless given")
+      .type_name("OPTION");
+  arguments.add_option("--format", options->format,
+                       "svg, pdf, png, or pgf (LaTeX); by the end of --output unless given, else svg");
+  arguments
+      .add_option("--output", options->output, "The picture's file; plots/ of the work folder unless given")
+      .type_name("FILE");
+  arguments.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
+  arguments.add_option("--where", options->where, "Sheets: which cells, e.g. 'defense=drfgd and seed=1'")
+      .type_name("CONDITION");
+  arguments
+      .add_option("--rows", options->rows, "Retrieval: queries to show, as rows of the data set, e.g. 3,8")
+      .delimiter(',');
+  arguments.add_option("--n", options->n_queries, "Retrieval: queries drawn by the cell's seed (default 4)")
+      .number_between(1, 64);
+  options->folder.add_to(arguments);
   return [options] { return run(*options); };
 }
 

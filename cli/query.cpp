@@ -38,23 +38,26 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("sql", options->sql,
-                 "One SELECT over v_results, v_jobs, v_attempts, v_curves, v_cells, v_missing");
-  app.add_option("--where", options->where,
-                 "Rows of v_results that match, e.g. \"defense=drfgd and bits=32\"")
-      ->type_name("CONDITION");
-  app.add_option("--format", options->format, "table, csv, json, jsonl or md");
-  app.add_option("--time-limit", options->time_limit_s,
-                 "Seconds before it is given up (default 60; 0 = none)")
-      ->check(number_between(0, 1e9));
-  app.add_option("--limit", options->limit, "Rows shown at most; what follows is said on stderr (0 = all)")
-      ->type_name("N");
-  app.add_option("--offset", options->offset, "Rows left out at the beginning, for the next page")
-      ->type_name("N");
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("sql", options->sql,
+                       "One SELECT over v_results, v_jobs, v_attempts, v_curves, v_cells, v_missing");
+  arguments
+      .add_option("--where", options->where,
+                  "Rows of v_results that match, e.g. \"defense=drfgd and bits=32\"")
+      .type_name("CONDITION");
+  arguments.add_option("--format", options->format, "table, csv, json, jsonl or md");
+  arguments
+      .add_option("--time-limit", options->time_limit_s,
+                  "Seconds before it is given up (default 60; 0 = none)")
+      .number_between(0, 1e9);
+  arguments
+      .add_option("--limit", options->limit, "Rows shown at most; what follows is said on stderr (0 = all)")
+      .type_name("N");
+  arguments.add_option("--offset", options->offset, "Rows left out at the beginning, for the next page")
+      .type_name("N");
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -7,13 +7,13 @@
 namespace gauntlet::cli {
 namespace {
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<worker::GuardOptions>();
-  app.add_option("--launcher", options->launcher, "What started this process")->required();
-  app.add_option("--connect-host", options->host, "The worker's address")->required();
-  app.add_option("--connect-port", options->port, "The worker's port")->required();
-  app.add_option("--agent-node", options->node, "Tells the worker's machine from others")->required();
-  app.add_option("--program", options->executor.program, "The executor to start")->required();
+  arguments.add_option("--launcher", options->launcher, "What started this process").required();
+  arguments.add_option("--connect-host", options->host, "The worker's address").required();
+  arguments.add_option("--connect-port", options->port, "The worker's port").required();
+  arguments.add_option("--agent-node", options->node, "Tells the worker's machine from others").required();
+  arguments.add_option("--program", options->executor.program, "The executor to start").required();
   return [options]() -> Result<int> {
     options->entries = worker::known_entries();
     return worker::run_rank_guard(*options);

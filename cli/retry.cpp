@@ -48,14 +48,14 @@ Result<int> run(Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->selection.add_to(app);
-  app.add_flag("--failed", options->failed, "Failed jobs only, whatever the cause");
-  app.add_flag("--lost", options->lost, "Only jobs that failed since they lost their worker too often");
-  app.add_flag("--cancelled", options->cancelled, "Cancelled jobs only");
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  options->selection.add_to(arguments);
+  arguments.add_flag("--failed", options->failed, "Failed jobs only, whatever the cause");
+  arguments.add_flag("--lost", options->lost, "Only jobs that failed since they lost their worker too often");
+  arguments.add_flag("--cancelled", options->cancelled, "Cancelled jobs only");
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -320,27 +320,28 @@ Result<int> run(const Options& options) {
   return result;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("spec", options->spec, "Sweep file")->required()->type_name("SPEC");
-  options->folder.add_to(app);
-  app.add_option("--cpus", options->cpus, "Threads the jobs may use (default: all processors)")
-      ->check(number_between(1, 4096));
-  app.add_option(
-         "--checkpoint-minutes", options->checkpoint_minutes,
-         "Minutes between two checkpoints of a training, from which another attempt goes on; 0: after "
-         "every epoch (default: 5)")
-      ->check(number_between(0, 1e6));
-  app.add_option("--priority", options->priority, "Larger ones first, among sweeps of one work folder");
-  app.add_flag("--no-worker", options->no_worker, "Start no agent here; others are to join");
-  app.add_option(
+  arguments.add_option("spec", options->spec, "Sweep file").required().type_name("SPEC");
+  options->folder.add_to(arguments);
+  arguments.add_option("--cpus", options->cpus, "Threads the jobs may use (default: all processors)")
+      .number_between(1, 4096);
+  arguments
+      .add_option(
+          "--checkpoint-minutes", options->checkpoint_minutes,
+          "Minutes between two checkpoints of a training, from which another attempt goes on; 0: after "
+          "every epoch (default: 5)")
+      .number_between(0, 1e6);
+  arguments.add_option("--priority", options->priority, "Larger ones first, among sweeps of one work folder");
+  arguments.add_flag("--no-worker", options->no_worker, "Start no agent here; others are to join");
+  const Argument alloc = arguments.add_option(
       "--alloc", options->allocation.spec.system,
       "Run all of it, coordinator included, inside one allocation of this batch system (slurm, pbs); the "
       "work folder must be on a file system that the nodes share. --cpus is then per node");
-  options->allocation.add_to(app);
+  options->allocation.add_to(arguments);
   for (const char* name : {"--partition", "--time", "--nodes", "--gpus", "--memory-mb"})
-    app.get_option(name)->needs(app.get_option("--alloc"));
-  add_json(app, options->json);
+    arguments.find(name).value().needs(alloc);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

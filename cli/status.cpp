@@ -23,11 +23,11 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("sweep", options->sweep, "Name or number of a sweep (default: all)");
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("sweep", options->sweep, "Name or number of a sweep (default: all)");
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

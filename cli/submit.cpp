@@ -36,12 +36,12 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("spec", options->spec, "Sweep file")->required()->type_name("SPEC");
-  options->connect.add_to(app);
-  app.add_option("--priority", options->priority, "Larger ones first");
-  add_json(app, options->json);
+  arguments.add_option("spec", options->spec, "Sweep file").required().type_name("SPEC");
+  options->connect.add_to(arguments);
+  arguments.add_option("--priority", options->priority, "Larger ones first");
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -59,23 +59,25 @@ Result<int> run(const Options& options) {
               count_of(n_missing, "number"), n_missing == 1 ? "is" : "are");
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("spec", options->spec, "Table spec (YAML)")->required()->type_name("SPEC");
-  app.add_option("--format", options->format, "text, md, latex, html, csv or json");
-  app.add_option("--output", options->output, "Write to a file instead of stdout")->type_name("FILE");
-  app.add_option(
-         "--paper", options->paper,
-         "Printed numbers beside ours: off, value, difference or both (the spec's choice unless given)")
-      ->check(CLI::IsMember({"off", "value", "difference", "both"}))
-      ->type_name("WHAT");
-  app.add_option("--interval", options->interval,
-                 "Confidence interval of every mean instead of its deviation, e.g. 0.95")
-      ->check(number_between(0.01, 0.9999))
-      ->type_name("LEVEL");
-  app.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
-  options->folder.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("spec", options->spec, "Table spec (YAML)").required().type_name("SPEC");
+  arguments.add_option("--format", options->format, "text, md, latex, html, csv or json");
+  arguments.add_option("--output", options->output, "Write to a file instead of stdout").type_name("FILE");
+  arguments
+      .add_option(
+          "--paper", options->paper,
+          "Printed numbers beside ours: off, value, difference or both (the spec's choice unless given)")
+      .one_of({"off", "value", "difference", "both"})
+      .type_name("WHAT");
+  arguments
+      .add_option("--interval", options->interval,
+                  "Confidence interval of every mean instead of its deviation, e.g. 0.95")
+      .number_between(0.01, 0.9999)
+      .type_name("LEVEL");
+  arguments.add_flag("--allow-missing", options->allow_missing, "Exit with 0 though numbers are missing");
+  options->folder.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

@@ -2,11 +2,11 @@
 // `constinit const Verb <stem>_verb{…};`, and one line in verbs.def.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <span>
 #include <string_view>
 
+#include "cli/support/arguments.hpp"
 #include "core/base/result.hpp"
 
 namespace gauntlet::cli {
@@ -19,7 +19,7 @@ struct Verb {
   std::string_view summary;   ///< one line
   std::string_view examples;  ///< lines of `gauntlet …`, shown first in --help
   /// Declares the options and returns what runs once they are parsed.
-  Action (*declare)(CLI::App& app);
+  Action (*declare)(Arguments& arguments);
   bool hidden = false;  ///< not listed: for other processes of ours
 };
 

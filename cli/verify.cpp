@@ -253,33 +253,37 @@ Result<int> run(const Options& options) {
   return report.problems.empty() ? 0 : 1;
 }
 
-void declare_robustness(CLI::App& app, RobustnessOptions& options) {
-  CLI::Option* sweep = app.add_option(
+void declare_robustness(Arguments& arguments, RobustnessOptions& options) {
+  Argument sweep = arguments.add_option(
       "--robustness", options.sweep,
       "Judge what a sweep's numbers are worth as evidence of robustness instead (checks R01 to R21); exit "
       "code 3 if one fails");
-  sweep->type_name("SWEEP");
-  app.add_flag("--run", options.run, "Run what the checks need beside the sweep first")->needs(sweep);
-  app.add_flag("--companion", options.companion, "Only print the sweep that the checks need")->needs(sweep);
-  app.add_option("--cpus", options.cpus, "Threads the jobs of --run may use (default: all processors)")
-      ->check(number_between(1, 4096))
-      ->needs(app.get_option("--run"));
+  sweep.type_name("SWEEP");
+  const Argument run =
+      arguments.add_flag("--run", options.run, "Run what the checks need beside the sweep first")
+          .needs(sweep);
+  arguments.add_flag("--companion", options.companion, "Only print the sweep that the checks need")
+      .needs(sweep);
+  arguments.add_option("--cpus", options.cpus, "Threads the jobs of --run may use (default: all processors)")
+      .number_between(1, 4096)
+      .needs(run);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->folder.add_to(app);
-  app.add_flag(
+  options->folder.add_to(arguments);
+  arguments.add_flag(
       "--quick", options->quick,
       "Compare artifacts by names and sizes only, without reading them; with --robustness: searches of "
       "500 queries instead of 5,000");
-  app.add_option(
-         "--external", options->external,
-         "Check a descriptor of an external entry, or a folder of them, on a small made-up dataset instead")
-      ->type_name("PATH")
-      ->check(CLI::ExistingPath);
-  declare_robustness(app, options->robustness);
-  add_json(app, options->json);
+  arguments
+      .add_option(
+          "--external", options->external,
+          "Check a descriptor of an external entry, or a folder of them, on a small made-up dataset instead")
+      .type_name("PATH")
+      .existing_path();
+  declare_robustness(arguments, options->robustness);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

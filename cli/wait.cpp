@@ -34,14 +34,15 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("sweep", options->sweep, "Name or number of a sweep")->required();
-  app.add_option("--timeout", options->timeout_s,
-                 "Give up after so many seconds, with exit code 8 (default: never)")
-      ->check(number_between(0.001, 1e9));
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  arguments.add_option("sweep", options->sweep, "Name or number of a sweep").required();
+  arguments
+      .add_option("--timeout", options->timeout_s,
+                  "Give up after so many seconds, with exit code 8 (default: never)")
+      .number_between(0.001, 1e9);
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

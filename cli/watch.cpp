@@ -24,10 +24,10 @@ Result<int> run(const Options& options) {
   return 0;
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  app.add_option("sweep", options->sweep, "Name or number of a sweep")->required();
-  options->connect.add_to(app);
+  arguments.add_option("sweep", options->sweep, "Name or number of a sweep").required();
+  options->connect.add_to(arguments);
   return [options] { return run(*options); };
 }
 

@@ -68,60 +68,69 @@ Result<int> run(Options& options) {
   return worker::run_agent(options.agent);
 }
 
-Action declare(CLI::App& app) {
+Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
-  options->connect.add_to(app);
-  app.add_option("--name", options->agent.name, "What to call this worker (default: host name)");
-  app.add_option("--cpus", options->agent.cpus, "Threads to offer (default: all processors)")
-      ->check(number_between(1, 4096));
-  app.add_option("--memory-mb", options->agent.memory_mb, "Memory to offer (default: all of it)")
-      ->check(number_between(0.001, 1e9));
-  app.add_option(
-         "--checkpoint-minutes", options->agent.checkpoint_minutes,
-         "Minutes between two checkpoints of a training, from which another attempt goes on; 0: after "
-         "every epoch (default: 5)")
-      ->check(number_between(0, 1e6));
-  app.add_option("--label", options->labels,
-                 "What jobs may ask for in their resources' labels; may be repeated")
-      ->type_name("NAME=VALUE");
-  app.add_option(
-         "--lifetime", options->lifetime,
-         "Leave after so long (4h, 1h30m), and take no job whose time limit is longer than what is left "
-         "(default: stay)")
-      ->type_name("TIME");
-  app.add_option(
-         "--launcher", options->agent.launcher,
-         "What starts the ranks of a gang: direct (this worker, on this machine only), mpirun (Open "
-         "MPI), srun (inside a Slurm allocation); with the last two a gang may go over several workers "
-         "(default: direct)")
-      ->check(CLI::IsMember(worker::launcher_names()));
-  app.add_option("--launcher-program", options->agent.launcher_settings.program,
-                 "Another mpirun or srun than the one in PATH");
-  app.add_option(
-         "--launcher-option", options->agent.launcher_settings.arguments,
-         "One more word for mpirun or srun, such as --launcher-option=--oversubscribe; may be repeated")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("WORD");
-  app.add_option("--address", options->agent.address,
-                 "How other machines of a gang reach this one (default: its host name)");
-  app.add_flag("--no-gpus", options->without_gpus,
-               "Offer none of this machine's GPUs (default: those that CUDA_VISIBLE_DEVICES names, or all)");
-  app.add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
-                 "Leave after so many seconds without a coordinator (default: never)")
-      ->check(number_between(0.001, 1e9));
-  app.add_option("--log-limit-mb", options->agent.log_limit_mb,
-                 "What the log of one attempt may occupy; of a longer one the middle goes (default 64)")
-      ->check(number_between(1, 1e6));
-  app.add_option(
-         "--artifact-cache-mb", options->agent.artifact_cache_mb,
-         "MiB that artifacts may occupy here where the coordinator's work folder is another one; those "
-         "used longest ago go first, and are fetched again (default 0: any number)")
-      ->check(number_between(0, 1e9));
-  app.add_option("--drain-grace", options->agent.drain_grace_s,
-                 "Seconds that attempts get to end by themselves after SIGTERM or Ctrl-C (default 30)")
-      ->check(number_between(0, 86400));
-  options->log.add_to(app);
+  options->connect.add_to(arguments);
+  arguments.add_option("--name", options->agent.name, "What to call this worker (default: host name)");
+  arguments.add_option("--cpus", options->agent.cpus, "Threads to offer (default: all processors)")
+      .number_between(1, 4096);
+  arguments.add_option("--memory-mb", options->agent.memory_mb, "Memory to offer (default: all of it)")
+      .number_between(0.001, 1e9);
+  arguments
+      .add_option(
+          "--checkpoint-minutes", options->agent.checkpoint_minutes,
+          "Minutes between two checkpoints of a training, from which another attempt goes on; 0: after "
+          "every epoch (default: 5)")
+      .number_between(0, 1e6);
+  arguments
+      .add_option("--label", options->labels,
+                  "What jobs may ask for in their resources' labels; may be repeated")
+      .type_name("NAME=VALUE");
+  arguments
+      .add_option(
+          "--lifetime", options->lifetime,
+          "Leave after so long (4h, 1h30m), and take no job whose time limit is longer than what is left "
+          "(default: stay)")
+      .type_name("TIME");
+  arguments
+      .add_option(
+          "--launcher", options->agent.launcher,
+          "What starts the ranks of a gang: direct (this worker, on this machine only), mpirun (Open "
+          "MPI), srun (inside a Slurm allocation); with the last two a gang may go over several workers "
+          "(default: direct)")
+      .one_of(worker::launcher_names());
+  arguments.add_option("--launcher-program", options->agent.launcher_settings.program,
+                       "Another mpirun or srun than the one in PATH");
+  arguments
+      .add_option(
+          "--launcher-option", options->agent.launcher_settings.arguments,
+          "One more word for mpirun or srun, such as --launcher-option=--oversubscribe; may be repeated")
+      .shown_as_one()
+      .type_name("WORD");
+  arguments.add_option("--address", options->agent.address,
+                       "How other machines of a gang reach this one (default: its host name)");
+  arguments.add_flag(
+      "--no-gpus", options->without_gpus,
+      "Offer none of this machine's GPUs (default: those that CUDA_VISIBLE_DEVICES names, or all)");
+  arguments
+      .add_option("--exit-without-coordinator", options->exit_without_coordinator_s,
+                  "Leave after so many seconds without a coordinator (default: never)")
+      .number_between(0.001, 1e9);
+  arguments
+      .add_option("--log-limit-mb", options->agent.log_limit_mb,
+                  "What the log of one attempt may occupy; of a longer one the middle goes (default 64)")
+      .number_between(1, 1e6);
+  arguments
+      .add_option(
+          "--artifact-cache-mb", options->agent.artifact_cache_mb,
+          "MiB that artifacts may occupy here where the coordinator's work folder is another one; those "
+          "used longest ago go first, and are fetched again (default 0: any number)")
+      .number_between(0, 1e9);
+  arguments
+      .add_option("--drain-grace", options->agent.drain_grace_s,
+                  "Seconds that attempts get to end by themselves after SIGTERM or Ctrl-C (default 30)")
+      .number_between(0, 86400);
+  options->log.add_to(arguments);
   return [options] { return run(*options); };
 }
 

@@ -87,30 +87,35 @@ Result<int> run(const Options& options) {
 
 }  // namespace
 
-Action declare_alloc_add(CLI::App& app, std::string_view system) {
+Action declare_alloc_add(Arguments& arguments, std::string_view system) {
   const auto options = std::make_shared<Options>();
   options->allocation.spec.system = system;
-  app.add_option("action", options->action, "add")->required()->check(CLI::IsMember({"add"}));
-  options->allocation.add_to(app);
-  app.add_option("--cpus", options->allocation.spec.cpus,
-                 "Processors per node (default: what the site gives)")
-      ->check(number_between(1, 4096));
-  app.add_option("--max", options->allocation.spec.max,
-                 "Allocations at a time, waiting ones included (default: 1)")
-      ->check(number_between(1, 10'000));
-  app.add_option("--idle", options->idle, "Give an allocation back after so long without a job (default: 5m)")
-      ->type_name("TIME");
-  app.add_option(
-         "--min-work", options->min_work,
-         "Ask for another place to run jobs only if so much work waits for it, where job times are known "
-         "(default: 1m)")
-      ->type_name("TIME");
-  app.add_flag(
+  arguments.add_option("action", options->action, "add").required().one_of({"add"});
+  options->allocation.add_to(arguments);
+  arguments
+      .add_option("--cpus", options->allocation.spec.cpus,
+                  "Processors per node (default: what the site gives)")
+      .number_between(1, 4096);
+  arguments
+      .add_option("--max", options->allocation.spec.max,
+                  "Allocations at a time, waiting ones included (default: 1)")
+      .number_between(1, 10'000);
+  arguments
+      .add_option("--idle", options->idle,
+                  "Give an allocation back after so long without a job (default: 5m)")
+      .type_name("TIME");
+  arguments
+      .add_option(
+          "--min-work", options->min_work,
+          "Ask for another place to run jobs only if so much work waits for it, where job times are known "
+          "(default: 1m)")
+      .type_name("TIME");
+  arguments.add_flag(
       "--dry-run", options->dry_run,
       "Print the script and ask the batch system, if it is here, whether it would take it; nothing is "
       "handed in");
-  options->connect.add_to(app);
-  add_json(app, options->json);
+  options->connect.add_to(arguments);
+  add_json(arguments, options->json);
   return [options] { return run(*options); };
 }
 

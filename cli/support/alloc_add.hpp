@@ -8,6 +8,6 @@
 namespace gauntlet::cli {
 
 /// Declares the options and returns what runs. `system`: a name of batch_systems.def.
-[[nodiscard]] Action declare_alloc_add(CLI::App& app, std::string_view system);
+[[nodiscard]] Action declare_alloc_add(Arguments& arguments, std::string_view system);
 
 }  // namespace gauntlet::cli

@@ -5,17 +5,17 @@
 
 namespace gauntlet::cli {
 
-void AllocationOptions::add_to(CLI::App& app) {
-  app.add_option("--partition,--queue", spec.partition,
-                 "Partition (Slurm) or queue (PBS) (default: the site's)");
-  app.add_option("--time", time, "Time limit of an allocation: 90m, 4h, 2d")->type_name("TIME");
-  app.add_option("--nodes", spec.nodes, "Nodes of an allocation, each with one agent (default: 1)")
-      ->check(number_between(1, 100'000));
-  app.add_option("--gpus", spec.gpus, "GPUs per node (default: none)")->check(number_between(0, 64));
-  app.add_option("--memory-mb", spec.memory_mb, "Memory per node (default: what the site gives)")
-      ->check(number_between(1, 1 << 30));
-  app.add_option("extra", spec.extra,
-                 "After `--`: further arguments of sbatch or qsub, such as --account=NAME");
+void AllocationOptions::add_to(Arguments& arguments) {
+  arguments.add_option("--partition,--queue", spec.partition,
+                       "Partition (Slurm) or queue (PBS) (default: the site's)");
+  arguments.add_option("--time", time, "Time limit of an allocation: 90m, 4h, 2d").type_name("TIME");
+  arguments.add_option("--nodes", spec.nodes, "Nodes of an allocation, each with one agent (default: 1)")
+      .number_between(1, 100'000);
+  arguments.add_option("--gpus", spec.gpus, "GPUs per node (default: none)").number_between(0, 64);
+  arguments.add_option("--memory-mb", spec.memory_mb, "Memory per node (default: what the site gives)")
+      .number_between(1, 1 << 30);
+  arguments.add_option("extra", spec.extra,
+                       "After `--`: further arguments of sbatch or qsub, such as --account=NAME");
 }
 
 Result<std::int64_t> seconds_of(const std::string& option, const std::string& text, std::int64_t fallback) {

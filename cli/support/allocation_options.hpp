@@ -1,9 +1,9 @@
 // What one allocation of a batch system is, as options.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
+#include "cli/support/arguments.hpp"
 #include "coordinator/alloc/rows.hpp"
 #include "core/base/result.hpp"
 
@@ -14,7 +14,7 @@ struct AllocationOptions {
   std::string time;
 
   /// --partition, --time, --nodes, --gpus, --memory-mb, and what follows `--`.
-  void add_to(CLI::App& app);
+  void add_to(Arguments& arguments);
   /// The spec with its times read. Errors (kInvalid): a time that is none, and those of alloc::check.
   [[nodiscard]] Result<alloc::QueueSpec> read() const;
 };

@@ -76,8 +76,8 @@ Result<results::Board> read_boards(const std::vector<fs::path>& files) {
   return all;
 }
 
-void BoardFiles::add_to(CLI::App& app, const std::string& help) {
-  app.add_option("files", files_, help)->required()->type_name("FILE");
+void BoardFiles::add_to(Arguments& arguments, const std::string& help) {
+  arguments.add_option("files", files_, help).required().type_name("FILE");
 }
 
 Status write_board(const fs::path& file, const results::Board& board) {

@@ -1,11 +1,11 @@
 // Leaderboard files on disk, and what a work folder's artifacts add to its database for one.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "cli/support/arguments.hpp"
 #include "core/artifacts/artifact_store.hpp"
 #include "core/db/connection.hpp"
 #include "results/board/from_bundle.hpp"
@@ -18,7 +18,7 @@ namespace gauntlet::cli {
 /// The files that a verb takes as one.
 class BoardFiles {
  public:
-  void add_to(CLI::App& app, const std::string& help);
+  void add_to(Arguments& arguments, const std::string& help);
   [[nodiscard]] Result<results::Board> read() const { return read_boards(files_); }
 
  private:

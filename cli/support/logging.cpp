@@ -7,9 +7,9 @@
 
 namespace gauntlet::cli {
 
-void LogOptions::add_to(CLI::App& app) {
-  app.add_option("--log-level", level, "debug, info, warn, error or off");
-  app.add_option("--log-format", format, "text, or json: one object per line (default text)");
+void LogOptions::add_to(Arguments& arguments) {
+  arguments.add_option("--log-level", level, "debug, info, warn, error or off");
+  arguments.add_option("--log-format", format, "text, or json: one object per line (default text)");
 }
 
 Status start_logging(const LogOptions& options, std::string_view program) {

@@ -1,10 +1,10 @@
 // The log of the long-running verbs, on stderr.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <string_view>
 
+#include "cli/support/arguments.hpp"
 #include "core/base/result.hpp"
 
 namespace gauntlet::cli {
@@ -13,7 +13,7 @@ struct LogOptions {
   std::string level = "info";   ///< debug, info, warn, error, off
   std::string format = "text";  ///< text, json
 
-  void add_to(CLI::App& app);
+  void add_to(Arguments& arguments);
 };
 
 /// Time, level, message, without colours; `program` is named in JSON. Errors (kInvalid): another level or

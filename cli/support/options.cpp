@@ -22,32 +22,35 @@ std::filesystem::path default_workdir() {
   return folder != nullptr && *folder != '\0' ? folder : "gauntlet-runs";
 }
 
-void FolderOptions::add_to(CLI::App& app) {
+void FolderOptions::add_to(Arguments& arguments) {
   workdir = default_workdir();
-  app.add_option("--workdir", workdir, kWorkdirHelp)->type_name("DIR");
-  app.add_option("--database", database, "Database file (default: gauntlet.db in the work folder)")
-      ->type_name("FILE");
+  arguments.add_option("--workdir", workdir, kWorkdirHelp).type_name("DIR");
+  arguments.add_option("--database", database, "Database file (default: gauntlet.db in the work folder)")
+      .type_name("FILE");
 }
 
-void ConnectOptions::add_to(CLI::App& app) {
+void ConnectOptions::add_to(Arguments& arguments) {
   workdir = default_workdir();
-  app.add_option("--workdir", workdir, kWorkdirHelp)->type_name("DIR");
-  app.add_option(
-         "--coordinator", address,
-         "Address of the coordinator (default: the one of the work folder); the token is read from the work "
-         "folder")
-      ->type_name("HOST:PORT");
-  app.add_option("--tls-fingerprint", tls_fingerprint,
-                 "Speak TLS, and only to the coordinator whose certificate has this SHA-256 (default: "
-                 "$GAUNTLET_TLS_FINGERPRINT, else what coordinator.json says)")
-      ->envname("GAUNTLET_TLS_FINGERPRINT")
-      ->type_name("HEX");
-  app.add_option(
-         "--tls-ca", tls_ca,
-         "Speak TLS, and only to a coordinator whose certificate is signed by one of this file and names "
-         "its host (default: $GAUNTLET_TLS_CA)")
-      ->envname("GAUNTLET_TLS_CA")
-      ->type_name("FILE");
+  arguments.add_option("--workdir", workdir, kWorkdirHelp).type_name("DIR");
+  arguments
+      .add_option(
+          "--coordinator", address,
+          "Address of the coordinator (default: the one of the work folder); the token is read from the work "
+          "folder")
+      .type_name("HOST:PORT");
+  arguments
+      .add_option("--tls-fingerprint", tls_fingerprint,
+                  "Speak TLS, and only to the coordinator whose certificate has this SHA-256 (default: "
+                  "$GAUNTLET_TLS_FINGERPRINT, else what coordinator.json says)")
+      .from_environment("GAUNTLET_TLS_FINGERPRINT")
+      .type_name("HEX");
+  arguments
+      .add_option(
+          "--tls-ca", tls_ca,
+          "Speak TLS, and only to a coordinator whose certificate is signed by one of this file and names "
+          "its host (default: $GAUNTLET_TLS_CA)")
+      .from_environment("GAUNTLET_TLS_CA")
+      .type_name("FILE");
 }
 
 Result<tls::Trust> ConnectOptions::trust() const {
@@ -72,18 +75,8 @@ Result<client::Client> ConnectOptions::connect() const {
   return client::Client::connect(endpoint);
 }
 
-void add_json(CLI::App& app, bool& json) { app.add_flag("--json", json, "One JSON document on stdout"); }
-
-CLI::Validator number_between(double least, double most) {
-  return CLI::Validator(
-      [least, most](std::string& text) -> std::string {
-        double value = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool is_number = error == std::errc{} && end == text.data() + text.size();
-        if (is_number && value >= least && value <= most) return "";
-        return fmt::format("'{}' is not a number from {} to {}", text, least, most);
-      },
-      "");
+void add_json(Arguments& arguments, bool& json) {
+  arguments.add_flag("--json", json, "One JSON document on stdout");
 }
 
 Result<proto::StatusReply> request_status(client::Client& client, std::uint64_t sweep_id) {

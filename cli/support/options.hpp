@@ -1,11 +1,11 @@
 // Options that several verbs share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 
+#include "cli/support/arguments.hpp"
 #include "coordinator/client/client.hpp"
 #include "core/base/result.hpp"
 #include "core/tls/trust.hpp"
@@ -17,7 +17,7 @@ struct FolderOptions {
   std::filesystem::path workdir;
   std::filesystem::path database;  ///< "" = <workdir>/gauntlet.db
 
-  void add_to(CLI::App& app);
+  void add_to(Arguments& arguments);
   [[nodiscard]] std::filesystem::path database_path() const {
     return database.empty() ? workdir / "gauntlet.db" : database;
   }
@@ -30,7 +30,7 @@ struct ConnectOptions {
   std::string tls_fingerprint;   ///< GAUNTLET_TLS_FINGERPRINT where the option is not given
   std::filesystem::path tls_ca;  ///< GAUNTLET_TLS_CA likewise
 
-  void add_to(CLI::App& app);
+  void add_to(Arguments& arguments);
   /// By what a coordinator is known; not set = by what coordinator.json says. Errors (kInvalid): not a
   /// fingerprint.
   [[nodiscard]] Result<tls::Trust> trust() const;
@@ -39,10 +39,7 @@ struct ConnectOptions {
 };
 
 /// --json, with what the document holds.
-void add_json(CLI::App& app, bool& json);
-
-/// An option's check: a number from `least` to `most`; the refusal shows both in short form.
-[[nodiscard]] CLI::Validator number_between(double least, double most);
+void add_json(Arguments& arguments, bool& json);
 
 /// The id of a sweep given by name or number; 0 for "" (all). Errors (kNotFound): names the known ones.
 [[nodiscard]] Result<std::uint64_t> resolve_sweep(client::Client& client, const std::string& sweep);

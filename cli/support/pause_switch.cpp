@@ -24,10 +24,10 @@ Result<int> run(const Options& options, bool paused) {
 
 }  // namespace
 
-Action declare_pause_switch(CLI::App& app, bool paused) {
+Action declare_pause_switch(Arguments& arguments, bool paused) {
   const auto options = std::make_shared<Options>();
-  app.add_option("sweep", options->sweep, "Name or number of a sweep")->required();
-  options->connect.add_to(app);
+  arguments.add_option("sweep", options->sweep, "Name or number of a sweep").required();
+  options->connect.add_to(arguments);
   return [options, paused] { return run(*options, paused); };
 }
 

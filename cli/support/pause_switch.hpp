@@ -6,6 +6,6 @@
 namespace gauntlet::cli {
 
 /// The verb that lets a sweep rest (`paused`) or go on.
-[[nodiscard]] Action declare_pause_switch(CLI::App& app, bool paused);
+[[nodiscard]] Action declare_pause_switch(Arguments& arguments, bool paused);
 
 }  // namespace gauntlet::cli

@@ -12,10 +12,11 @@ struct Options {
 
 }  // namespace
 
-Action declare_queue_verb(CLI::App& app, Status (*act)(client::Client& client, std::uint64_t queue)) {
+Action declare_queue_verb(Arguments& arguments, Status (*act)(client::Client& client, std::uint64_t queue)) {
   const auto options = std::make_shared<Options>();
-  app.add_option("queue", options->queue, "Number of the queue, as `gauntlet alloc list` says")->required();
-  options->connect.add_to(app);
+  arguments.add_option("queue", options->queue, "Number of the queue, as `gauntlet alloc list` says")
+      .required();
+  options->connect.add_to(arguments);
   return [options, act]() -> Result<int> {
     GAUNTLET_TRY(client::Client client, options->connect.connect());
     GAUNTLET_CHECK_OK(act(client, options->queue));

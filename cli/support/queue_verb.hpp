@@ -10,7 +10,7 @@
 namespace gauntlet::cli {
 
 /// Declares both; the action connects and calls `act` with the queue's number. Errors: those of connecting.
-[[nodiscard]] Action declare_queue_verb(CLI::App& app,
+[[nodiscard]] Action declare_queue_verb(Arguments& arguments,
                                         Status (*act)(client::Client& client, std::uint64_t queue));
 
 }  // namespace gauntlet::cli

@@ -2,15 +2,16 @@
 
 namespace gauntlet::cli {
 
-void SelectionOptions::add_to(CLI::App& app) {
-  app.add_option("sweep", sweep, "Name or number of a sweep (default: any)");
-  app.add_option("--key", key, "Only the job whose key starts so")->type_name("DIGITS");
-  app.add_option(
-         "--where", where,
-         "Only jobs of cells that match, e.g. \"attack=pgd and seed=2\"; `kind` is the job's own, and "
-         "`cause` why it failed: out_of_memory (oom), diverged (nan), timed_out (timeout), collective "
-         "(nccl), process_died (killed), lost, io, invalid, ...")
-      ->type_name("CONDITION");
+void SelectionOptions::add_to(Arguments& arguments) {
+  arguments.add_option("sweep", sweep, "Name or number of a sweep (default: any)");
+  arguments.add_option("--key", key, "Only the job whose key starts so").type_name("DIGITS");
+  arguments
+      .add_option(
+          "--where", where,
+          "Only jobs of cells that match, e.g. \"attack=pgd and seed=2\"; `kind` is the job's own, and "
+          "`cause` why it failed: out_of_memory (oom), diverged (nan), timed_out (timeout), collective "
+          "(nccl), process_died (killed), lost, io, invalid, ...")
+      .type_name("CONDITION");
 }
 
 Result<proto::Selection> SelectionOptions::resolve(client::Client& client) const {

@@ -1,9 +1,9 @@
 // Which jobs a change is about, as options.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
+#include "cli/support/arguments.hpp"
 #include "cli/support/options.hpp"
 
 namespace gauntlet::cli {
@@ -13,7 +13,7 @@ struct SelectionOptions {
   std::string key;
   std::string where;
 
-  void add_to(CLI::App& app);
+  void add_to(Arguments& arguments);
   [[nodiscard]] bool empty() const { return sweep.empty() && key.empty() && where.empty(); }
   /// Errors (kNotFound): an unknown sweep.
   [[nodiscard]] Result<proto::Selection> resolve(client::Client& client) const;
