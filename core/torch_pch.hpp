@@ -1,6 +1,6 @@
 // Precompiled for every target that links LibTorch: one file that includes it costs half a minute otherwise.
 #pragma once
 
-#include <torch/torch.h>
+#include "core/torch.hpp"
 
 #include "core/pch.hpp"

@@ -3,8 +3,6 @@
 // one line in attacks.def.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,6 +18,7 @@
 #include "core/models/hashing_model.hpp"
 #include "core/models/training_watch.hpp"
 #include "core/registry/registry.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -3,9 +3,8 @@
 // and the defenses `saat` and `tpap` share them.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "core/models/objectives.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

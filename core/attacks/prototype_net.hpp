@@ -3,14 +3,13 @@
 // defense `atrdh` share it.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/models/state.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -6,8 +6,6 @@
 // world size 1 and N take the same steps. Thread safety: one per rank process, used from its main thread.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -15,6 +13,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::collective {
 

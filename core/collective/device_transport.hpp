@@ -1,7 +1,6 @@
 // What tensors on devices travel over, beside Gloo for those in host memory. A build for processors has none.
 #pragma once
 
-#include <torch/torch.h>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
@@ -13,6 +12,7 @@
 
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::collective {
 

@@ -2,12 +2,11 @@
 // ranks see one another's memory, each updates its share of them and takes the rest from the others.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <memory>
 #include <vector>
 
 #include "core/collective/communicator.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::collective {
 

@@ -1,13 +1,12 @@
 #include "core/collective/shared_memory.hpp"
 
-#include <torch/torch.h>
-
 #include <algorithm>
 #include <cstring>
 #include <span>
 
 #include "core/base/check.hpp"
 #include "core/collective/detail/shared_segment.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::collective {
 namespace {

@@ -3,8 +3,6 @@
 // <name>_entry{…};`, and one line in defenses.def.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,6 +17,7 @@
 #include "core/models/hashing_model.hpp"
 #include "core/models/training_watch.hpp"
 #include "core/registry/registry.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

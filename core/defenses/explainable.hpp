@@ -2,13 +2,12 @@
 // a dynamic_cast, so that defenses without such branches have nothing to say.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

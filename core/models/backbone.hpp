@@ -2,8 +2,6 @@
 // fields backbone, backbone_….
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,6 +11,7 @@
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

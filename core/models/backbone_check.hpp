@@ -1,14 +1,13 @@
 // Whether a file with published weights is read as it was meant: pictures of known things must be told right.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -1,9 +1,9 @@
 // What a discriminator's loss is made of, row by row, so that ranks can share the rows of a batch.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -1,10 +1,10 @@
 // Discriminators that attacks and defenses play against their generators (TA-DCH, EQB2A, DRFGD).
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -2,8 +2,6 @@
 // mean losses.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <span>
@@ -13,6 +11,7 @@
 
 #include "core/collective/communicator.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -3,8 +3,6 @@
 // and one line in models.def.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,6 +14,7 @@
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
 #include "core/registry/registry.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -1,7 +1,7 @@
 // Losses on relaxed codes that models, attacks and defenses share.
 #pragma once
 
-#include <torch/torch.h>
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

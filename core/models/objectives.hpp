@@ -2,9 +2,9 @@
 // without overflow.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

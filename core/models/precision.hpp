@@ -1,12 +1,11 @@
 // Lower precision inside generators and discriminators; losses stay in float32.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <string>
 
 #include "core/base/fields.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

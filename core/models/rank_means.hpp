@@ -3,11 +3,10 @@
 // the mean over ranks the global batch's.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
 
 #include "core/collective/communicator.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

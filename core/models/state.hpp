@@ -3,8 +3,6 @@
 // can be saved and forgotten on the way back.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <string>
@@ -13,6 +11,7 @@
 
 #include "core/base/result.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -2,8 +2,6 @@
 // when they do not, the weights from before are kept where a person finds them.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -15,6 +13,7 @@
 #include "core/models/epochs.hpp"
 #include "core/models/hashing_model.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -1,8 +1,6 @@
 // Parameters and buffers of a network as named tensors, and freezing it for a while.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <string>
@@ -11,6 +9,7 @@
 
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

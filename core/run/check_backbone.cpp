@@ -1,9 +1,8 @@
 #include "core/run/check_backbone.hpp"
 
-#include <torch/torch.h>
-
 #include "core/io/png.hpp"
 #include "core/models/backbone_check.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::run {
 

@@ -2,8 +2,6 @@
 // Thread safety: none; used from a rank's main thread.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +15,7 @@
 #include "core/models/hashing_model.hpp"
 #include "core/models/training_watch.hpp"
 #include "core/registry/entry.hpp"
+#include "core/torch.hpp"
 #include "core/train/file_checkpointer.hpp"
 #include "worker/executor/executor.hpp"
 

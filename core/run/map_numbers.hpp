@@ -1,7 +1,7 @@
 // Numbers that make what a person sees in a pair of heat maps testable.
 #pragma once
 
-#include <torch/torch.h>
+#include "core/torch.hpp"
 
 namespace gauntlet::run {
 

@@ -2,8 +2,6 @@
 // there.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <numeric>
 #include <string>
@@ -13,6 +11,7 @@
 #include "core/base/check.hpp"
 #include "core/models/epochs.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::run {
 

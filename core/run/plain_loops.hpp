@@ -3,13 +3,12 @@
 // numbers they give are those of our loops up to rounding.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <memory>
 
 #include "core/defenses/defense.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::run {
 

@@ -1,8 +1,6 @@
 // Which retrieval item each query of a targeted attack is to be taken for.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <span>
 
@@ -10,6 +8,7 @@
 #include "core/base/result.hpp"
 #include "core/data/prepared_set.hpp"
 #include "core/data/target_draw.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::run {
 

@@ -2,8 +2,6 @@
 // a thread.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +10,7 @@
 
 #include "core/data/prepared_set.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::train {
 

@@ -1,14 +1,13 @@
 // Modules and named tensors to .safetensors files and back.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <filesystem>
 #include <map>
 #include <string>
 
 #include "core/base/result.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::train {
 

@@ -1,11 +1,10 @@
 // The inputs of a prepared set on a device: bytes travel as bytes and become float there.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <memory>
 #include <span>
 
+#include "core/torch.hpp"
 #include "core/train/batches.hpp"
 
 namespace gauntlet::train {

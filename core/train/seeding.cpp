@@ -1,8 +1,8 @@
 #include "core/train/seeding.hpp"
 
-#include <torch/torch.h>
-
 #include <algorithm>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::train {
 

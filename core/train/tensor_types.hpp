@@ -1,11 +1,10 @@
 // Which torch type an array in a file has, and back; one table for .npy and .safetensors.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <optional>
 
 #include "core/io/dtype.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::train {
 

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <matio.h>
-#include <torch/torch.h>
 
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include "core/io/safetensors.hpp"
 #include "core/models/detail/published_nets.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::testing {
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <memory>
 
 #include "core/models/detail/pair_training.hpp"
 #include "core/models/objectives.hpp"
+#include "core/torch.hpp"
 #include "tests/support/gradients.hpp"
 #include "tests/support/parity.hpp"
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +11,7 @@
 
 #include "core/defenses/defense.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 #include "tests/support/parity.hpp"
 
 namespace gauntlet::defenses {

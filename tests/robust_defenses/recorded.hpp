@@ -3,7 +3,6 @@
 #pragma once
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <regex>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "core/attacks/descent.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 #include "tests/support/parity.hpp"
 
 namespace gauntlet::testing {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::testing {
 

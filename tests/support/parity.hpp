@@ -4,7 +4,6 @@
 #pragma once
 
 #include <gmock/gmock.h>
-#include <torch/torch.h>
 
 #include <cstring>
 #include <map>
@@ -16,6 +15,7 @@
 #include "core/base/fields.hpp"
 #include "core/io/safetensors.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 #include "tests/support/parity_folder.hpp"
 
 namespace gauntlet::testing {

@@ -2,14 +2,13 @@
 // is halved where progress stops. Every input goes its own way: none depends on its batch.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
 
 #include "core/attacks/detail/projection.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -2,7 +2,7 @@
 // (-1,1), anchors [b, K] ±1.
 #pragma once
 
-#include <torch/torch.h>
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -1,8 +1,6 @@
 // Where an attack drives the codes of a batch: the objectives that its members share.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,6 +8,7 @@
 
 #include "core/attacks/attack.hpp"
 #include "core/attacks/detail/code_ranks.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -1,9 +1,9 @@
 // Objectives on relaxed codes of the attacks that were made for one modality, and codes to aim at.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -1,8 +1,6 @@
 // Average precision as an attack that knows the database's codes and labels sees it.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <map>
 #include <memory>
 #include <vector>
@@ -10,6 +8,7 @@
 #include "core/attacks/attack.hpp"
 #include "core/metrics/reference_levels.hpp"
 #include "core/metrics/retrieval_index.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -2,8 +2,6 @@
 // and its training against the image knockoff and a discriminator.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -15,6 +13,7 @@
 #include "core/attacks/detail/generator_layers.hpp"
 #include "core/models/discriminators.hpp"
 #include "core/models/state.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 

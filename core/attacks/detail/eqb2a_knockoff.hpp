@@ -1,8 +1,6 @@
 // Stage 1 of EQB2A: what ranked lists teach, and two networks that learn to rank as the target does.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,6 +10,7 @@
 #include "core/models/backbone.hpp"
 #include "core/models/state.hpp"
 #include "core/registry/entry.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 

@@ -1,10 +1,10 @@
 // Terms of EQB2A's objectives on relaxed codes in (-1,1). K bits, B rows.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <map>
 #include <string>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 

@@ -2,8 +2,6 @@
 // text knockoff's codes.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -14,6 +12,7 @@
 #include "core/attacks/detail/eqb2a_losses.hpp"
 #include "core/attacks/detail/generator_layers.hpp"
 #include "core/models/state.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks::eqb2a {
 

@@ -1,12 +1,12 @@
 // Building blocks that the generators of TA-DCH and EQB2A share.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

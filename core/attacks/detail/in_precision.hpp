@@ -1,9 +1,8 @@
 // Forward passes of the attacks' own networks in the arithmetic that the field `precision` asks for.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "core/models/precision.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

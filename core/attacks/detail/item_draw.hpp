@@ -1,11 +1,10 @@
 // Drawing some of many items.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 
 #include "core/base/random.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

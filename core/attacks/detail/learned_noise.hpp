@@ -2,10 +2,10 @@
 // from the other modality's codes and keeps it at those of its own.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -1,9 +1,9 @@
 // What two ranked lists have in common, the top counting most.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -3,7 +3,8 @@
 #pragma once
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -1,9 +1,8 @@
 // Inputs that survive being saved with 8 bits: values k/255 within the budget.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "core/attacks/detail/projection.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -2,13 +2,12 @@
 // *Increasing Confidence in Adversarial Robustness Evaluations*, NeurIPS 2022, adapted to codes).
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <span>
 
 #include "core/attacks/detail/projection.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -1,11 +1,11 @@
 // The budget of a perturbation and descent inside it, in one place.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <span>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -1,13 +1,12 @@
 // Descent inside a budget whose loss changes from step to step and whose steps need not be signs.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 
 #include "core/attacks/attack.hpp"
 #include "core/attacks/detail/projection.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

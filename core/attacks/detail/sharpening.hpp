@@ -2,9 +2,9 @@
 // alive at the start, alpha = 1 at the end is the network itself (HashNet's continuation; SAAT's attacks).
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -2,13 +2,12 @@
 // acceptance rule for scores that change by jumps: an equal move passes, or the search freezes on a plateau.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <span>
 
 #include "core/attacks/detail/projection.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

@@ -3,11 +3,11 @@
 // it.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks::ta_dch {
 

@@ -2,12 +2,11 @@
 // a feature map for the generator and as a code.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 
 #include "core/models/precision.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks::ta_dch {
 

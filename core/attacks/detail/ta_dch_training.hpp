@@ -1,8 +1,6 @@
 // The two stages of TA-DCH's training, one step at a time.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,6 +13,7 @@
 #include "core/collective/communicator.hpp"
 #include "core/models/discriminators.hpp"
 #include "core/models/state.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks::ta_dch {
 

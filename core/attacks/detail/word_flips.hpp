@@ -1,11 +1,10 @@
 // Greedy changes of single words of binary texts.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 
 #include "core/attacks/detail/apgd.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::attacks {
 

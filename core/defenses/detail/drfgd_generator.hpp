@@ -2,8 +2,6 @@
 // the bottleneck and the robust feature only. One per modality; the two share nothing.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -11,6 +9,7 @@
 
 #include "core/base/result.hpp"
 #include "core/collective/communicator.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

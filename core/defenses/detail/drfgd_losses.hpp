@@ -2,9 +2,9 @@
 // ranks is a sum of the ranks' shares. Batch means are the caller's.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

@@ -1,5 +1,7 @@
 #include "core/defenses/detail/drfgd_maps.hpp"
 
+#include <torch/nn/functional/upsampling.h>
+
 #include "core/defenses/detail/drfgd_passes.hpp"
 
 namespace gauntlet::defenses {

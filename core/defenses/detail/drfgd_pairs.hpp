@@ -1,8 +1,6 @@
 // What DRFGD trains on: clean inputs with their adversarial twins.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -10,6 +8,7 @@
 #include "core/defenses/defense.hpp"
 #include "core/defenses/detail/drfgd_config.hpp"
 #include "core/defenses/detail/drfgd_trainer.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

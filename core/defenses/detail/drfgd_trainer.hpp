@@ -2,8 +2,6 @@
 // generator step.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,6 +17,7 @@
 #include "core/models/discriminators.hpp"
 #include "core/models/state.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

@@ -1,9 +1,9 @@
 // Losses of the defenses that train a robust copy of the target.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

@@ -2,8 +2,6 @@
 // the inner attack on the copy, code buffers of the training set, the optimiser and its schedule, the epochs.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -14,6 +12,7 @@
 
 #include "core/defenses/defense.hpp"
 #include "core/defenses/detail/robust_config.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

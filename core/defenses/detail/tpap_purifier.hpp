@@ -1,11 +1,10 @@
 // Purification of TPAP: one signed step away from the code that the network gives an input.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 
 #include "core/attacks/descent.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::defenses {
 

@@ -1,11 +1,10 @@
 // Random flips and shifts of training pictures, drawn per picture so that they do not depend on the batch.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

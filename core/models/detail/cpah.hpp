@@ -4,8 +4,6 @@
 // N training pairs.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,6 +15,7 @@
 #include "core/models/detail/recipe.hpp"
 #include "core/models/hashing_model.hpp"
 #include "core/models/objectives.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

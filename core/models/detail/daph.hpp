@@ -5,8 +5,6 @@
 // bits, C labels, N training pairs.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,6 +17,7 @@
 #include "core/models/detail/layers.hpp"
 #include "core/models/detail/recipe.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

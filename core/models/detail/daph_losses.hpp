@@ -3,9 +3,9 @@
 // 0/1 with no row of zeros.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -4,13 +4,12 @@
 // share a label, a negative number elsewhere.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
 #include "core/models/detail/pair_training.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

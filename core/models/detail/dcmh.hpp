@@ -3,14 +3,13 @@
 // [N, K]: codes.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "core/models/detail/pair_training.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -2,13 +2,12 @@
 // TKDE 2023; constants of a public port of the authors' code.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
 #include "core/models/detail/pair_training.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -3,13 +3,12 @@
 // follows from features.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
 #include "core/models/detail/pair_training.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -1,13 +1,12 @@
 // Small fully connected networks that the heads, critics and modality networks of target models are made of.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <vector>
 
 #include "core/collective/communicator.hpp"
 #include "core/models/detail/row_draws.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -2,8 +2,6 @@
 // DGCPN.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "core/models/backbone.hpp"
 #include "core/models/detail/row_draws.hpp"
 #include "core/models/hashing_model.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

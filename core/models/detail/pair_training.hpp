@@ -2,8 +2,6 @@
 // rate, the forward pass over a global batch, the step.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -14,6 +12,7 @@
 #include "core/models/detail/augment.hpp"
 #include "core/models/detail/pair_net.hpp"
 #include "core/models/detail/recipe.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -1,12 +1,11 @@
 // A small convolutional trunk for pictures of 8 px and more, trained from nothing on two cores.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 
 #include "core/collective/communicator.hpp"
 #include "core/models/backbone.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

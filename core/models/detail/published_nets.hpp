@@ -2,12 +2,11 @@
 // connected layers whose output is the feature.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 
 #include "core/models/backbone.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -1,8 +1,6 @@
 // Files with published ImageNet weights: checked by their hash, read by layer name.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -11,6 +9,7 @@
 #include "core/base/result.hpp"
 #include "core/models/detail/published_nets.hpp"
 #include "core/models/weights.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <cstdint>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "core/models/state.hpp"
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 

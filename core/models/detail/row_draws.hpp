@@ -2,9 +2,9 @@
 // how ranks share it.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/torch.hpp"
 
 namespace gauntlet::models {
 
