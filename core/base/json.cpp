@@ -2,6 +2,16 @@
 
 #include <cmath>
 
+template class nlohmann::basic_json<>;
+template class std::vector<nlohmann::json>;
+template class nlohmann::detail::serializer<nlohmann::json>;
+template class nlohmann::detail::parser<
+    nlohmann::json, nlohmann::detail::iterator_input_adapter<std::string::const_iterator>>;
+template class nlohmann::detail::lexer<nlohmann::json,
+                                       nlohmann::detail::iterator_input_adapter<std::string::const_iterator>>;
+template class nlohmann::detail::json_sax_dom_parser<nlohmann::json>;
+template class nlohmann::detail::json_sax_dom_callback_parser<nlohmann::json>;
+
 namespace gauntlet {
 namespace {
 
