@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "core/artifacts/artifact_store.hpp"
 #include "tests/support/temp_folder.hpp"
 

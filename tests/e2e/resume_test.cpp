@@ -1,6 +1,7 @@
 // A training whose process is killed goes on from its checkpoint and leaves what an undisturbed one leaves.
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>

@@ -2,6 +2,7 @@
 // rows → table, and the same again while something is killed.
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>

@@ -1,6 +1,7 @@
 // What an agent does with leases for which it has no room yet: test_agent has two cpus.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <set>

@@ -1,6 +1,7 @@
 // External entries run as command jobs: what they get, what becomes of what they leave, and what is refused.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <set>
