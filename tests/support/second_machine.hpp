@@ -32,7 +32,11 @@ class SecondMachine {
                           "ip -n {0} link set {0}b up && ip -n {0} link set lo up",
                           name_, net_));
   }
-  ~SecondMachine() { static_cast<void>(shell(fmt::format("ip link del {0}a; ip netns del {0}", name_))); }
+  /// What still runs there ends with it: a machine that lost its cable keeps its daemons.
+  ~SecondMachine() {
+    static_cast<void>(shell(
+        fmt::format("ip netns pids {0} | xargs -r kill -9; ip link del {0}a; ip netns del {0}", name_)));
+  }
   SecondMachine(const SecondMachine&) = delete;
   SecondMachine& operator=(const SecondMachine&) = delete;
 
