@@ -84,22 +84,22 @@ Result<std::vector<std::string>> expected_metrics(db::Connection& connection) {
   }
 }
 
-Place place_of(const spec::Cell& cell, const std::string& metric) {
+Place place_of(const spec::Cell& cell, std::string_view metric) {
   return {{cell.dataset, cell.model, fmt::format("{}", cell.bits), cell.defense, cell.attack, cell.protocol,
            cell.direction, cell.variant},
-          metric};
+          std::string(metric)};
 }
 
 Status add_number(Side& side, const CellRow& cell, const ValueRow& value) {
   const Place place = place_of(cell.cell, value.metric);
   SideNumber number{.value = *value.value,
-                    .unit = value.unit,
+                    .unit = std::string(value.unit),
                     .higher_is_better = value.higher_is_better,
                     .cell_id = value.cell_id,
                     .job_id = value.job_id,
                     .sweep = cell.sweep,
-                    .revision = value.revision,
-                    .device = value.device};
+                    .revision = std::string(value.revision),
+                    .device = std::string(value.device)};
   const auto [known, is_new] = side.numbers[place].emplace(cell.cell.seed, std::move(number));
   if (is_new || known->second.job_id == value.job_id) return {};
   if (known->second.sweep == cell.sweep) {

@@ -47,10 +47,8 @@ class Collector {
   }
 
   Status add_cell(const CellRow& row) {
-    BundleCell cell{.sweep = row.sweep,
-                    .cell = row.cell,
-                    .metrics = {row.metrics.begin(), row.metrics.end()},
-                    .jobs = {}};
+    BundleCell cell{.sweep = row.sweep, .cell = row.cell, .metrics = {}, .jobs = {}};
+    if (row.metrics) cell.metrics.assign(row.metrics->begin(), row.metrics->end());
     GAUNTLET_TRY(db::Statement * jobs,
                  connection_.cached("SELECT cj.job_id, ro.name, j.key FROM cell_jobs cj JOIN roles ro ON "
                                     "ro.role_id = cj.role_id JOIN jobs j ON j.job_id = cj.job_id WHERE "

@@ -179,7 +179,7 @@ class CurveFigure {
       if (value->metric == metric && value->value) number = value;
     }
     if (number == nullptr) {
-      if (cell.metrics.contains(metric)) made_.missing.push_back({cell.sweep, cell.cell, metric});
+      if (cell.expects(metric)) made_.missing.push_back({cell.sweep, cell.cell, metric});
       return {};
     }
     const AxisKey row = key_of(cell, metric, row_axes_);

@@ -96,7 +96,7 @@ class PrFigure {
   Status place(const CellRow& cell) {
     GAUNTLET_TRY(std::vector<Curve> curves, curves_of(connection_, cell.cell_id, metric_));
     if (curves.empty()) {
-      if (cell.metrics.contains(metric_)) made_.missing.push_back({cell.sweep, cell.cell, metric_});
+      if (cell.expects(metric_)) made_.missing.push_back({cell.sweep, cell.cell, metric_});
       return {};
     }
     if (curves.front().name != curves.back().name) {

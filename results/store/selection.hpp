@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -24,21 +25,23 @@ struct CellRow {
   std::int64_t cell_id = 0;
   std::string sweep;
   spec::Cell cell;
-  std::set<std::string> metrics;  ///< the numbers it must have
+  std::shared_ptr<const std::set<std::string>> metrics;  ///< the numbers it must have; null: none
+
+  [[nodiscard]] bool expects(const std::string& metric) const { return metrics && metrics->contains(metric); }
 };
 
-/// One number of one cell.
+/// One number of one cell. Its texts, of which thousands of numbers share a few, lie in the selection.
 struct ValueRow {
   std::int64_t cell_id = 0;
-  std::string metric;
+  std::string_view metric;
   std::optional<double> value;  ///< nothing: measured, but not a number
   std::int64_t n = 0;
-  std::string unit;
+  std::string_view unit;
   bool higher_is_better = true;
   std::int64_t job_id = 0;
-  std::string revision;  ///< of the code that measured it
-  std::string versions;  ///< of its libraries, as JSON
-  std::string device;
+  std::string_view revision;  ///< of the code that measured it
+  std::string_view versions;  ///< of its libraries, as JSON
+  std::string_view device;
 };
 
 /// An entry's version as some job of the selected cells used it.
@@ -49,9 +52,10 @@ struct EntryVersion {
 };
 
 struct CellSelection {
-  std::vector<CellRow> cells;          ///< by cell_id
-  std::vector<ValueRow> values;        ///< by cell_id, metric
-  std::vector<EntryVersion> versions;  ///< distinct, sorted
+  std::vector<CellRow> cells;                          ///< by cell_id
+  std::vector<ValueRow> values;                        ///< by cell_id, metric
+  std::vector<EntryVersion> versions;                  ///< distinct, sorted
+  std::shared_ptr<const std::set<std::string>> texts;  ///< those of the values
 };
 
 /// Reads everything in one snapshot. Errors (kInvalid): an unknown column, a value of bits or seed that is no

@@ -4,42 +4,114 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <tuple>
 
 namespace gauntlet::results {
 namespace {
 
-std::tuple<std::size_t, int, double, std::string> rank(const TableSpec& spec, const std::string& axis,
-                                                       const std::string& value) {
-  const auto order = spec.order.find(axis);
-  const std::vector<std::string>* first = order != spec.order.end() ? &order->second : nullptr;
-  if (first == nullptr && axis == "metric") first = &spec.metrics;
-  if (first != nullptr) {
-    const auto found = std::find(first->begin(), first->end(), value);
-    if (found != first->end()) return {static_cast<std::size_t>(found - first->begin()), 0, 0, ""};
-  }
-  const std::size_t after = first == nullptr ? 0 : first->size();
-  if (value.empty() || value == "none") return {after, 0, 0, value};
-  if (axis == "bits") return {after, 1, std::strtod(value.c_str(), nullptr), ""};
-  return {after, 2, 0, value};
+struct TextAxis {
+  std::string_view name;
+  std::string spec::Cell::*text;
+};
+
+constexpr std::array kTextAxes = {
+    TextAxis{"dataset", &spec::Cell::dataset},   TextAxis{"model", &spec::Cell::model},
+    TextAxis{"defense", &spec::Cell::defense},   TextAxis{"attack", &spec::Cell::attack},
+    TextAxis{"protocol", &spec::Cell::protocol}, TextAxis{"direction", &spec::Cell::direction},
+    TextAxis{"variant", &spec::Cell::variant}};
+
+/// Null: no axis of text.
+std::string spec::Cell::*text_axis(std::string_view name) {
+  const auto found = std::find_if(kTextAxes.begin(), kTextAxes.end(),
+                                  [name](const TextAxis& axis) { return axis.name == name; });
+  return found == kTextAxes.end() ? nullptr : found->text;
 }
+
+/// Values of an axis in a table's order.
+class AxisOrder {
+ public:
+  AxisOrder(const TableSpec& spec, const std::string& axis) : is_bits_(axis == "bits") {
+    const auto order = spec.order.find(axis);
+    if (order != spec.order.end()) first_ = &order->second;
+    if (first_ == nullptr && axis == "metric") first_ = &spec.metrics;
+  }
+  [[nodiscard]] bool is_before(const std::string& a, const std::string& b) const { return rank(a) < rank(b); }
+
+ private:
+  using Rank = std::tuple<std::size_t, int, double, std::string_view>;
+  [[nodiscard]] Rank rank(const std::string& value) const {
+    if (first_ != nullptr) {
+      const auto found = std::find(first_->begin(), first_->end(), value);
+      if (found != first_->end()) return {static_cast<std::size_t>(found - first_->begin()), 0, 0, ""};
+    }
+    const std::size_t after = first_ == nullptr ? 0 : first_->size();
+    if (value.empty() || value == "none") return {after, 0, 0, value};
+    if (is_bits_) return {after, 1, std::strtod(value.c_str(), nullptr), ""};
+    return {after, 2, 0, value};
+  }
+
+  const std::vector<std::string>* first_ = nullptr;  ///< those the spec names
+  bool is_bits_;
+};
 
 }  // namespace
 
-std::string value_of(const CellRow& row, const std::string& metric, std::string_view axis) {
-  const spec::Cell& cell = row.cell;
+std::string value_of(const CellRow& row, std::string_view metric, std::string_view axis) {
+  if (const auto text = text_axis(axis)) return row.cell.*text;
   if (axis == "sweep") return row.sweep;
-  if (axis == "dataset") return cell.dataset;
-  if (axis == "model") return cell.model;
-  if (axis == "bits") return std::to_string(cell.bits);
-  if (axis == "defense") return cell.defense;
-  if (axis == "attack") return cell.attack;
-  if (axis == "protocol") return cell.protocol;
-  if (axis == "direction") return cell.direction;
-  if (axis == "variant") return cell.variant;
-  if (axis == "seed") return std::to_string(cell.seed);
-  return metric;
+  if (axis == "bits") return std::to_string(row.cell.bits);
+  if (axis == "seed") return std::to_string(row.cell.seed);
+  return std::string(metric);
+}
+
+AxisReader::AxisReader(const std::vector<std::string>& axes) {
+  for (const std::string& axis : axes) {
+    const auto text = text_axis(axis);
+    axes_.push_back({text != nullptr   ? Kind::kText
+                     : axis == "sweep" ? Kind::kSweep
+                     : axis == "bits"  ? Kind::kBits
+                     : axis == "seed"  ? Kind::kSeed
+                                       : Kind::kMetric,
+                     text});
+  }
+}
+
+void AxisReader::append_to(std::string& text, const CellRow& row, std::string_view metric) const {
+  // Each value behind its length: a value may have any byte.
+  const auto add_number = [&text](auto number) {
+    text.append(reinterpret_cast<const char*>(&number), sizeof number);
+  };
+  const auto add = [&](std::string_view value) {
+    add_number(value.size());
+    text += value;
+  };
+  for (const Axis& axis : axes_) {
+    switch (axis.kind) {
+      case Kind::kText:
+        add(row.cell.*axis.text);
+        break;
+      case Kind::kBits:
+        add_number(row.cell.bits);
+        break;
+      case Kind::kSeed:
+        add_number(row.cell.seed);
+        break;
+      case Kind::kSweep:
+        add(row.sweep);
+        break;
+      case Kind::kMetric:
+        add(metric);
+        break;
+    }
+  }
+}
+
+bool is_same_but_for_seed(const CellRow& a, const CellRow& b) {
+  return a.cell.bits == b.cell.bits && a.sweep == b.sweep &&
+         std::all_of(kTextAxes.begin(), kTextAxes.end(),
+                     [&](const TextAxis& axis) { return a.cell.*axis.text == b.cell.*axis.text; });
 }
 
 std::vector<std::string> axes_of(const std::vector<Level>& levels) {
@@ -50,10 +122,12 @@ std::vector<std::string> axes_of(const std::vector<Level>& levels) {
 
 std::vector<AxisKey> in_order(const std::set<AxisKey>& keys, const std::vector<std::string>& axes,
                               const TableSpec& spec) {
+  std::vector<AxisOrder> orders;
+  for (const std::string& axis : axes) orders.emplace_back(spec, axis);
   std::vector<AxisKey> list(keys.begin(), keys.end());
   std::sort(list.begin(), list.end(), [&](const AxisKey& a, const AxisKey& b) {
     for (std::size_t i = 0; i < axes.size(); ++i) {
-      if (a[i] != b[i]) return rank(spec, axes[i], a[i]) < rank(spec, axes[i], b[i]);
+      if (a[i] != b[i]) return orders[i].is_before(a[i], b[i]);
     }
     return false;
   });

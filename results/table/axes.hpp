@@ -1,6 +1,7 @@
 // Axes of cells as texts, and the order in which a table shows their values.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
@@ -12,7 +13,27 @@
 namespace gauntlet::results {
 
 /// What a cell has on an axis ("metric" gives `metric`), as text.
-[[nodiscard]] std::string value_of(const CellRow& row, const std::string& metric, std::string_view axis);
+[[nodiscard]] std::string value_of(const CellRow& row, std::string_view metric, std::string_view axis);
+
+/// Axes whose names were looked up, for many cells.
+class AxisReader {
+ public:
+  explicit AxisReader(const std::vector<std::string>& axes);
+
+  /// Appends their values, so that two cells append the same where all their values are the same.
+  void append_to(std::string& text, const CellRow& row, std::string_view metric) const;
+
+ private:
+  enum class Kind : std::uint8_t { kText, kBits, kSeed, kSweep, kMetric };
+  struct Axis {
+    Kind kind = Kind::kMetric;
+    std::string spec::Cell::*text = nullptr;  ///< for kText
+  };
+  std::vector<Axis> axes_;
+};
+
+/// Whether two cells are the same but for the seed.
+[[nodiscard]] bool is_same_but_for_seed(const CellRow& a, const CellRow& b);
 
 /// The axes of all levels in one list.
 [[nodiscard]] std::vector<std::string> axes_of(const std::vector<Level>& levels);

@@ -1,7 +1,7 @@
 #include "results/table/mixing.hpp"
 
+#include <algorithm>
 #include <map>
-#include <set>
 
 #include "results/table/pivot.hpp"
 
@@ -9,7 +9,7 @@ namespace gauntlet::results {
 namespace {
 
 std::string named(const Reading& reading) {
-  return MissingNumber{reading.cell->sweep, reading.cell->cell, reading.metric}.text();
+  return MissingNumber{reading.cell->sweep, reading.cell->cell, std::string(reading.metric)}.text();
 }
 
 // The first selected cell that a job of this version works for, as text.
@@ -31,9 +31,9 @@ Result<std::string> cell_with(db::Connection& connection, const CellSelection& s
 /// What the first reading of a column said, for the sentence about one that differs.
 struct Seen {
   const Reading* first = nullptr;
-  std::string protocol;
+  std::string_view protocol;
   const Reading* of_protocol = nullptr;
-  std::string unit;
+  std::string_view unit;
   const Reading* of_unit = nullptr;
 };
 
@@ -76,6 +76,21 @@ Status check_unit(Seen& seen, const Reading& reading) {
   return {};
 }
 
+/// Names the first axis in which they differ.
+tl::unexpected<Error> two_places(const Reading& first, const Reading& other) {
+  for (const std::string& axis : table_axes()) {
+    if (axis == "seed") continue;
+    const std::string a = value_of(*first.cell, first.metric, axis);
+    const std::string b = value_of(*other.cell, other.metric, axis);
+    if (a == b) continue;
+    return fail(ErrorCode::kInvalid,
+                "two numbers that differ in {} ('{}' and '{}') fall into one place of the table ({}; {}); "
+                "put '{}' on rows or columns, or filter by it",
+                axis, a, b, named(first), named(other), axis);
+  }
+  return fail(ErrorCode::kInternal, "{} and {} differ in no axis of a table", named(first), named(other));
+}
+
 }  // namespace
 
 Status check_versions(db::Connection& connection, const CellSelection& selection) {
@@ -95,24 +110,18 @@ Status check_versions(db::Connection& connection, const CellSelection& selection
 
 Status check_group(const std::vector<Reading>& readings) {
   const Reading& first = readings.front();
-  std::set<std::string> seeds;
+  std::vector<std::uint64_t> seeds;
   for (const Reading& reading : readings) {
-    for (const std::string& axis : table_axes()) {
-      if (axis == "seed") continue;
-      const std::string a = value_of(*first.cell, first.metric, axis);
-      const std::string b = value_of(*reading.cell, reading.metric, axis);
-      if (a == b) continue;
-      return fail(ErrorCode::kInvalid,
-                  "two numbers that differ in {} ('{}' and '{}') fall into one place of the table ({}; {}); "
-                  "put '{}' on rows or columns, or filter by it",
-                  axis, a, b, named(first), named(reading), axis);
-    }
-    if (!seeds.insert(value_of(*reading.cell, reading.metric, "seed")).second) {
+    if (!is_same_but_for_seed(*first.cell, *reading.cell) || first.metric != reading.metric)
+      return two_places(first, reading);
+    const std::uint64_t seed = reading.cell->cell.seed;
+    if (std::find(seeds.begin(), seeds.end(), seed) != seeds.end()) {
       return fail(ErrorCode::kInvalid,
                   "{} has two readings of {} (of two jobs, or in two units or directions); they cannot "
                   "share a table",
                   named(reading), reading.metric);
     }
+    seeds.push_back(seed);
   }
   return {};
 }

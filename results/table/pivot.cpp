@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <span>
 #include <unordered_map>
 
 #include "core/db/migrate.hpp"
@@ -29,7 +30,9 @@ class Pivot {
       : spec_(spec),
         selection_(selection),
         row_axes_(axes_of(spec.rows)),
-        column_axes_(axes_of(spec.columns)) {}
+        column_axes_(axes_of(spec.columns)),
+        row_reader_(row_axes_),
+        column_reader_(column_axes_) {}
 
   Result<Table> make() {
     place_readings();
@@ -42,7 +45,7 @@ class Pivot {
     mark_best();
     if (spec_.collapse) collapse_levels();
     GAUNTLET_CHECK_OK(add_references());
-    table_.provenance = provenance_of(selection_, used_);
+    table_.provenance = provenance_of(selection_, std::move(used_));
     return std::move(table_);
   }
 
@@ -50,40 +53,47 @@ class Pivot {
   // ---------------------------------------------------------------- grouping
 
   void place_readings() {
-    std::unordered_map<std::int64_t, std::vector<const ValueRow*>> values;
-    for (const ValueRow& value : selection_.values) values[value.cell_id].push_back(&value);
+    auto next = selection_.values.begin();  // they lie in the order of the cells
     for (const CellRow& cell : selection_.cells) {
-      for (const std::string& metric : spec_.metrics) {
-        bool found = false;
-        for (const ValueRow* value : values[cell.cell_id]) {
-          if (value->metric != metric) continue;
-          place({&cell, value->value ? value : nullptr, metric});
-          found = true;
-        }
-        if (!found && cell.metrics.contains(metric)) place({&cell, nullptr, metric});
-      }
-      for (const ValueRow* value : values[cell.cell_id])
-        references_[value->metric].push_back({&cell, value, value->metric});
+      const auto first = std::find_if(next, selection_.values.end(),
+                                      [&](const ValueRow& value) { return value.cell_id >= cell.cell_id; });
+      next = std::find_if(first, selection_.values.end(),
+                          [&](const ValueRow& value) { return value.cell_id != cell.cell_id; });
+      place_readings_of(cell, {first, next});
     }
   }
 
-  // Most readings fall where another one has fallen, which their axes in one text find sooner than two keys.
-  void place(Reading reading) {
-    place_name_.clear();
-    for (const auto* axes : {&row_axes_, &column_axes_}) {
-      for (const std::string& axis : *axes) {
-        const std::string value = value_of(*reading.cell, reading.metric, axis);
-        place_name_.append(fmt::format_int(value.size()).c_str()).append(1, ' ').append(value);
+  void place_readings_of(const CellRow& cell, std::span<const ValueRow> values) {
+    for (const std::string& metric : spec_.metrics) {
+      bool found = false;
+      for (const ValueRow& value : values) {
+        if (value.metric != metric) continue;
+        place({&cell, value.value ? &value : nullptr, metric});
+        found = true;
       }
+      if (!found && cell.expects(metric)) place({&cell, nullptr, metric});
     }
+    if (spec_.references.empty()) return;
+    for (const ValueRow& value : values) references_[value.metric].push_back({&cell, &value, value.metric});
+  }
+
+  // Most readings fall where another one has fallen, which their axes in one text find sooner than two keys.
+  void place(const Reading& reading) {
+    place_name_.clear();
+    row_reader_.append_to(place_name_, *reading.cell, reading.metric);
+    column_reader_.append_to(place_name_, *reading.cell, reading.metric);
     std::vector<Reading>*& group = places_[place_name_];
     if (group == nullptr) group = &groups_[{row_key(reading), column_key(reading)}];
-    group->push_back(std::move(reading));
+    group->push_back(reading);
   }
 
   // Two sweeps may ask for the same cell; a number of the same job, or one that both miss, counts once.
   void merge_sweeps() {
     for (auto& [where, readings] : groups_) {
+      const auto of_first = [&](const Reading& reading) {
+        return reading.cell->sweep == readings.front().cell->sweep;
+      };
+      if (std::all_of(readings.begin(), readings.end(), of_first)) continue;
       const auto same = [](const Reading& a, const Reading& b) {
         if (a.cell->sweep == b.cell->sweep || a.cell->cell != b.cell->cell || a.metric != b.metric)
           return false;
@@ -94,7 +104,7 @@ class Pivot {
       for (Reading& reading : readings) {
         const bool known =
             std::any_of(kept.begin(), kept.end(), [&](const Reading& k) { return same(k, reading); });
-        if (!known) kept.push_back(std::move(reading));
+        if (!known) kept.push_back(reading);
       }
       readings = std::move(kept);
     }
@@ -178,11 +188,11 @@ class Pivot {
   // ---------------------------------------------------------------- entries
 
   void fill_entries() {
-    std::set<std::string> units;
+    std::set<std::string_view> units;
     for (const Key& row : row_keys_) {
       std::vector<TableEntry> line;
       for (const Key& column : column_keys_) {
-        const auto group = groups_.find({row, column});
+        const auto group = groups_.find(std::pair<const Key&, const Key&>(row, column));
         line.push_back(group == groups_.end() ? TableEntry{} : entry_of(group->second, units));
       }
       table_.entries.push_back(std::move(line));
@@ -190,19 +200,20 @@ class Pivot {
     table_.units.assign(units.begin(), units.end());
   }
 
-  TableEntry entry_of(const std::vector<Reading>& readings, std::set<std::string>& units) {
+  TableEntry entry_of(const std::vector<Reading>& readings, std::set<std::string_view>& units) {
     TableEntry entry;
     entry.metric = readings.front().metric;
     entry.cell = readings.front().cell->cell;
+    entry.seeds.reserve(readings.size());
     for (const Reading& reading : readings) {
       if (reading.value == nullptr) {
-        table_.missing.push_back({reading.cell->sweep, reading.cell->cell, reading.metric});
+        table_.missing.push_back({reading.cell->sweep, reading.cell->cell, std::string(reading.metric)});
         continue;
       }
       entry.seeds.push_back({reading.cell->cell.seed, *reading.value->value, reading.value->job_id});
       entry.higher_is_better = reading.value->higher_is_better;
       units.insert(reading.value->unit);
-      used_.insert(reading.value);
+      used_.push_back(reading.value);
     }
     // By seed: the sum must not depend on the rows' order.
     std::sort(entry.seeds.begin(), entry.seeds.end(),
@@ -284,7 +295,7 @@ class Pivot {
                       reference.metric, known->second, value, reading.cell->cell.seed,
                       reference.as_row ? "column" : "row");
         }
-        used_.insert(reading.value);
+        used_.push_back(reading.value);
       }
       std::vector<double> numbers;
       for (const auto& [seed, value] : by_seed) numbers.push_back(value);
@@ -308,13 +319,15 @@ class Pivot {
   const CellSelection& selection_;
   std::vector<std::string> row_axes_;
   std::vector<std::string> column_axes_;
+  AxisReader row_reader_;
+  AxisReader column_reader_;
   ReadingGroups groups_;
   std::unordered_map<std::string, std::vector<Reading>*> places_;  ///< of groups_, by their axes' values
   std::string place_name_;                                         ///< kept for its memory
-  std::map<std::string, std::vector<Reading>> references_;         ///< readings by metric
+  std::map<std::string_view, std::vector<Reading>> references_;    ///< readings by metric
   std::vector<Key> row_keys_;
   std::vector<Key> column_keys_;
-  std::set<const ValueRow*> used_;
+  std::vector<const ValueRow*> used_;  ///< some more than once
   Table table_;
 };
 

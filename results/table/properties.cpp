@@ -70,7 +70,7 @@ class Properties {
       table_.entries.push_back(std::move(line));
     }
     describe();
-    table_.provenance = provenance_of(selection_, used_);
+    table_.provenance = provenance_of(selection_, std::move(used_));
     return std::move(table_);
   }
 
@@ -82,7 +82,7 @@ class Properties {
     }
     for (const CellRow& row : selection_.cells) {
       const spec::Cell& cell = row.cell;
-      if (!cell.variant.empty() || !row.metrics.contains(spec_.metrics.front())) continue;
+      if (!cell.variant.empty() || !row.expects(spec_.metrics.front())) continue;
       const Setting setting{cell.model, cell.dataset, cell.bits, cell.direction, cell.attack, cell.protocol};
       auto& settings = cell.defense == "none" ? undefended_ : by_defense_[cell.defense];
       Seeds& seeds = settings[setting];
@@ -94,7 +94,7 @@ class Properties {
         continue;
       }
       seeds[cell.seed] = *value->second->value;
-      used_.insert(value->second);
+      used_.push_back(value->second);
     }
   }
 
@@ -214,7 +214,7 @@ class Properties {
   std::map<Setting, Seeds> undefended_;
   std::map<std::string, std::map<Setting, Seeds>> by_defense_;
   std::set<std::pair<std::string, Setting>> missing_;  ///< settings that lack a seed's number
-  std::set<const ValueRow*> used_;
+  std::vector<const ValueRow*> used_;
   std::vector<AxisKey> defenses_;
   Table table_;
 };

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
 #include <iterator>
 #include <set>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "core/base/hash.hpp"
 #include "core/base/json.hpp"
@@ -31,15 +32,25 @@ void add_versions(const std::string& document, std::set<std::string>& versions) 
   }
 }
 
+/// Every bit of the number, as {:a} and printf's %a show it.
+void add_bits(double number, std::string& text) {
+  if (!std::isnormal(number) && number != 0) {
+    fmt::format_to(std::back_inserter(text), "{:a}", number);
+    return;
+  }
+  std::array<char, 32> digits{};
+  const auto [end, error] =
+      std::to_chars(digits.data(), digits.data() + digits.size(), std::abs(number), std::chars_format::hex);
+  text.append(std::signbit(number) ? "-0x" : "0x").append(digits.data(), end);
+}
+
 /// A number with its axes, to be hashed.
-std::string line_of(const CellRow& row, const ValueRow& value) {
+void add_line(const CellRow& row, const ValueRow& value, std::string& text) {
   const spec::Cell& cell = row.cell;
-  std::string line;
-  line.reserve(kLineBytes);
-  const auto add = [&line](std::string_view field) { line.append(field).push_back(kSeparator); };
+  const auto add = [&text](std::string_view field) { text.append(field).push_back(kSeparator); };
   const auto add_integer = [&add](auto number) {
-    const fmt::format_int text(number);
-    add({text.data(), text.size()});
+    const fmt::format_int digits(number);
+    add({digits.data(), digits.size()});
   };
   add(row.sweep);
   add(cell.dataset);
@@ -52,47 +63,68 @@ std::string line_of(const CellRow& row, const ValueRow& value) {
   add(cell.variant);
   add_integer(cell.seed);
   add(value.metric);
-  // {:a} shows every bit of the number.
-  fmt::format_to(std::back_inserter(line), "{:a}\x1f{}\n", value.value.value_or(0), value.n);
-  return line;
+  add_bits(value.value.value_or(0), text);
+  text.push_back(kSeparator);
+  const fmt::format_int n(value.n);
+  text.append(n.data(), n.size()).push_back('\n');
 }
 
-/// Of the lines in their order, each once.
-std::string hash_of(std::vector<std::string> lines) {
+/// Of the values' lines in their order, each once.
+std::string hash_of(const CellSelection& selection, const std::vector<const ValueRow*>& used) {
+  std::string text;
+  text.reserve(used.size() * kLineBytes);
+  std::vector<std::size_t> ends;
+  ends.reserve(used.size());
+  auto cell = selection.cells.begin();  // the values lie in the order of the cells
+  for (const ValueRow* value : used) {
+    while (cell->cell_id != value->cell_id) ++cell;
+    add_line(*cell, *value, text);
+    ends.push_back(text.size());
+  }
+  std::vector<std::string_view> lines;
+  lines.reserve(used.size());
+  std::size_t begin = 0;
+  for (const std::size_t end : ends) {
+    lines.push_back(std::string_view(text).substr(begin, end - begin));
+    begin = end;
+  }
   std::sort(lines.begin(), lines.end());
   lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
-  std::string text;
-  text.reserve(lines.size() * kLineBytes);
-  for (const std::string& line : lines) text += line;
-  return to_hex(sha256(text));
+  std::string sorted;
+  sorted.reserve(text.size());
+  for (const std::string_view line : lines) sorted += line;
+  return to_hex(sha256(sorted));
 }
 
-std::vector<std::string> listed(const std::set<std::string>& names) { return {names.begin(), names.end()}; }
+template <class Names>
+std::vector<std::string> listed(const Names& names) {
+  return {names.begin(), names.end()};
+}
 
 }  // namespace
 
-Provenance provenance_of(const CellSelection& selection, const std::set<const ValueRow*>& used) {
-  std::unordered_map<std::int64_t, const CellRow*> cells;
-  for (const CellRow& cell : selection.cells) cells.emplace(cell.cell_id, &cell);
-  std::vector<std::string> lines;
-  lines.reserve(used.size());
-  std::unordered_set<std::int64_t> jobs;
-  std::set<std::string> revisions;
-  std::set<std::string> versions;
-  std::set<std::string> devices;
+Provenance provenance_of(const CellSelection& selection, std::vector<const ValueRow*> used) {
+  // As they lie in the selection.
+  std::sort(used.begin(), used.end());
+  used.erase(std::unique(used.begin(), used.end()), used.end());
+  std::vector<std::int64_t> jobs;
+  jobs.reserve(used.size());
+  std::set<std::string_view> revisions;
+  std::set<std::string_view> devices;
   std::set<std::string_view> documents;  ///< of versions: few, each of many values
   for (const ValueRow* value : used) {
-    lines.push_back(line_of(*cells.at(value->cell_id), *value));
-    jobs.insert(value->job_id);
+    jobs.push_back(value->job_id);
     if (!value->revision.empty()) revisions.insert(value->revision);
     if (!value->device.empty()) devices.insert(value->device);
     documents.insert(value->versions);
   }
+  std::sort(jobs.begin(), jobs.end());
+  std::set<std::string> versions;
   for (const std::string_view document : documents) add_versions(std::string(document), versions);
   Provenance provenance;
-  provenance.values_sha256 = hash_of(std::move(lines));
+  provenance.values_sha256 = hash_of(selection, used);
   provenance.n_values = static_cast<std::int64_t>(used.size());
-  provenance.n_jobs = static_cast<std::int64_t>(jobs.size());
+  provenance.n_jobs = std::unique(jobs.begin(), jobs.end()) - jobs.begin();
   provenance.revisions = listed(revisions);
   provenance.versions = listed(versions);
   provenance.devices = listed(devices);

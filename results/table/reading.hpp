@@ -1,8 +1,9 @@
 // What a table is made of before it is one: numbers by row and column.
 #pragma once
 
+#include <compare>
 #include <map>
-#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,10 +16,20 @@ namespace gauntlet::results {
 struct Reading {
   const CellRow* cell = nullptr;
   const ValueRow* value = nullptr;  ///< null: missing
-  std::string metric;
+  std::string_view metric;          ///< lies in the spec or the selection
+};
+
+/// By row, then by column. A pair of references finds a place as the pair of keys does.
+struct PlaceOrder {
+  using is_transparent = void;
+  template <class A, class B>
+  bool operator()(const A& a, const B& b) const {
+    const auto rows = a.first <=> b.first;
+    return rows != 0 ? rows < 0 : a.second < b.second;
+  }
 };
 
 /// (row, column) → its readings.
-using ReadingGroups = std::map<std::pair<AxisKey, AxisKey>, std::vector<Reading>>;
+using ReadingGroups = std::map<std::pair<AxisKey, AxisKey>, std::vector<Reading>, PlaceOrder>;
 
 }  // namespace gauntlet::results
