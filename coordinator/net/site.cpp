@@ -23,7 +23,8 @@ constexpr const char* kJson = "application/json; charset=utf-8";
 constexpr std::size_t kMaxJobs = 500;
 constexpr std::chrono::milliseconds kLogPause{500};  ///< between two looks at a log nothing was added to
 constexpr int kPausesPerSign = 20;                   ///< of life
-/// A sweep's counts are asked of the hub anew after this long. Commands are never told older ones.
+/// A sweep's counts are asked of the hub anew after this long, as its throughput is of the database. Commands
+/// are never told older ones.
 constexpr std::chrono::milliseconds kStatusAge{1000};
 /// A table is made anew for whoever asks after this long; pages ask every five seconds.
 constexpr std::chrono::milliseconds kTableAge{2000};
@@ -100,7 +101,8 @@ Site::Site(HubDoor hub, const Clock& clock, std::filesystem::path database)
     : hub_(hub),
       views_(clock, kStatusAge, [hub](SweepId sweep) { return make_status(hub, sweep); }),
       database_(std::move(database)),
-      tables_(clock, kTableAge) {}
+      tables_(clock, kTableAge),
+      throughputs_(clock, kStatusAge) {}
 
 Site::Reply Site::status(HttpRequest request) {
   const Result<StatusViews::Text> text = co_await views_.get(SweepId{number_of(request.value("sweep"))});
@@ -191,8 +193,11 @@ std::vector<HttpPage> Site::pages() {
     });
   });
   add("/api/throughput", [this](HttpRequest request) {
-    return read([sweep = number_of(request.value("sweep"))](db::Connection& connection) {
-      return sweep_throughput(connection, sweep);
+    return read([this, sweep = number_of(request.value("sweep"))](db::Connection& connection) {
+      return throughputs_.get(sweep, "", [&]() -> Result<std::string> {
+        GAUNTLET_TRY(const Json curves, sweep_throughput(connection, sweep));
+        return text_of(curves);
+      });
     });
   });
   add("/api/table", [this](HttpRequest request) {

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "coordinator/net/answer_cache.hpp"
 #include "coordinator/net/http_server.hpp"
 #include "coordinator/net/hub_door.hpp"
 #include "coordinator/net/status_views.hpp"
-#include "coordinator/net/table_cache.hpp"
 #include "core/db/connection.hpp"
 
 namespace gauntlet::coordinator {
@@ -50,7 +50,8 @@ class Site {
   StatusViews views_;
   std::filesystem::path database_;
   std::optional<db::Connection> connection_;  ///< the readers' thread only
-  TableCache tables_;                         ///< the readers' thread only
+  AnswerCache tables_;                        ///< by metric; the readers' thread only
+  AnswerCache throughputs_;                   ///< the readers' thread only
   boost::asio::thread_pool readers_{1};       ///< a question to the database must not hold up other pages
 };
 
