@@ -206,7 +206,7 @@ TEST_F(SmokeKilled, ARank) {
 
 TEST_F(Smoke, AGangThatLosesARankIsRunAgain) {
   // Long enough for a rank to be met while it trains.
-  const std::string slow = std::regex_replace(spec_text_, std::regex("epochs: 2"), "epochs: 40");
+  const std::string slow = std::regex_replace(spec_text_, std::regex("epochs: 2"), "epochs: 200");
   write_spec(std::regex_replace(slow, std::regex(R"(train_model: \{cpus: 1\})"),
                                 "train_model: {cpus: 2, ranks: 2}"));
   Process process(command("run"), folder_.path());
