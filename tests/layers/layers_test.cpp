@@ -170,7 +170,7 @@ TEST(Layers, LibrariesStayWhereTheyBelong) {
   const std::vector<std::pair<std::string, Names>> homes = {
       {"sqlite3.h", {"core/db"}},
       {"yaml-cpp/", {"core/spec", "results"}},
-      {"torch/torch.h", {}},  // core/torch.hpp takes half the time to compile
+      {"torch/torch.h", {}},  // core/torch.hpp takes a quarter less time to compile
       {"boost/asio",
        {"coordinator/net", "coordinator/client", "worker/agent", "worker/launch", "worker/executor", "cli"}},
       {"hb", {"core/data"}},
