@@ -1,6 +1,5 @@
 #include "cli/support/allocation_options.hpp"
 
-#include "cli/support/options.hpp"
 #include "core/spec/job_spec.hpp"
 
 namespace gauntlet::cli {

@@ -22,11 +22,15 @@ constexpr std::array kTextAxes = {
     TextAxis{"protocol", &spec::Cell::protocol}, TextAxis{"direction", &spec::Cell::direction},
     TextAxis{"variant", &spec::Cell::variant}};
 
-/// Null: no axis of text.
-std::string spec::Cell::*text_axis(std::string_view name) {
-  const auto found = std::find_if(kTextAxes.begin(), kTextAxes.end(),
-                                  [name](const TextAxis& axis) { return axis.name == name; });
-  return found == kTextAxes.end() ? nullptr : found->text;
+/// What is no axis of cells is the metric.
+Axis axis_named(std::string_view name) {
+  for (const TextAxis& axis : kTextAxes) {
+    if (axis.name == name) return {Axis::Kind::kText, axis.text};
+  }
+  if (name == "sweep") return {Axis::Kind::kSweep};
+  if (name == "bits") return {Axis::Kind::kBits};
+  if (name == "seed") return {Axis::Kind::kSeed};
+  return {Axis::Kind::kMetric};
 }
 
 /// Values of an axis in a table's order.
@@ -59,23 +63,24 @@ class AxisOrder {
 }  // namespace
 
 std::string value_of(const CellRow& row, std::string_view metric, std::string_view axis) {
-  if (const auto text = text_axis(axis)) return row.cell.*text;
-  if (axis == "sweep") return row.sweep;
-  if (axis == "bits") return std::to_string(row.cell.bits);
-  if (axis == "seed") return std::to_string(row.cell.seed);
-  return std::string(metric);
+  const Axis named = axis_named(axis);
+  switch (named.kind) {
+    case Axis::Kind::kText:
+      return row.cell.*named.text;
+    case Axis::Kind::kBits:
+      return std::to_string(row.cell.bits);
+    case Axis::Kind::kSeed:
+      return std::to_string(row.cell.seed);
+    case Axis::Kind::kSweep:
+      return row.sweep;
+    case Axis::Kind::kMetric:
+      return std::string(metric);
+  }
+  return {};
 }
 
 AxisReader::AxisReader(const std::vector<std::string>& axes) {
-  for (const std::string& axis : axes) {
-    const auto text = text_axis(axis);
-    axes_.push_back({text != nullptr   ? Kind::kText
-                     : axis == "sweep" ? Kind::kSweep
-                     : axis == "bits"  ? Kind::kBits
-                     : axis == "seed"  ? Kind::kSeed
-                                       : Kind::kMetric,
-                     text});
-  }
+  for (const std::string& axis : axes) axes_.push_back(axis_named(axis));
 }
 
 void AxisReader::append_to(std::string& text, const CellRow& row, std::string_view metric) const {
@@ -89,19 +94,19 @@ void AxisReader::append_to(std::string& text, const CellRow& row, std::string_vi
   };
   for (const Axis& axis : axes_) {
     switch (axis.kind) {
-      case Kind::kText:
+      case Axis::Kind::kText:
         add(row.cell.*axis.text);
         break;
-      case Kind::kBits:
+      case Axis::Kind::kBits:
         add_number(row.cell.bits);
         break;
-      case Kind::kSeed:
+      case Axis::Kind::kSeed:
         add_number(row.cell.seed);
         break;
-      case Kind::kSweep:
+      case Axis::Kind::kSweep:
         add(row.sweep);
         break;
-      case Kind::kMetric:
+      case Axis::Kind::kMetric:
         add(metric);
         break;
     }

@@ -15,6 +15,13 @@ namespace gauntlet::results {
 /// What a cell has on an axis ("metric" gives `metric`), as text.
 [[nodiscard]] std::string value_of(const CellRow& row, std::string_view metric, std::string_view axis);
 
+/// An axis whose name was looked up.
+struct Axis {
+  enum class Kind : std::uint8_t { kText, kBits, kSeed, kSweep, kMetric };
+  Kind kind = Kind::kMetric;
+  std::string spec::Cell::*text = nullptr;  ///< for kText
+};
+
 /// Axes whose names were looked up, for many cells.
 class AxisReader {
  public:
@@ -24,11 +31,6 @@ class AxisReader {
   void append_to(std::string& text, const CellRow& row, std::string_view metric) const;
 
  private:
-  enum class Kind : std::uint8_t { kText, kBits, kSeed, kSweep, kMetric };
-  struct Axis {
-    Kind kind = Kind::kMetric;
-    std::string spec::Cell::*text = nullptr;  ///< for kText
-  };
   std::vector<Axis> axes_;
 };
 
