@@ -9,6 +9,7 @@
 
 #include "core/base/clock.hpp"
 #include "core/base/text.hpp"
+#include "core/db/snapshot.hpp"
 #include "results/table/render.hpp"
 
 namespace gauntlet::coordinator {
@@ -150,6 +151,7 @@ Result<Json> list_metrics(db::Connection& connection, std::uint64_t sweep_id) {
 
 Result<std::string> sweep_table(db::Connection& connection, std::uint64_t sweep_id,
                                 const std::string& metric) {
+  GAUNTLET_TRY(const db::Snapshot moment, db::Snapshot::open(connection));
   GAUNTLET_TRY(const std::string name, name_of_sweep(connection, sweep_id));
   GAUNTLET_TRY(const std::int64_t n_cells,
                connection.integer(
