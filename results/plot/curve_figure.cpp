@@ -6,27 +6,18 @@
 #include <array>
 #include <cmath>
 #include <deque>
-#include <limits>
 #include <map>
 #include <set>
 #include <unordered_map>
 
 #include "core/base/json.hpp"
+#include "results/plot/curve_line.hpp"
 #include "results/plot/figures.hpp"
-#include "results/store/query_values.hpp"
 #include "results/table/axes.hpp"
 
 namespace gauntlet::results {
 namespace {
 
-struct LevelName {
-  std::string_view row;  ///< after "<metric>:"
-  std::string_view legend;
-};
-constexpr std::array kLevels = {LevelName{"chance", "chance"}, LevelName{"random_code", "random code"},
-                                LevelName{"anchor_floor", "anchor floor"},
-                                LevelName{"oracle_floor", "oracle floor"},
-                                LevelName{"absolute_floor", "absolute floor"}};
 constexpr double kGreyLevels = 255;
 
 bool is_budget(std::string_view x) { return x.starts_with("epsilon_"); }
@@ -36,33 +27,6 @@ struct Place {
   double x = 0;
   std::string attack;  ///< the entry, or the set of an ensemble; "" on clean queries
 };
-
-/// A number of one seed at one x.
-struct Point {
-  const CellRow* cell = nullptr;
-  double value = 0;
-  std::int64_t job_id = 0;
-  std::string metric;
-  bool higher_is_better = true;
-};
-
-struct Line {
-  std::map<double, std::map<std::uint64_t, Point>> points;
-  std::array<std::map<double, std::map<std::uint64_t, double>>, kLevels.size()> levels;
-  const CellRow* cell = nullptr;  ///< the first on it with an attack, else the first
-  std::string attack;
-};
-
-/// Mean and sample standard deviation over seeds.
-void add_point(double x, const std::vector<double>& seeds, Series& series) {
-  double mean = 0;
-  for (const double value : seeds) mean += value / static_cast<double>(seeds.size());
-  double squares = 0;
-  for (const double value : seeds) squares += (value - mean) * (value - mean);
-  series.x.push_back(x);
-  series.y.push_back(mean);
-  series.spread.push_back(seeds.size() > 1 ? std::sqrt(squares / static_cast<double>(seeds.size() - 1)) : 0);
-}
 
 template <class Seeds, class Of>
 std::vector<double> numbers_of(const Seeds& seeds, Of of) {
@@ -188,9 +152,9 @@ class CurveFigure {
     rows_.insert(row);
     columns_.insert(column);
     series_.insert(series);
-    Line& line = lines_[{row, column, series}];
+    CurveLine& line = lines_[{row, column, series}];
     GAUNTLET_CHECK_OK(check_same(line, cell, place));
-    const Point point{&cell, *number->value, number->job_id, metric, number->higher_is_better};
+    const CurvePoint point{&cell, *number->value, number->job_id, metric, number->higher_is_better};
     const auto [known, is_new] = line.points[place.x].emplace(cell.cell.seed, point);
     if (!is_new && known->second.job_id != point.job_id) {
       return fail(ErrorCode::kInvalid,
@@ -198,8 +162,8 @@ class CurveFigure {
                   cell_text(known->second.cell->sweep, known->second.cell->cell),
                   cell_text(cell.sweep, cell.cell));
     }
-    for (std::size_t level = 0; level < kLevels.size(); ++level) {
-      const std::string name = fmt::format("{}:{}", metric, kLevels[level].row);
+    for (std::size_t level = 0; level < kCurveLevels.size(); ++level) {
+      const std::string name = fmt::format("{}:{}", metric, kCurveLevels[level].row);
       for (const ValueRow* value : values) {
         if (value->metric == name && value->value)
           line.levels[level][place.x].emplace(cell.cell.seed, *value->value);
@@ -209,7 +173,7 @@ class CurveFigure {
   }
 
   /// Cells of a line differ in seed, in what lies along the axis, and in the attack's label only.
-  Status check_same(Line& line, const CellRow& cell, const Place& place) {
+  Status check_same(CurveLine& line, const CellRow& cell, const Place& place) {
     if (line.cell == nullptr) {
       line.cell = &cell;
       line.attack = place.attack;
@@ -274,11 +238,14 @@ class CurveFigure {
   }
 
   /// The line as measured; over a budget that dotted, and its envelope.
-  Status draw(const Line& line, std::size_t style, Panel& panel) {
+  Status draw(const CurveLine& line, std::size_t style, Panel& panel) {
     Series raw{style, {}, {}, {}, false};
     for (const auto& [x, seeds] : line.points)
-      add_point(x, numbers_of(seeds, [](const Point& point) { return point.value; }), raw);
-    GAUNTLET_TRY(const Series envelope, envelope_of(line, style));
+      add_point(x, numbers_of(seeds, [](const CurvePoint& point) { return point.value; }), raw);
+    Series envelope{style, {}, {}, {}, false};
+    if (is_budget(x_)) {
+      GAUNTLET_TRY(envelope, envelope_of(connection_, line, style));
+    }
     if (!envelope.x.empty()) {
       raw.dotted = true;
       raw.spread.clear();
@@ -291,77 +258,28 @@ class CurveFigure {
     return {};
   }
 
-  /// At a budget every input of a smaller one is allowed too: the worst of them for every query. Empty where
-  /// the axis is no budget or some number has no values per query.
-  Result<Series> envelope_of(const Line& line, std::size_t style) {
-    Series envelope{style, {}, {}, {}, false};
-    if (!is_budget(x_)) return envelope;
-    std::map<std::uint64_t, std::vector<float>> worst;
-    for (const auto& [x, seeds] : line.points) {
-      std::vector<double> means;
-      for (const auto& [seed, point] : seeds) {
-        GAUNTLET_TRY(const std::vector<float> values, query_values(connection_, point.job_id, point.metric));
-        std::vector<float>& so_far = worst[seed];
-        if (values.empty() || (!so_far.empty() && so_far.size() != values.size()))
-          return Series{style, {}, {}, {}, false};
-        if (so_far.empty()) so_far = values;
-        double sum = 0;
-        for (std::size_t query = 0; query < values.size(); ++query) {
-          so_far[query] = point.higher_is_better ? std::min(so_far[query], values[query])
-                                                 : std::max(so_far[query], values[query]);
-          sum += static_cast<double>(so_far[query]);
-        }
-        means.push_back(sum / static_cast<double>(values.size()));
-      }
-      add_point(x, means, envelope);
-    }
-    return envelope;
-  }
-
-  /// Robustness in one number: the budget that takes half of the queries halfway from their clean value to
-  /// their oracle floor. Only lines that have clean queries and worst cases have it.
-  Status note_median(const Line& line, const std::string& name) {
-    if (!is_budget(x_) || line.points.size() < 2 || line.points.begin()->first != 0) return {};
-    std::vector<double> budgets;
-    for (const auto& [seed, clean] : line.points.begin()->second) {
-      if (!clean.higher_is_better) return {};
-      GAUNTLET_TRY(const std::vector<float> start, query_values(connection_, clean.job_id, clean.metric));
-      std::vector<double> reached(start.size(), std::numeric_limits<double>::infinity());
-      for (const auto& [x, seeds] : line.points) {
-        const auto point = seeds.find(seed);
-        if (x == 0 || point == seeds.end()) continue;
-        const Point& at = point->second;
-        GAUNTLET_TRY(const std::vector<float> values, query_values(connection_, at.job_id, at.metric));
-        GAUNTLET_TRY(const std::vector<float> floor,
-                     query_values(connection_, at.job_id, at.metric + ":oracle_floor"));
-        if (values.size() != start.size() || floor.size() != start.size()) return {};
-        for (std::size_t query = 0; query < start.size(); ++query) {
-          if (values[query] <= (start[query] + floor[query]) / 2)
-            reached[query] = std::min(reached[query], x);
-        }
-      }
-      budgets.insert(budgets.end(), reached.begin(), reached.end());
-    }
-    if (budgets.empty()) return {};
-    const auto middle = budgets.begin() + static_cast<std::ptrdiff_t>(budgets.size() / 2);
-    std::ranges::nth_element(budgets, middle);
-    const bool is_within = std::isfinite(*middle);
+  /// Only lines over a budget that have clean queries and worst cases have such a number.
+  Status note_median(const CurveLine& line, const std::string& name) {
+    if (!is_budget(x_)) return {};
+    GAUNTLET_TRY(const std::optional<double> median, median_budget(connection_, line));
+    if (!median) return {};
+    const bool is_within = std::isfinite(*median);
     made_.notes.push_back(fmt::format(
         "{}: half of the queries are halfway from clean to their oracle floor {} {:g} ({})", name,
-        is_within ? "at" : "above", is_within ? *middle : line.points.rbegin()->first, made_.figure.x_label));
+        is_within ? "at" : "above", is_within ? *median : line.points.rbegin()->first, made_.figure.x_label));
     return {};
   }
 
   /// Whether the line has any.
-  bool draw_levels(const Line& line, Panel& panel) {
+  bool draw_levels(const CurveLine& line, Panel& panel) {
     bool has_any = false;
-    for (std::size_t level = 0; level < kLevels.size(); ++level) {
+    for (std::size_t level = 0; level < kCurveLevels.size(); ++level) {
       if (line.levels[level].empty()) continue;
       has_any = true;
       std::vector<std::string>& legend = made_.figure.legend;
-      const auto known = std::find(legend.begin(), legend.end(), kLevels[level].legend);
+      const auto known = std::find(legend.begin(), legend.end(), kCurveLevels[level].legend);
       Series series{static_cast<std::size_t>(known - legend.begin()), {}, {}, {}, false};
-      if (known == legend.end()) legend.emplace_back(kLevels[level].legend);
+      if (known == legend.end()) legend.emplace_back(kCurveLevels[level].legend);
       for (const auto& [x, seeds] : line.levels[level])
         add_point(x, numbers_of(seeds, [](double value) { return value; }), series);
       series.spread.clear();
@@ -390,7 +308,7 @@ class CurveFigure {
   std::set<AxisKey> rows_;
   std::set<AxisKey> columns_;
   std::set<AxisKey> series_;
-  std::map<std::tuple<AxisKey, AxisKey, AxisKey>, Line> lines_;
+  std::map<std::tuple<AxisKey, AxisKey, AxisKey>, CurveLine> lines_;
   MadeFigure made_;
 };
 
@@ -399,7 +317,7 @@ class CurveFigure {
 Result<MadeFigure> curve_figure(db::Connection& connection, const TableSpec& spec, const std::string& x) {
   std::vector<std::string> metrics = spec.metrics;
   for (const std::string& metric : spec.metrics) {
-    for (const LevelName& level : kLevels) metrics.push_back(fmt::format("{}:{}", metric, level.row));
+    for (const CurveLevel& level : kCurveLevels) metrics.push_back(fmt::format("{}:{}", metric, level.row));
   }
   GAUNTLET_TRY(const CellSelection selection, select_cells(connection, spec.filter, metrics));
   return CurveFigure(connection, spec, x, selection).make();
