@@ -196,8 +196,11 @@ Action declare(Arguments& arguments) {
           "--x", options->x,
           "What a curve runs over: bits, or a number among the attacks' options; epsilon_image unless given")
       .type_name("OPTION");
-  arguments.add_option("--format", options->format,
-                       "svg, pdf, png, or pgf (LaTeX); by the end of --output unless given, else svg");
+  arguments
+      .add_option("--format", options->format,
+                  "What is written; pgf is for LaTeX; by the end of --output unless given, else svg")
+      .one_of(results::picture_format_names())
+      .type_name("FORMAT");
   arguments
       .add_option("--output", options->output, "The picture's file; plots/ of the work folder unless given")
       .type_name("FILE");

@@ -46,7 +46,9 @@ Action declare(Arguments& arguments) {
       .add_option("--where", options->where,
                   "Rows of v_results that match, e.g. \"defense=drfgd and bits=32\"")
       .type_name("CONDITION");
-  arguments.add_option("--format", options->format, "table, csv, json, jsonl or md");
+  arguments.add_option("--format", options->format, "What is written")
+      .one_of(results::output_format_names())
+      .type_name("FORMAT");
   arguments
       .add_option("--time-limit", options->time_limit_s,
                   "Seconds before it is given up (default 60; 0 = none)")

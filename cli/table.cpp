@@ -62,7 +62,9 @@ Result<int> run(const Options& options) {
 Action declare(Arguments& arguments) {
   const auto options = std::make_shared<Options>();
   arguments.add_option("spec", options->spec, "Table spec (YAML)").required().type_name("SPEC");
-  arguments.add_option("--format", options->format, "text, md, latex, html, csv or json");
+  arguments.add_option("--format", options->format, "What is written")
+      .one_of(results::format_names())
+      .type_name("FORMAT");
   arguments.add_option("--output", options->output, "Write to a file instead of stdout").type_name("FILE");
   arguments
       .add_option(

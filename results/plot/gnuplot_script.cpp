@@ -322,13 +322,17 @@ class Script {
 
 }  // namespace
 
+const std::vector<std::string>& picture_format_names() {
+  static const std::vector<std::string> names = {"svg", "pdf", "png", "pgf"};
+  return names;
+}
+
 Result<PictureFormat> picture_format_from(std::string_view name) {
   if (name == "svg") return PictureFormat::kSvg;
   if (name == "pdf") return PictureFormat::kPdf;
   if (name == "png") return PictureFormat::kPng;
   if (name == "pgf") return PictureFormat::kPgf;
-  const std::vector<std::string> known = {"svg", "pdf", "png", "pgf"};
-  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, known));
+  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, picture_format_names()));
 }
 
 std::string gnuplot_script(const Figure& figure, PictureFormat format) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.hpp"
 #include "results/plot/figure.hpp"
@@ -13,7 +14,10 @@ namespace gauntlet::results {
 
 enum class PictureFormat : std::uint8_t { kSvg, kPdf, kPng, kPgf };
 
-/// "svg", "pdf", "png", "pgf". Errors (kInvalid): names the known ones.
+/// "svg", "pdf", "png", "pgf".
+[[nodiscard]] const std::vector<std::string>& picture_format_names();
+
+/// One of picture_format_names(). Errors (kInvalid): names the known ones.
 [[nodiscard]] Result<PictureFormat> picture_format_from(std::string_view name);
 
 /// A script that writes the picture to gnuplot's standard output. Texts are single-quoted and taken as they

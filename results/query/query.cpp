@@ -218,14 +218,18 @@ Result<std::string> run(const std::filesystem::path& database, std::string_view 
 
 }  // namespace
 
+const std::vector<std::string>& output_format_names() {
+  static const std::vector<std::string> names = {"table", "csv", "json", "jsonl", "md"};
+  return names;
+}
+
 Result<OutputFormat> output_format_from(std::string_view name) {
   if (name == "table") return OutputFormat::kTable;
   if (name == "csv") return OutputFormat::kCsv;
   if (name == "json") return OutputFormat::kJson;
   if (name == "jsonl") return OutputFormat::kJsonl;
   if (name == "md") return OutputFormat::kMarkdown;
-  const std::vector<std::string> known = {"table", "csv", "json", "jsonl", "md"};
-  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, known));
+  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, output_format_names()));
 }
 
 Result<std::string> run_query(const std::filesystem::path& database, std::string_view sql,

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.hpp"
 
@@ -13,7 +14,10 @@ namespace gauntlet::results {
 
 enum class OutputFormat : std::uint8_t { kTable, kCsv, kJson, kJsonl, kMarkdown };
 
-/// "table", "csv", "json", "jsonl", "md". Errors (kInvalid): names the known ones.
+/// "table", "csv", "json", "jsonl", "md".
+[[nodiscard]] const std::vector<std::string>& output_format_names();
+
+/// One of output_format_names(). Errors (kInvalid): names the known ones.
 [[nodiscard]] Result<OutputFormat> output_format_from(std::string_view name);
 
 struct QueryOptions {

@@ -145,6 +145,11 @@ std::vector<std::string> footer(const Table& table, std::string_view best, std::
   return lines;
 }
 
+const std::vector<std::string>& format_names() {
+  static const std::vector<std::string> names = {"text", "md", "latex", "html", "csv", "json"};
+  return names;
+}
+
 Result<Format> format_from(std::string_view name) {
   if (name == "md") return Format::kMarkdown;
   if (name == "csv") return Format::kCsv;
@@ -152,8 +157,7 @@ Result<Format> format_from(std::string_view name) {
   if (name == "text") return Format::kText;
   if (name == "latex") return Format::kLatex;
   if (name == "html") return Format::kHtml;
-  const std::vector<std::string> known = {"text", "md", "latex", "html", "csv", "json"};
-  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, known));
+  return fail(ErrorCode::kInvalid, "{}", unknown_name_message("format", name, format_names()));
 }
 
 std::string render(const Table& table, Format format) {

@@ -22,7 +22,10 @@ enum class Format : std::uint8_t {
   kHtml,      ///< one page of its own: no script, nothing from elsewhere
 };
 
-/// "text", "md", "latex", "html", "csv", "json". Errors (kInvalid): names the known ones.
+/// "text", "md", "latex", "html", "csv", "json".
+[[nodiscard]] const std::vector<std::string>& format_names();
+
+/// One of format_names(). Errors (kInvalid): names the known ones.
 [[nodiscard]] Result<Format> format_from(std::string_view name);
 
 /// Ends with a line break.

@@ -42,6 +42,8 @@ TEST_F(Completion, BashKnowsVerbsAndTheirOptions) {
   EXPECT_THAT(bash("ask gauntlet ''").out,
               AllOf(HasSubstr("run\n"), HasSubstr("--help\n"), Not(HasSubstr("executor"))));
   EXPECT_EQ(bash("ask gauntlet completion z").out, "zsh\n");
+  EXPECT_EQ(bash("ask gauntlet table spec.yaml --format l").out, "latex\n");
+  EXPECT_EQ(bash("ask gauntlet plot pr spec.yaml --format ''").out, "svg\npdf\npng\npgf\n");
   EXPECT_EQ(bash("ask gauntlet nonsense x").out, "\n");
   EXPECT_EQ(bash("ask gauntlet coordinator --alloc-p").out, "\n") << "what --help does not show";
 }

@@ -75,7 +75,8 @@ TEST_F(Plot, RefusesWhatItCannotDraw) {
   run_sweep();
   EXPECT_EQ(plot({"pie", "x.yaml"}).exit_code, 2);
   EXPECT_THAT(plot({"pr"}).err, HasSubstr("plot pr takes one table spec, not 0"));
-  EXPECT_THAT(plot({"throughput", "--format", "gif"}).err, HasSubstr("unknown format 'gif'"));
+  EXPECT_THAT(plot({"throughput", "--format", "gif"}).err, HasSubstr("gif not in {svg,pdf,png,pgf}"));
+  EXPECT_THAT(plot({"throughput", "--output", "t.gif"}).err, HasSubstr("unknown format 'gif'"));
   EXPECT_EQ(plot({"loss", "abcd1234abcd1234"}).exit_code, 4);
   EXPECT_EQ(plot({"throughput", "nothing"}).exit_code, 4);
 }
