@@ -236,6 +236,22 @@ std::vector<std::string> explain(const State& state, JobId id, const Now& now, c
   return reasons;
 }
 
+namespace {
+
+/// Of the leases that workers hold, the share that runs: those that were leased ahead wait for cpus.
+double running_share(const State& state) {
+  std::int64_t held = 0;
+  std::int64_t busy = 0;
+  for (const auto& [id, worker] : state.workers()) {
+    const std::int64_t of_worker = worker.offer.cpus - worker.free_cpus;
+    held += of_worker;
+    busy += std::min(of_worker, worker.offer.cpus);
+  }
+  return held > 0 ? static_cast<double>(busy) / static_cast<double>(held) : 1;
+}
+
+}  // namespace
+
 double eta_s(const State& state, const Sweep& sweep) {
   std::uint64_t n_timed = 0;
   double total_s = 0;
@@ -255,8 +271,8 @@ double eta_s(const State& state, const Sweep& sweep) {
   }
   if (n_live == 0) return 0;
   if (n_timed == 0) return -1;
-  const std::uint64_t n_running = sweep.counts[static_cast<std::size_t>(JobStateTag::kLeased)];
-  return work_s / static_cast<double>(std::max<std::uint64_t>(1, n_running));
+  const std::uint64_t n_leased = sweep.counts[static_cast<std::size_t>(JobStateTag::kLeased)];
+  return work_s / std::max(1.0, static_cast<double>(n_leased) * running_share(state));
 }
 
 }  // namespace gauntlet::engine

@@ -20,8 +20,9 @@ using JobNamer = std::function<std::string(JobId)>;
                                                const JobNamer& name_of_job);
 
 /// Seconds until the sweep's waiting, queued and leased jobs are done: their number by kind, times the mean
-/// duration of finished jobs of the kind (of all kinds where none has finished), over the leases running now.
-/// 0 when nothing is left, negative when nothing is known yet.
+/// duration of finished jobs of the kind (of all kinds where none has finished), over the leases running now
+/// (of those that workers hold, the share that they have cpus for: the rest was leased ahead). 0 when nothing
+/// is left, negative when nothing is known yet.
 [[nodiscard]] double eta_s(const State& state, const Sweep& sweep);
 
 }  // namespace gauntlet::engine

@@ -171,6 +171,27 @@ TEST(Eta, IsMeanTimesRemainingOverRunning) {
   EXPECT_DOUBLE_EQ(eta(), 0);
 }
 
+TEST(Eta, WhatWasLeasedAheadDoesNotRunYet) {
+  World world;
+  PlannedJob job;
+  job.resources.cpus = 1;
+  job.kind = spec::JobKind::kCommand;
+  world.submit(1, std::vector<PlannedJob>(100, job));
+  const WorkerId worker = world.join(World::offer("a", 2));
+  constexpr int kDone = 10;
+  for (int n = 0; n < kDone; ++n) {
+    ReportEvent event;
+    event.ref = world.held[worker.value].front();
+    event.outcome.wall_s = 0.001;
+    world.held[worker.value].erase(world.held[worker.value].begin());
+    std::vector<ReportEvent> events;
+    events.push_back(std::move(event));
+    world.keep(on_report(world.state, world.now(), worker, std::move(events)));
+  }
+  ASSERT_GT(world.jobs_of(worker).size(), 2U);
+  EXPECT_NEAR(eta_s(world.state, world.state.sweeps().front()), (100 - kDone) * 0.001 / 2, 1e-9);
+}
+
 TEST(Dump, ShowsJobsWorkersAndSweeps) {
   World world;
   world.submit(1, {{}, {.needs = {1}}});
