@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "cli/support/progress.hpp"
 #include "core/base/clock.hpp"
 #include "core/base/error.hpp"
@@ -25,6 +27,18 @@ std::string quarantine_of(const proto::WorkerStatus& worker) {
   return text + fmt::format(", gpus {} in quarantine", fmt::join(worker.quarantined_gpus(), ", "));
 }
 
+/// The first jobs under a heading, each in a line, and the query that shows all where there are more.
+template <class Jobs, class LineOf>
+std::string listed(std::string_view heading, std::string_view query, const Jobs& jobs, LineOf line_of) {
+  constexpr int kMost = 20;
+  if (jobs.empty()) return "";
+  std::string text = fmt::format("\n{}\n", heading);
+  for (int at = 0; at < std::min(kMost, jobs.size()); ++at)
+    text += fmt::format("  {}  {}\n", key_hex(jobs[at].key()).substr(0, 12), line_of(jobs[at]));
+  if (jobs.size() > kMost) text += fmt::format("  and more: gauntlet query \"{}\"\n", query);
+  return text;
+}
+
 }  // namespace
 
 std::string status_text(const proto::StatusReply& status) {
@@ -33,15 +47,12 @@ std::string status_text(const proto::StatusReply& status) {
     text += fmt::format("sweep {}  {}\n", sweep.sweep_id(), summary_of(sweep));
   }
   if (status.sweeps().empty()) text += "no sweeps\n";
-  if (!status.running().empty()) text += "\nrunning\n";
-  for (const proto::RunningJob& job : status.running()) {
-    text += fmt::format("  {}  {}  on {}\n", key_hex(job.key()).substr(0, 12), line_of(job), job.worker());
-  }
-  if (!status.failed().empty()) text += "\nfailed\n";
-  for (const proto::FailedJob& job : status.failed()) {
-    text += fmt::format("  {}  {}: {} (log: {})\n", key_hex(job.key()).substr(0, 12), job.title(),
-                        job.message(), job.log());
-  }
+  text += listed("running", "SELECT * FROM v_attempts WHERE outcome = 'running'", status.running(),
+                 [](const proto::RunningJob& job) { return line_of(job) + "  on " + job.worker(); });
+  text += listed("failed", "SELECT * FROM v_jobs WHERE state = 'failed'", status.failed(),
+                 [](const proto::FailedJob& job) {
+                   return fmt::format("{}: {} (log: {})", job.title(), job.message(), job.log());
+                 });
   if (!status.cancelled().empty()) text += "\ncancelled\n";
   for (const proto::CancelledJobs& group : status.cancelled()) {
     text += fmt::format("  {}: {}\n", count_of(group.n_jobs(), "job"), group.message());

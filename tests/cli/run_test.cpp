@@ -338,6 +338,22 @@ TEST_F(Served, PauseResumeCancelRetry) {
   EXPECT_THAT(ask({"status", "held"}).out, testing::Not(HasSubstr(" left")));
 }
 
+TEST_F(Served, StatusListsTheFirstOfManyJobsAndSaysHowToSeeAll) {
+  const fs::path many =
+      write("many.yaml", "gauntlet: 1\nname: many\ncommand: {jobs: 24, run: [\"false\"]}\n");
+  ASSERT_EQ(ask({"submit", many.string()}).exit_code, 0);
+  start_worker();
+  EXPECT_EQ(ask({"wait", "many", "--timeout", "60"}).exit_code, 3);
+  const std::string text = ask({"status"}).out;
+  std::size_t n_lines = 0;
+  for (std::size_t at = text.find("(log: "); at != std::string::npos; at = text.find("(log: ", at + 1))
+    ++n_lines;
+  EXPECT_EQ(n_lines, 20U) << text;
+  const std::string query = "SELECT * FROM v_jobs WHERE state = 'failed'";
+  EXPECT_THAT(text, HasSubstr("  and more: gauntlet query \"" + query + "\"\n"));
+  EXPECT_EQ(Json::parse(ask({"query", query, "--json"}).out)["rows"].size(), 24U);
+}
+
 TEST_F(Run, ASweepFileLargerThanAFrameArrivesWhole) {
   std::string text = "gauntlet: 1\nname: commented\nnoop: {jobs: 2, ms: 0}\n# ";  // then é at odd places
   while (text.size() < std::size_t{17} << 20) text += "éééééééééééééééé";
