@@ -199,9 +199,29 @@ MachineCheck check_sync(const fs::path& folder, Nature nature) {
   return check;
 }
 
+/// The folders that are made for a look at the disk, and are gone again with this.
+class FoldersForALook {
+ public:
+  explicit FoldersForALook(const fs::path& folder) : folder_(fs::absolute(folder)), there_(folder_) {
+    std::error_code error;
+    while (!fs::exists(there_, error) && there_.has_relative_path()) there_ = there_.parent_path();
+  }
+  FoldersForALook(const FoldersForALook&) = delete;
+  FoldersForALook& operator=(const FoldersForALook&) = delete;
+  ~FoldersForALook() {
+    std::error_code error;
+    for (fs::path at = folder_; at != there_ && fs::remove(at, error);) at = at.parent_path();
+  }
+
+ private:
+  fs::path folder_;
+  fs::path there_;  ///< the nearest that was there before
+};
+
 }  // namespace
 
 std::vector<MachineCheck> check_disk(const fs::path& folder, bool for_database) {
+  const FoldersForALook look(folder);
   const Status made = make_directories(folder);
   if (!made)
     return {{"work folder", CheckLevel::kFail, made.error().message, "give another one with --workdir"}};

@@ -50,7 +50,14 @@ TEST_F(Doctor, ReportsEveryCheckWithItsLevel) {
   EXPECT_GT(syncs["p50"], 0);
   EXPECT_GE(syncs["p99"], syncs["p50"]);
   EXPECT_GT(check(document, "free space")["facts"]["free_gib"], 0);
-  EXPECT_TRUE(fs::is_empty(workdir())) << "the probes are gone";
+  EXPECT_FALSE(fs::exists(workdir())) << "what was made for a look is gone";
+}
+
+TEST_F(Doctor, LeavesAFolderAsItWas) {
+  fs::create_directories(workdir());
+  EXPECT_EQ(check(report({"--workdir", (workdir() / "a" / "b").string()}), "work folder")["ok"], true);
+  EXPECT_TRUE(fs::exists(workdir()));
+  EXPECT_TRUE(fs::is_empty(workdir()));
 }
 
 TEST_F(Doctor, ATokenThatOthersMayReadFails) {
