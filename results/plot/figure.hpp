@@ -41,6 +41,7 @@ struct Figure {
   bool unit_axes = false;              ///< both axes go from 0 to 1
   bool steps = false;                  ///< lines: every y holds around its x; no markers
   bool from_zero = false;              ///< the y axis begins at 0
+  double y_end = 0;                    ///< where that of every panel ends; 0: each as its numbers ask
   std::vector<double> reference;       ///< bars: a level per panel, NaN: none
   std::string reference_label;
 };

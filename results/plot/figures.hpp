@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/base/result.hpp"
@@ -40,7 +41,11 @@ struct MadeFigure {
 [[nodiscard]] Result<MadeFigure> curve_figure(db::Connection& connection, const TableSpec& spec,
                                               const std::string& x);
 
-/// Means of a table as bars with their standard deviations; one panel per column, its references as lines.
+/// What a legend calls a series: its label, or, where that is empty, "no <what>", e.g. "no variant".
+[[nodiscard]] std::string legend_name(const std::string& label, std::string_view what);
+
+/// Means of a table as bars with their standard deviations; one panel per column, its references as lines;
+/// in one unit, all panels have one scale.
 /// Errors: kInvalid (more than kMaxSeries series, no number).
 [[nodiscard]] Result<Figure> bars_figure(const Table& table);
 

@@ -135,7 +135,10 @@ class Script {
     text_ += fmt::format("set xlabel {} noenhanced offset 0,0.3\nset ylabel {} noenhanced\n",
                          literal(figure_.x_label), literal(column == 0 ? figure_.y_label : ""));
     if (figure_.unit_axes) text_ += "set xrange [0:1]\nset yrange [0:1]\nset xtics 0.2\nset ytics 0.2\n";
-    if (figure_.from_zero) text_ += "set yrange [0:*]\n";
+    if (figure_.from_zero) {
+      text_ +=
+          figure_.y_end > 0 ? fmt::format("set yrange [0:{:.6g}]\n", figure_.y_end) : "set yrange [0:*]\n";
+    }
     text_ += "unset key\n";
     if (figure_.kind == FigureKind::kLines) text_ += x_tics_of(figure_);
     figure_.kind == FigureKind::kBars ? add_bars(panel) : add_lines(panel);

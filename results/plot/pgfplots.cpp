@@ -82,6 +82,7 @@ std::string panels(const Figure& figure, const std::string& name) {
       n_columns, n_rows, latex_text(figure.x_label));
   if (figure.unit_axes) text += ",xmin=0,xmax=1,ymin=0,ymax=1";
   if (figure.from_zero) text += ",ymin=0";
+  if (figure.y_end > 0) text += fmt::format(",ymax={:.6g}", figure.y_end);
   if (is_bars) {
     text += fmt::format(
         ",xmin=-0.6,xmax={:.1f},xtick={{{}}},xticklabels={{{}}},xticklabel style={{rotate=20,anchor="

@@ -148,7 +148,9 @@ class PrFigure {
     const std::vector<AxisKey> columns = in_order(columns_, column_axes_, spec_);
     const std::vector<AxisKey> series = in_order(series_, series_axes_, spec_);
     figure.n_columns = columns.size();
-    for (const AxisKey& key : series) figure.legend.push_back(label(series_axes_, key, {}));
+    for (const AxisKey& key : series)
+      figure.legend.push_back(
+          legend_name(label(series_axes_, key, {}), fmt::format("{}", fmt::join(series_axes_, " "))));
     for (const AxisKey& row : rows) {
       for (const AxisKey& column : columns) {
         Panel panel;

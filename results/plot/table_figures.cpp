@@ -54,7 +54,25 @@ void add_reference(const Table& table, const std::vector<std::size_t>& columns, 
   }
 }
 
+/// A little above the highest bar, whisker or level of all panels, so that bars compare across them.
+double end_of_bars(const Figure& figure) {
+  constexpr double kRoom = 1.05;
+  double highest = 0;
+  for (const Panel& panel : figure.panels) {
+    for (const Series& series : panel.series) {
+      for (std::size_t at = 0; at < series.y.size(); ++at)
+        highest = std::max(highest, series.y[at] + series.spread[at]);
+    }
+  }
+  for (const double level : figure.reference) highest = std::fmax(highest, level);
+  return kRoom * highest;
+}
+
 }  // namespace
+
+std::string legend_name(const std::string& label, std::string_view what) {
+  return label.empty() ? fmt::format("no {}", what) : label;
+}
 
 Result<Figure> bars_figure(const Table& table) {
   GAUNTLET_CHECK_OK(check_numbers(table));
@@ -74,7 +92,7 @@ Result<Figure> bars_figure(const Table& table) {
     if (table.rows[row].reference) continue;
     const std::vector<std::string>& labels = table.rows[row].labels;
     places[row] = {index_in(figure.x_names, joined(labels, labels.size() - 1)),
-                   index_in(figure.legend, labels.back())};
+                   index_in(figure.legend, legend_name(labels.back(), table.row_titles.back()))};
   }
   if (figure.legend.size() > kMaxSeries) {
     return fail(ErrorCode::kInvalid, "a picture shows at most {} series, not {}; narrow the filter",
@@ -98,6 +116,7 @@ Result<Figure> bars_figure(const Table& table) {
     figure.panels.push_back(std::move(panel));
   }
   add_reference(table, columns, figure);
+  if (table.units.size() == 1) figure.y_end = end_of_bars(figure);
   return figure;
 }
 

@@ -119,6 +119,14 @@ TEST(TableFigures, BarsAndHeatMapsShowTheTablesMeans) {
   EXPECT_NEAR(bars->panels[0].series[0].y[0], 61.0, 1e-9);
   EXPECT_THAT(bars->reference, ElementsAre(DoubleNear(34.6, 1e-9), DoubleNear(35.2, 1e-9)));
   EXPECT_EQ(bars->reference_label, "chance level");
+  double highest = 0;
+  for (const Panel& panel : bars->panels) {
+    for (const Series& series : panel.series) {
+      for (std::size_t at = 0; at < series.y.size(); ++at)
+        highest = std::max(highest, series.y[at] + series.spread[at]);
+    }
+  }
+  EXPECT_DOUBLE_EQ(bars->y_end, 1.05 * highest) << "one scale, and no whisker is cut";
   expect_golden("plot_bars.gnuplot", gnuplot_script(*bars, PictureFormat::kPng));
   expect_golden("plot_bars.tex", pgfplots(*bars));
   const auto map = heatmap_figure(*table);
@@ -128,6 +136,19 @@ TEST(TableFigures, BarsAndHeatMapsShowTheTablesMeans) {
   EXPECT_TRUE(std::isnan(map->z[2][1]));
   expect_golden("plot_heatmap.gnuplot", gnuplot_script(*map, PictureFormat::kPdf));
   expect_golden("plot_heatmap.tex", pgfplots(*map));
+}
+
+TEST(TableFigures, ALegendHasNoEmptyNames) {
+  EXPECT_EQ(legend_name("w/o L_Ali", "variant"), "w/o L_Ali");
+  EXPECT_EQ(legend_name("", "variant"), "no variant");
+  auto table = table_of(quickstart_cells(), *read_table_spec(kTables / "quickstart.yaml"));
+  ASSERT_TRUE(table);
+  const auto drawn =
+      std::ranges::find_if(table->rows, [](const Heading& heading) { return !heading.reference; });
+  drawn->labels.back().clear();
+  const auto bars = bars_figure(*table);
+  ASSERT_TRUE(bars) << bars.error().message;
+  EXPECT_THAT(bars->legend, testing::Contains("no " + table->row_titles.back()));
 }
 
 /// px between the end of the bars and the picture's.

@@ -49,7 +49,7 @@ set bmargin at screen 0.21390
 set title 'image → text' noenhanced offset 0,-0.5
 set xlabel '' noenhanced offset 0,0.3
 set ylabel 'map in percent' noenhanced
-set yrange [0:*]
+set yrange [0:65.6092]
 unset key
 set xrange [-0.6:2.6]
 set xtics ('no attack' 0, 'PGD' 1, 'PGD adaptive' 2) scale 0 noenhanced
@@ -74,7 +74,7 @@ set bmargin at screen 0.21390
 set title 'text → image' noenhanced offset 0,-0.5
 set xlabel '' noenhanced offset 0,0.3
 set ylabel '' noenhanced
-set yrange [0:*]
+set yrange [0:65.6092]
 unset key
 set xrange [-0.6:2.6]
 set xtics ('no attack' 0, 'PGD' 1, 'PGD adaptive' 2) scale 0 noenhanced
