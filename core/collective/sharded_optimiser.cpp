@@ -1,13 +1,16 @@
 #include "core/collective/sharded_optimiser.hpp"
 
-#include <ATen/ScalarOps.h>
+#include <ATen/Dispatch.h>
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "core/base/check.hpp"
 #include "core/collective/detail/parameter_shards.hpp"
+#include "core/collective/detail/rank_kernels.hpp"
 #include "core/collective/detail/shared_region.hpp"
 
 namespace gauntlet::collective {
@@ -47,23 +50,40 @@ torch::Tensor run_of(const torch::Tensor& tensor, const ShardPiece& piece) {
 
 bool is_sharable(const torch::optim::Optimizer& optimiser) {
   if (dynamic_cast<const Adam*>(&optimiser) == nullptr) return false;
-  return std::ranges::all_of(optimiser.param_groups(), [](const auto& group) {
-    const auto is_plain = [](const torch::Tensor& parameter) {
-      return parameter.device().is_cpu() && parameter.is_non_overlapping_and_dense();
+  const torch::Dtype dtype = optimiser.param_groups().front().params().front().scalar_type();
+  if (dtype != torch::kFloat32 && dtype != torch::kFloat64) return false;
+  return std::ranges::all_of(optimiser.param_groups(), [dtype](const auto& group) {
+    const auto is_plain = [dtype](const torch::Tensor& parameter) {
+      return parameter.device().is_cpu() && parameter.is_non_overlapping_and_dense() &&
+             parameter.scalar_type() == dtype;
     };
     return !static_cast<const AdamOptions&>(group.options()).amsgrad() &&
            std::ranges::all_of(group.params(), is_plain);
   });
 }
 
+/// Numbers of the step that a parameter's state has just counted. A mean over ranks is taken as
+/// c10d::Reducer takes it: of gradients divided before they are summed.
+AdamStep numbers_of(const AdamOptions& options, std::int64_t step, std::int64_t world_size) {
+  const auto [beta1, beta2] = options.betas();
+  const auto at = static_cast<double>(step);
+  return {.gradient_scale = 1.0 / static_cast<double>(world_size),
+          .weight_decay = options.weight_decay(),
+          .beta1 = beta1,
+          .beta2 = beta2,
+          .root_of_correction2 = std::sqrt(1 - std::pow(beta2, at)),
+          .eps = options.eps(),
+          .step_size = options.lr() / (1 - std::pow(beta1, at))};
+}
+
 }  // namespace
 
 /// In the region, one after the other: a place for every parameter's values for each rank; both moments of
 /// Adam; a byte for each rank and parameter. A step has two barriers. Before the first, each rank writes its
-/// gradients of the others' shares to its place. Between them, it sums the gradients of its own share,
-/// updates that, and writes the new values to its place, too. After the second, it reads the others' values.
-/// So whoever is outside a step sees the moments at rest, and nobody writes what another may still read: the
-/// others' shares in a place are read between the barriers only, and its own share is not.
+/// gradients of the others' shares to its place. Between them, it updates its own share by the sum of all
+/// gradients, in one pass, and writes the new values to its place, too. After the second, it reads the
+/// others' values. So whoever is outside a step sees the moments at rest, and nobody writes what another may
+/// still read: the others' shares in a place are read between the barriers only, and its own share is not.
 class ShardedOptimiser::Shards {
  public:
   /// Null where the ranks have no memory in common.
@@ -79,19 +99,15 @@ class ShardedOptimiser::Shards {
     take_up_state();
     update_own();
     ranks_.barrier();
-    for (const Piece& piece : pieces_) {
-      if (is_reached_[piece.parameter] && piece.owner != ranks_.rank())
-        torch::Tensor(piece.values).copy_(piece.new_values);
-    }
+    for (const Piece& piece : others_)
+      if (is_reached_[piece.parameter])
+        std::memcpy(values_of(piece), in_part(piece.owner, piece), n_bytes_of(piece));
+    gradients_.clear();
   }
 
  private:
   struct Piece : ShardPiece {
     std::int64_t owner = 0;
-    torch::Tensor values;                  ///< the parameter's own
-    std::vector<torch::Tensor> gradients;  ///< by rank, in its place; the owner's are its own affair
-    torch::Tensor new_values;              ///< in the owner's place
-    torch::Tensor moments[2];
   };
   /// A parameter's moments as Adam holds them, in the region.
   struct Moments {
@@ -105,27 +121,48 @@ class ShardedOptimiser::Shards {
     const auto world_size = static_cast<std::size_t>(ranks_.world_size());
     return (world_size + 2) * n_bytes_of_values() + world_size * parameters_.size();
   }
-  /// A tensor like a parameter, in the part of the region with that number.
-  [[nodiscard]] torch::Tensor in_part(std::size_t part, std::size_t parameter) const;
+  [[nodiscard]] std::size_t n_bytes_of(const Piece& piece) const {
+    return static_cast<std::size_t>(piece.n) * parameters_[piece.parameter].element_size();
+  }
+  /// Where a parameter's values begin in the part of the region with that number.
+  [[nodiscard]] std::byte* in_part(std::int64_t part, std::size_t parameter) const {
+    return region_->memory() + static_cast<std::size_t>(part) * n_bytes_of_values() + offsets_[parameter];
+  }
+  [[nodiscard]] std::byte* in_part(std::int64_t part, const Piece& piece) const {
+    return in_part(part, piece.parameter) + offset_of(piece);
+  }
+  [[nodiscard]] std::byte* values_of(const Piece& piece) const {
+    return in_memory_of(parameters_[piece.parameter], piece);
+  }
+  /// Of a tensor that lies in memory as the piece's parameter does.
+  [[nodiscard]] std::byte* in_memory_of(const torch::Tensor& tensor, const Piece& piece) const {
+    return static_cast<std::byte*>(tensor.data_ptr()) + offset_of(piece);
+  }
+  [[nodiscard]] std::size_t offset_of(const Piece& piece) const {
+    return static_cast<std::size_t>(piece.first) * parameters_[piece.parameter].element_size();
+  }
+  [[nodiscard]] torch::Tensor moment(std::int64_t which, std::size_t parameter) const;
   [[nodiscard]] std::byte& has_gradient(std::int64_t rank, std::size_t parameter) const;
   void lay_out();
-  void make_own_adam();
   void publish_gradients();
   void note_reached();
   void take_up_state();
   void take_up(AdamParamState& state, std::size_t parameter, bool is_new);
+  [[nodiscard]] AdamStep numbers_for(const Piece& piece) const;
+  template <class T>
+  [[nodiscard]] std::vector<const T*> gradients_of(const Piece& piece) const;
   void update_own();
 
   Adam& whole_;
   std::vector<torch::Tensor> parameters_;
   Communicator& ranks_;
   std::shared_ptr<SharedRegion> region_;
-  std::vector<std::size_t> offsets_;  ///< of each parameter's values within a part, in bytes
-  std::vector<Moments> moments_;      ///< by parameter
-  std::vector<Piece> pieces_;         ///< of all ranks, in order
-  std::vector<Piece*> own_;
-  std::unique_ptr<Adam> adam_;    ///< of the own pieces' values; its moments are those in the region
-  std::vector<bool> is_reached_;  ///< by parameter: a rank has a gradient for it
+  std::vector<std::size_t> offsets_;      ///< of each parameter's values within a part, in bytes
+  std::vector<std::size_t> groups_;       ///< by parameter: its group's place
+  std::vector<Moments> moments_;          ///< by parameter
+  std::vector<Piece> own_, others_;       ///< pieces of this rank, and of the others; in order
+  std::vector<bool> is_reached_;          ///< by parameter: a rank has a gradient for it
+  std::vector<torch::Tensor> gradients_;  ///< by parameter, in its memory order; of this step
 };
 
 std::unique_ptr<ShardedOptimiser::Shards> ShardedOptimiser::Shards::make(
@@ -140,7 +177,6 @@ std::unique_ptr<ShardedOptimiser::Shards> ShardedOptimiser::Shards::make(
   shards->region_ = share_region(ranks, shards->n_bytes());
   if (shards->region_ == nullptr) return nullptr;
   shards->lay_out();
-  shards->make_own_adam();
   return shards;
 }
 
@@ -148,13 +184,13 @@ std::size_t ShardedOptimiser::Shards::n_bytes_of_values() const {
   return parameters_.empty() ? 0 : offsets_.back() + in_cache_lines(parameters_.back().nbytes());
 }
 
-torch::Tensor ShardedOptimiser::Shards::in_part(std::size_t part, std::size_t parameter) const {
+/// The first or second one of a parameter, in the region.
+torch::Tensor ShardedOptimiser::Shards::moment(std::int64_t which, std::size_t parameter) const {
   const torch::Tensor& like = parameters_[parameter];
-  std::byte* values = region_->memory() + part * n_bytes_of_values() + offsets_[parameter];
   // Whoever holds the tensor holds its memory.
   return torch::from_blob(
-      values, like.sizes(), like.strides(), [region = region_](void*) {},
-      like.options().requires_grad(false));
+      in_part(ranks_.world_size() + which, parameter), like.sizes(), like.strides(),
+      [region = region_](void*) {}, like.options().requires_grad(false));
 }
 
 std::byte& ShardedOptimiser::Shards::has_gradient(std::int64_t rank, std::size_t parameter) const {
@@ -164,74 +200,33 @@ std::byte& ShardedOptimiser::Shards::has_gradient(std::int64_t rank, std::size_t
 }
 
 void ShardedOptimiser::Shards::lay_out() {
-  const auto world_size = static_cast<std::size_t>(ranks_.world_size());
   std::vector<std::int64_t> n_values;
   for (std::size_t parameter = 0; parameter < parameters_.size(); ++parameter) {
     n_values.push_back(parameters_[parameter].numel());
-    moments_.push_back({in_part(world_size, parameter), in_part(world_size + 1, parameter)});
+    moments_.push_back({moment(0, parameter), moment(1, parameter)});
   }
+  for (std::size_t group = 0; group < whole_.param_groups().size(); ++group)
+    groups_.insert(groups_.end(), whole_.param_groups()[group].params().size(), group);
   const auto shards = shard_parameters(n_values, ranks_.world_size());
-  for (std::size_t owner = 0; owner < world_size; ++owner) {
+  for (std::size_t owner = 0; owner < shards.size(); ++owner)
     for (const ShardPiece& run : shards[owner]) {
-      Piece piece;
-      static_cast<ShardPiece&>(piece) = run;
-      piece.owner = static_cast<std::int64_t>(owner);
-      piece.values = run_of(parameters_[run.parameter], run);
-      for (std::size_t rank = 0; rank < world_size; ++rank)
-        piece.gradients.push_back(run_of(in_part(rank, run.parameter), run));
-      const bool is_own = piece.owner == ranks_.rank();
-      piece.new_values =
-          std::exchange(piece.gradients[owner], is_own ? torch::empty_like(piece.values) : torch::Tensor());
-      piece.moments[0] = run_of(moments_[run.parameter].mean, run);
-      piece.moments[1] = run_of(moments_[run.parameter].square, run);
-      pieces_.push_back(std::move(piece));
+      const auto rank = static_cast<std::int64_t>(owner);
+      (rank == ranks_.rank() ? own_ : others_).push_back({{run}, rank});
     }
-  }
-  for (Piece& piece : pieces_)
-    if (piece.owner == ranks_.rank()) own_.push_back(&piece);
-}
-
-/// With a group for each of the whole one's.
-void ShardedOptimiser::Shards::make_own_adam() {
-  std::vector<torch::optim::OptimizerParamGroup> groups;
-  std::size_t first = 0;
-  for (const auto& group : whole_.param_groups()) {
-    const std::size_t end = first + group.params().size();
-    std::vector<torch::Tensor> values;
-    for (const Piece* piece : own_)
-      if (piece->parameter >= first && piece->parameter < end) values.push_back(piece->values);
-    groups.emplace_back(std::move(values), group.options().clone());
-    first = end;
-  }
-  adam_ = std::make_unique<Adam>(std::move(groups));
-  for (const Piece* piece : own_) {
-    auto state = std::make_unique<AdamParamState>();
-    state->exp_avg(piece->moments[0]);
-    state->exp_avg_sq(piece->moments[1]);
-    adam_->state()[piece->values.unsafeGetTensorImpl()] = std::move(state);
-  }
 }
 
 void ShardedOptimiser::Shards::publish_gradients() {
-  // A mean over ranks as c10d::Reducer takes it: of gradients divided before they are summed.
-  const torch::Tensor share =
-      at::native::wrapped_scalar_tensor(1.0 / static_cast<double>(ranks_.world_size()));
-  const auto own_place = static_cast<std::size_t>(ranks_.rank());
-  for (std::size_t parameter = 0; parameter < parameters_.size(); ++parameter)
-    has_gradient(ranks_.rank(), parameter) = std::byte{parameters_[parameter].grad().defined()};
-  for (const Piece& piece : pieces_) {
-    const torch::Tensor& parameter = parameters_[piece.parameter];
-    GAUNTLET_CHECK(piece.values.const_data_ptr() ==
-                   static_cast<const std::byte*>(parameter.const_data_ptr()) +
-                       static_cast<std::size_t>(piece.first) * parameter.element_size());
-    torch::Tensor place = piece.gradients[own_place];
-    if (!parameter.grad().defined()) {
-      place.zero_();
-      continue;
-    }
-    torch::Tensor gradient = parameter.grad();
-    if (gradient.strides() != parameter.strides()) gradient = torch::empty_like(parameter).copy_(gradient);
-    at::mul_out(place, run_of(gradient, piece), share);
+  for (std::size_t parameter = 0; parameter < parameters_.size(); ++parameter) {
+    torch::Tensor gradient = parameters_[parameter].grad();
+    has_gradient(ranks_.rank(), parameter) = std::byte{gradient.defined()};
+    if (gradient.defined() && gradient.strides() != parameters_[parameter].strides())
+      gradient = torch::empty_like(parameters_[parameter]).copy_(gradient);
+    gradients_.push_back(std::move(gradient));
+  }
+  for (const Piece& piece : others_) {
+    const torch::Tensor& gradient = gradients_[piece.parameter];
+    if (!gradient.defined()) continue;
+    std::memcpy(in_part(ranks_.rank(), piece), in_memory_of(gradient, piece), n_bytes_of(piece));
   }
 }
 
@@ -260,15 +255,16 @@ void ShardedOptimiser::Shards::take_up_state() {
 /// Puts this rank's share of a parameter's moments where all ranks see them.
 void ShardedOptimiser::Shards::take_up(AdamParamState& state, std::size_t parameter, bool is_new) {
   const torch::Tensor& like = parameters_[parameter];
-  for (const Piece* piece : own_) {
-    if (piece->parameter != parameter) continue;
+  for (const Piece& piece : own_) {
+    if (piece.parameter != parameter) continue;
     for (const int which : {0, 1}) {
-      torch::Tensor moment = piece->moments[which];
+      const torch::Tensor& place = which == 0 ? moments_[parameter].mean : moments_[parameter].square;
+      torch::Tensor own = run_of(place, piece);
       if (is_new) {
-        moment.zero_();
+        own.zero_();
       } else {
         const torch::Tensor& old = which == 0 ? state.exp_avg() : state.exp_avg_sq();
-        moment.copy_(run_of(torch::empty_like(like).copy_(old), *piece));
+        own.copy_(run_of(torch::empty_like(like).copy_(old), piece));
       }
     }
   }
@@ -276,26 +272,50 @@ void ShardedOptimiser::Shards::take_up(AdamParamState& state, std::size_t parame
   state.exp_avg_sq(moments_[parameter].square);
 }
 
+AdamStep ShardedOptimiser::Shards::numbers_for(const Piece& piece) const {
+  const auto& state = *whole_.state().at(parameters_[piece.parameter].unsafeGetTensorImpl());
+  const auto& group = whole_.param_groups()[groups_[piece.parameter]];
+  return numbers_of(static_cast<const AdamOptions&>(group.options()),
+                    static_cast<const AdamParamState&>(state).step(), ranks_.world_size());
+}
+
+/// All ranks' gradients of an own piece, of those that have one.
+template <class T>
+std::vector<const T*> ShardedOptimiser::Shards::gradients_of(const Piece& piece) const {
+  std::vector<const T*> gradients;
+  for (std::int64_t rank = 0; rank < ranks_.world_size(); ++rank) {
+    if (has_gradient(rank, piece.parameter) == std::byte{0}) continue;
+    const bool is_own = rank == ranks_.rank();
+    gradients.push_back(reinterpret_cast<const T*>(is_own ? in_memory_of(gradients_[piece.parameter], piece)
+                                                          : in_part(rank, piece)));
+  }
+  return gradients;
+}
+
 void ShardedOptimiser::Shards::update_own() {
-  for (std::size_t group = 0; group < whole_.param_groups().size(); ++group)
-    adam_->param_groups()[group].set_options(whole_.param_groups()[group].options().clone());
-  for (Piece* piece : own_) {
-    torch::Tensor& gradient = piece->values.mutable_grad();
-    if (!is_reached_[piece->parameter]) {
-      gradient.reset();
-      continue;
+  if (own_.empty()) return;
+  const std::int64_t mean = ranks_.world_size(), square = mean + 1;
+  AT_DISPATCH_FLOATING_TYPES(parameters_.front().scalar_type(), "sharded_adam", [&] {
+    const auto values = [](std::byte* memory) { return reinterpret_cast<scalar_t*>(memory); };
+    for (const Piece& piece : own_) {
+      if (!is_reached_[piece.parameter]) continue;
+      const std::vector<const scalar_t*> gradients = gradients_of<scalar_t>(piece);
+      adam_moments(numbers_for(piece), gradients, piece.n, values(values_of(piece)),
+                   values(in_part(mean, piece)), values(in_part(square, piece)));
     }
-    if (!gradient.defined()) gradient = torch::empty_like(piece->values);
-    at::add_out(gradient, piece->gradients[0], piece->gradients[1]);
-    for (std::size_t rank = 2; rank < piece->gradients.size(); ++rank) gradient.add_(piece->gradients[rank]);
-    const auto& whole = *whole_.state().at(parameters_[piece->parameter].unsafeGetTensorImpl());
-    auto& own = static_cast<AdamParamState&>(*adam_->state().at(piece->values.unsafeGetTensorImpl()));
-    own.step(static_cast<const AdamParamState&>(whole).step() - 1);  // which it counts itself
-  }
-  adam_->step();
-  for (Piece* piece : own_) {
-    if (is_reached_[piece->parameter]) piece->new_values.copy_(piece->values);
-  }
+    // In one call: own pieces follow each other, with zeros up to the next cache line.
+    scalar_t* const squares = values(in_part(square, own_.front()));
+    const std::int64_t n = values(in_part(square, own_.back())) + own_.back().n - squares;
+    torch::Tensor roots = torch::empty({n}, parameters_.front().scalar_type());
+    at::sqrt_out(roots, torch::from_blob(squares, {n}, parameters_.front().scalar_type()));
+    for (const Piece& piece : own_) {
+      if (!is_reached_[piece.parameter]) continue;
+      const auto offset = values(in_part(square, piece)) - squares;
+      adam_values(numbers_for(piece), piece.n, values(in_part(mean, piece)),
+                  roots.const_data_ptr<scalar_t>() + offset, values(values_of(piece)),
+                  values(in_part(ranks_.rank(), piece)));
+    }
+  });
 }
 
 ShardedOptimiser::ShardedOptimiser(std::unique_ptr<torch::optim::Optimizer> optimiser, Communicator& ranks)
