@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "core/collective/communicator.hpp"
+#include "core/collective/detail/row_norm.hpp"
 
 namespace gauntlet::collective {
 namespace {
@@ -67,7 +68,8 @@ Statistics statistics_over(Communicator& ranks, const torch::Tensor& input) {
   return merged(all, n_channels, input.options());
 }
 
-/// The fused kernels of an evaluation, around exchanges of a few numbers per channel.
+/// The fused kernels of an evaluation, around exchanges of a few numbers per channel: on devices, and for
+/// pictures in other memory orders.
 struct NormOverRanks : torch::autograd::Function<NormOverRanks> {
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& input,
                                const torch::Tensor& weight, const torch::Tensor& bias,
@@ -130,6 +132,9 @@ torch::Tensor SyncBatchNormImpl::forward(const torch::Tensor& input) {
   }
   if (input.scalar_type() != weight.scalar_type()) {  // bfloat16 maps: sums and counts would be rounded
     return forward(input.to(weight.scalar_type())).to(input.scalar_type());
+  }
+  if (is_rows(input, weight)) {
+    return norm_of_rows(*communicator_, input, weight, bias, running_mean, running_var, kMomentum, kEps);
   }
   return NormOverRanks::apply(input, weight, bias, running_mean, running_var,
                               reinterpret_cast<std::int64_t>(communicator_));

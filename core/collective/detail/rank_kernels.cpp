@@ -2,7 +2,6 @@
 #include "core/collective/detail/rank_kernels.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -19,58 +18,44 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class T>
 using Tag = hn::ScalableTag<T>;
 
-/// Calls of `whole` for every vector of [0, n) and, for what is left, of `single`.
-template <class T, class Whole, class Single>
-HWY_INLINE void ForAll(std::int64_t n, const Whole& whole, const Single& single) {
+/// Calls `of(tag, at)` for every vector of [0, n) and, for what is left, for every value: with the same
+/// operations, so a result does not depend on its place.
+template <class T, class Of>
+HWY_INLINE void ForAll(std::int64_t n, const Of& of) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(Tag<T>()));
   std::int64_t at = 0;
-  for (; at + lanes <= n; at += lanes) whole(at);
-  for (; at < n; ++at) single(at);
-}
-
-/// The values of one vector, or one of them: `D` says which.
-template <class T, class D>
-HWY_INLINE void MomentValues(D d, const AdamStep& step, std::span<const T* const> gradients, std::int64_t at,
-                             const T* values, T* mean, T* square) {
-  const auto set = [d](double value) { return hn::Set(d, static_cast<T>(value)); };
-  auto gradient = hn::Zero(d);
-  for (const T* of_rank : gradients)
-    gradient = hn::Add(gradient, hn::Mul(hn::LoadU(d, of_rank + at), set(step.gradient_scale)));
-  if (step.weight_decay != 0)
-    gradient = hn::MulAdd(hn::LoadU(d, values + at), set(step.weight_decay), gradient);
-  const auto old_mean = hn::Mul(hn::LoadU(d, mean + at), set(step.beta1));
-  const auto old_square = hn::Mul(hn::LoadU(d, square + at), set(step.beta2));
-  hn::StoreU(hn::MulAdd(gradient, set(1 - step.beta1), old_mean), d, mean + at);
-  hn::StoreU(hn::MulAdd(hn::Mul(set(1 - step.beta2), gradient), gradient, old_square), d, square + at);
+  for (; at + lanes <= n; at += lanes) of(Tag<T>(), at);
+  for (; at < n; ++at) of(hn::CappedTag<T, 1>(), at);
 }
 
 template <class T>
 void AdamMoments(const AdamStep& step, std::span<const T* const> gradients, std::int64_t n, const T* values,
                  T* mean, T* square) {
-  ForAll<T>(
-      n, [&](std::int64_t at) { MomentValues<T>(Tag<T>(), step, gradients, at, values, mean, square); },
-      [&](std::int64_t at) {
-        MomentValues<T>(hn::CappedTag<T, 1>(), step, gradients, at, values, mean, square);
-      });
-}
-
-template <class T, class D>
-HWY_INLINE void NewValues(D d, const AdamStep& step, std::int64_t at, const T* mean, const T* root, T* values,
-                          T* copy) {
-  const auto set = [d](double value) { return hn::Set(d, static_cast<T>(value)); };
-  const auto deviation =
-      hn::Add(hn::Div(hn::LoadU(d, root + at), set(step.root_of_correction2)), set(step.eps));
-  const auto change = hn::Div(hn::Mul(set(-step.step_size), hn::LoadU(d, mean + at)), deviation);
-  const auto value = hn::Add(hn::LoadU(d, values + at), change);
-  hn::StoreU(value, d, values + at);
-  hn::StoreU(value, d, copy + at);
+  ForAll<T>(n, [&](auto d, std::int64_t at) {
+    const auto set = [d](double value) { return hn::Set(d, static_cast<T>(value)); };
+    auto gradient = hn::Zero(d);
+    for (const T* of_rank : gradients)
+      gradient = hn::Add(gradient, hn::Mul(hn::LoadU(d, of_rank + at), set(step.gradient_scale)));
+    if (step.weight_decay != 0)
+      gradient = hn::MulAdd(hn::LoadU(d, values + at), set(step.weight_decay), gradient);
+    const auto old_mean = hn::Mul(hn::LoadU(d, mean + at), set(step.beta1));
+    const auto old_square = hn::Mul(hn::LoadU(d, square + at), set(step.beta2));
+    hn::StoreU(hn::MulAdd(gradient, set(1 - step.beta1), old_mean), d, mean + at);
+    hn::StoreU(hn::MulAdd(hn::Mul(set(1 - step.beta2), gradient), gradient, old_square), d, square + at);
+  });
 }
 
 template <class T>
 void AdamValues(const AdamStep& step, std::int64_t n, const T* mean, const T* root, T* values, T* copy) {
-  ForAll<T>(
-      n, [&](std::int64_t at) { NewValues<T>(Tag<T>(), step, at, mean, root, values, copy); },
-      [&](std::int64_t at) { NewValues<T>(hn::CappedTag<T, 1>(), step, at, mean, root, values, copy); });
+  ForAll<T>(n, [&](auto d, std::int64_t at) {
+    const auto set = [d](double value) { return hn::Set(d, static_cast<T>(value)); };
+    const auto deviation =
+        hn::Add(hn::Div(hn::LoadU(d, root + at), set(step.root_of_correction2)), set(step.eps));
+    const auto change = hn::Div(hn::Mul(set(-step.step_size), hn::LoadU(d, mean + at)), deviation);
+    const auto value = hn::Add(hn::LoadU(d, values + at), change);
+    hn::StoreU(value, d, values + at);
+    hn::StoreU(value, d, copy + at);
+  });
 }
 
 /// Rows of a few channels, taken several at a time so that they are whole vectors.
@@ -120,10 +105,9 @@ std::int64_t RowsOfBlock(const WideRows<T>& wide) {
 /// Sums around a mean of their own for each block, merged as Chan et al. do.
 template <class T>
 void Moments(const ChannelRows& shape, const T* x, double* mean, double* squares) {
-  constexpr Tag<T> d;
   const WideRows<T> wide(shape);
   const auto n_channels = static_cast<std::size_t>(shape.n_channels);
-  std::vector<T> sums(static_cast<std::size_t>(wide.width()), 0), centre;
+  std::vector<T> sums(static_cast<std::size_t>(wide.width()), 0);
   std::vector<double> block_mean(n_channels), block_squares(n_channels);
   std::fill_n(mean, n_channels, 0);
   std::fill_n(squares, n_channels, 0);
@@ -132,29 +116,21 @@ void Moments(const ChannelRows& shape, const T* x, double* mean, double* squares
     const std::int64_t last = std::min(first + n_of_block, shape.n_rows);
     const auto n = static_cast<double>(last - first), n_before = static_cast<double>(first);
     wide.for_rows(first, last, [&](std::int64_t begin, std::int64_t n_values) {
-      ForAll<T>(
-          n_values,
-          [&](std::int64_t at) {
-            hn::StoreU(hn::Add(hn::LoadU(d, sums.data() + at), hn::LoadU(d, x + begin + at)), d,
-                       sums.data() + at);
-          },
-          [&](std::int64_t at) { sums[static_cast<std::size_t>(at)] += x[begin + at]; });
+      ForAll<T>(n_values, [&](auto d, std::int64_t at) {
+        T* sum = sums.data() + at;
+        hn::StoreU(hn::Add(hn::LoadU(d, sum), hn::LoadU(d, x + begin + at)), d, sum);
+      });
     });
     std::ranges::fill(block_mean, 0);
     wide.fold(sums, block_mean.data());
     for (double& one : block_mean) one /= n;
-    centre = wide.repeated(block_mean.data());
+    const std::vector<T> centre = wide.repeated(block_mean.data());
     wide.for_rows(first, last, [&](std::int64_t begin, std::int64_t n_values) {
-      ForAll<T>(
-          n_values,
-          [&](std::int64_t at) {
-            const auto off = hn::Sub(hn::LoadU(d, x + begin + at), hn::LoadU(d, centre.data() + at));
-            hn::StoreU(hn::MulAdd(off, off, hn::LoadU(d, sums.data() + at)), d, sums.data() + at);
-          },
-          [&](std::int64_t at) {
-            const T off = x[begin + at] - centre[static_cast<std::size_t>(at)];
-            sums[static_cast<std::size_t>(at)] += off * off;
-          });
+      ForAll<T>(n_values, [&](auto d, std::int64_t at) {
+        T* sum = sums.data() + at;
+        const auto off = hn::Sub(hn::LoadU(d, x + begin + at), hn::LoadU(d, centre.data() + at));
+        hn::StoreU(hn::MulAdd(off, off, hn::LoadU(d, sum)), d, sum);
+      });
     });
     std::ranges::fill(block_squares, 0);
     wide.fold(sums, block_squares.data());
@@ -170,7 +146,6 @@ void Moments(const ChannelRows& shape, const T* x, double* mean, double* squares
 template <class T>
 void GradientSums(const ChannelRows& shape, const T* x, const T* dy, const double* mean, double* sums,
                   double* products) {
-  constexpr Tag<T> d;
   const WideRows<T> wide(shape);
   const std::vector<T> centre = wide.repeated(mean);
   std::vector<T> block_sums(centre.size(), 0), block_products(centre.size(), 0);
@@ -178,24 +153,16 @@ void GradientSums(const ChannelRows& shape, const T* x, const T* dy, const doubl
   std::fill_n(products, shape.n_channels, 0);
   const std::int64_t n_of_block = RowsOfBlock(wide);
   for (std::int64_t first = 0; first < shape.n_rows; first += n_of_block) {
-    wide.for_rows(
-        first, std::min(first + n_of_block, shape.n_rows), [&](std::int64_t begin, std::int64_t n_values) {
-          ForAll<T>(
-              n_values,
-              [&](std::int64_t at) {
-                const auto slope = hn::LoadU(d, dy + begin + at);
-                const auto off = hn::Sub(hn::LoadU(d, x + begin + at), hn::LoadU(d, centre.data() + at));
-                T* sum = block_sums.data() + at;
-                T* product = block_products.data() + at;
-                hn::StoreU(hn::Add(hn::LoadU(d, sum), slope), d, sum);
-                hn::StoreU(hn::MulAdd(slope, off, hn::LoadU(d, product)), d, product);
-              },
-              [&](std::int64_t at) {
-                const auto place = static_cast<std::size_t>(at);
-                block_sums[place] += dy[begin + at];
-                block_products[place] += dy[begin + at] * (x[begin + at] - centre[place]);
-              });
-        });
+    const std::int64_t last = std::min(first + n_of_block, shape.n_rows);
+    wide.for_rows(first, last, [&](std::int64_t begin, std::int64_t n_values) {
+      ForAll<T>(n_values, [&](auto d, std::int64_t at) {
+        T *sum = block_sums.data() + at, *product = block_products.data() + at;
+        const auto slope = hn::LoadU(d, dy + begin + at);
+        const auto off = hn::Sub(hn::LoadU(d, x + begin + at), hn::LoadU(d, centre.data() + at));
+        hn::StoreU(hn::Add(hn::LoadU(d, sum), slope), d, sum);
+        hn::StoreU(hn::MulAdd(slope, off, hn::LoadU(d, product)), d, product);
+      });
+    });
     wide.fold(block_sums, sums);
     wide.fold(block_products, products);
   }
@@ -203,44 +170,30 @@ void GradientSums(const ChannelRows& shape, const T* x, const T* dy, const doubl
 
 template <class T>
 void Affine(const ChannelRows& shape, const T* x, const double* scale, const double* offset, T* y) {
-  constexpr Tag<T> d;
   const WideRows<T> wide(shape);
   const std::vector<T> scales = wide.repeated(scale), offsets = wide.repeated(offset);
   wide.for_rows(0, shape.n_rows, [&](std::int64_t begin, std::int64_t n_values) {
-    ForAll<T>(
-        n_values,
-        [&](std::int64_t at) {
-          hn::StoreU(hn::MulAdd(hn::LoadU(d, x + begin + at), hn::LoadU(d, scales.data() + at),
-                                hn::LoadU(d, offsets.data() + at)),
-                     d, y + begin + at);
-        },
-        [&](std::int64_t at) {
-          const auto place = static_cast<std::size_t>(at);
-          y[begin + at] = x[begin + at] * scales[place] + offsets[place];
-        });
+    ForAll<T>(n_values, [&](auto d, std::int64_t at) {
+      const auto constant = hn::LoadU(d, offsets.data() + at);
+      const auto value = hn::LoadU(d, x + begin + at);
+      hn::StoreU(hn::MulAdd(value, hn::LoadU(d, scales.data() + at), constant), d, y + begin + at);
+    });
   });
 }
 
 template <class T>
 void AffineOfTwo(const ChannelRows& shape, const T* dy, const T* x, const double* scale, const double* slope,
                  const double* offset, T* out) {
-  constexpr Tag<T> d;
   const WideRows<T> wide(shape);
   const std::vector<T> scales = wide.repeated(scale), slopes = wide.repeated(slope),
                        offsets = wide.repeated(offset);
   wide.for_rows(0, shape.n_rows, [&](std::int64_t begin, std::int64_t n_values) {
-    ForAll<T>(
-        n_values,
-        [&](std::int64_t at) {
-          const auto of_x = hn::MulAdd(hn::LoadU(d, x + begin + at), hn::LoadU(d, slopes.data() + at),
-                                       hn::LoadU(d, offsets.data() + at));
-          hn::StoreU(hn::MulAdd(hn::LoadU(d, dy + begin + at), hn::LoadU(d, scales.data() + at), of_x), d,
-                     out + begin + at);
-        },
-        [&](std::int64_t at) {
-          const auto place = static_cast<std::size_t>(at);
-          out[begin + at] = dy[begin + at] * scales[place] + (x[begin + at] * slopes[place] + offsets[place]);
-        });
+    ForAll<T>(n_values, [&](auto d, std::int64_t at) {
+      const auto of_x = hn::MulAdd(hn::LoadU(d, x + begin + at), hn::LoadU(d, slopes.data() + at),
+                                   hn::LoadU(d, offsets.data() + at));
+      hn::StoreU(hn::MulAdd(hn::LoadU(d, dy + begin + at), hn::LoadU(d, scales.data() + at), of_x), d,
+                 out + begin + at);
+    });
   });
 }
 
