@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <climits>
+#include <thread>
 
 namespace gauntlet::collective {
 namespace {
@@ -15,6 +16,9 @@ constexpr std::size_t kCacheLine = 64;
 /// Ranks whose shares are alike arrive within a few microseconds of each other; asleep, one would need fifty
 /// to be back.
 constexpr std::chrono::microseconds kSpin(50);
+/// What else may run first meanwhile, up to this. Where processors are virtual, one that is left idle is slow
+/// to be back, and a step has dozens of exchanges.
+constexpr std::chrono::milliseconds kYield(2);
 /// How often a sleeping rank looks whether the one it waits for still lives.
 constexpr std::chrono::milliseconds kLook(100);
 
@@ -96,11 +100,12 @@ bool SharedSegment::is_gone(std::int64_t rank) const {
 Status SharedSegment::wait_for(std::int64_t rank, std::chrono::steady_clock::time_point deadline) const {
   Seat& other = seat(rank);
   const auto has_arrived = [&] { return static_cast<std::int32_t>(other.turn.load() - turn_) >= 0; };
-  const auto spin_end = std::chrono::steady_clock::now() + kSpin;
+  const auto begin = std::chrono::steady_clock::now();
   for (int at = 0; !has_arrived(); ++at) {
     pause();
-    if (at % 64 == 63 && std::chrono::steady_clock::now() > spin_end) break;
+    if (at % 64 == 63 && std::chrono::steady_clock::now() > begin + kSpin) break;
   }
+  while (!has_arrived() && std::chrono::steady_clock::now() < begin + kYield) std::this_thread::yield();
   while (!has_arrived()) {
     other.n_asleep.fetch_add(1);
     const std::uint32_t seen = other.turn.load();
