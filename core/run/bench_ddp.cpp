@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
+#include <map>
 
 #include "core/collective/communicator.hpp"
 #include "core/defenses/defense.hpp"
@@ -22,7 +24,25 @@ using collective::Communicator;
 
 constexpr int kTimeoutS = 120;
 
-/// Of one rank: pairs of the global batch per second, and its own processor seconds per pair.
+/// How the processes of a measurement divide the work.
+enum class Work : std::uint8_t {
+  kShared,      ///< ranks of one training: a share of each batch each
+  kHalfBatch,   ///< trainings that know nothing of each other, at half the batch
+  kWholeBatch,  ///< the same at the whole batch
+};
+
+/// Who trains: `ranks` of one training, and `processes` that are measured at the same time.
+struct Team {
+  Work work = Work::kShared;
+  Communicator& processes;
+  Communicator& ranks;  ///< the same, or of this process alone
+  /// Of a batch, what this process's training has of it.
+  [[nodiscard]] std::int64_t size(std::int64_t whole) const {
+    return work == Work::kHalfBatch ? whole / 2 : whole;
+  }
+};
+
+/// Of one process: pairs of its training's batch per second, and its own processor seconds per pair.
 struct Speed {
   double pairs_per_s = 0;
   double cpu_s_per_pair = 0;
@@ -52,21 +72,22 @@ class Stopwatch {
   double cpu_ = cpu_seconds();
 };
 
-/// Steps for about so many seconds; all ranks take as many. The first two warm up.
-Speed speed_of_steps(Communicator& ranks, std::int64_t n_pairs, double seconds,
+/// Steps for about so many seconds; all processes take as many. The first two warm up.
+Speed speed_of_steps(Communicator& processes, std::int64_t n_pairs, double seconds,
                      const std::function<void()>& step) {
   for (int warm = 0; warm < 2; ++warm) step();
   const Stopwatch first;
   step();
   torch::Tensor n_steps = torch::full({1}, seconds / first.seconds(), torch::kFloat64);
-  ranks.broadcast_(n_steps);
+  processes.broadcast_(n_steps);
   const auto n = std::max<std::int64_t>(2, n_steps.to(torch::kInt64).item<std::int64_t>());
   const Stopwatch watch;
   for (std::int64_t at = 0; at < n; ++at) step();
   return watch.speed_of(n * n_pairs);
 }
 
-Result<Speed> speed_of_model(std::string_view name, Communicator& ranks, double seconds) {
+Result<Speed> speed_of_model(std::string_view name, const Team& team, double seconds) {
+  Communicator& ranks = team.ranks;
   GAUNTLET_TRY(const models::ModelEntry* entry, models::model_registry().find(name));
   Json config = settings_of(entry->about);
   if (config.contains("proxy_epochs")) config["proxy_epochs"] = 1;
@@ -77,7 +98,7 @@ Result<Speed> speed_of_model(std::string_view name, Communicator& ranks, double 
       const auto training,
       entry->make_training(config, model, {.labels = pairs.labels, .seed = 1, .communicator = &ranks}));
   training->begin(1'000'000);
-  const std::int64_t size = std::min(training->batch_size(), kNoisePairs);
+  const std::int64_t size = team.size(std::min(training->batch_size(), kNoisePairs));
   const train::Slice own = train::slice_of(size, ranks.rank(), ranks.world_size());
   const models::TrainingBatch batch{
       pairs.images.slice(0, own.begin, own.end), pairs.text.slice(0, own.begin, own.end),
@@ -88,12 +109,14 @@ Result<Speed> speed_of_model(std::string_view name, Communicator& ranks, double 
       training->end_epoch();
     }
   }
-  return speed_of_steps(ranks, size, seconds, [&] { training->step(batch); });
+  return speed_of_steps(team.processes, size, seconds, [&] { training->step(batch); });
 }
 
 /// DRFGD trains in one call: epochs after the first.
-Result<Speed> speed_of_drfgd(Communicator& ranks, double seconds) {
-  constexpr std::int64_t kPairs = 96, kEpochs = 100;
+Result<Speed> speed_of_drfgd(const Team& team, double seconds) {
+  constexpr std::int64_t kEpochs = 100;
+  const std::int64_t n_pairs = team.size(96);
+  Communicator& ranks = team.ranks;
   GAUNTLET_TRY(const models::ModelEntry* target, models::model_registry().find("cpah"));
   GAUNTLET_TRY(const defenses::DefenseEntry* entry, defenses::defense_registry().find("drfgd"));
   const NoisePairs pairs;
@@ -105,10 +128,10 @@ Result<Speed> speed_of_drfgd(Communicator& ranks, double seconds) {
   setup.modality = Modality::kImage;
   setup.model = model;
   setup.shape = kNoiseShape;
-  setup.inputs = pairs.pictures.slice(0, 0, kPairs);
+  setup.inputs = pairs.pictures.slice(0, 0, n_pairs);
   setup.crafted = torch::randint(-127, 128, setup.inputs.sizes(), torch::kChar);
   setup.crafted_scale = 8.0 / 255 / 127;
-  setup.labels = pairs.labels.slice(0, 0, kPairs);
+  setup.labels = pairs.labels.slice(0, 0, n_pairs);
   setup.train_labels = pairs.labels;
   setup.train_codes_image =
       torch::randint(0, 2, {kNoisePairs, kNoiseShape.code_bits}).to(torch::kFloat32) * 2 - 1;
@@ -116,48 +139,50 @@ Result<Speed> speed_of_drfgd(Communicator& ranks, double seconds) {
       torch::randint(0, 2, {kNoisePairs, kNoiseShape.code_bits}).to(torch::kFloat32) * 2 - 1;
   setup.seed = 1;
   setup.communicator = &ranks;
+  Json config = short_settings_of(entry->about, kEpochs);
+  config["batch"] = team.size(config.at("batch").get<std::int64_t>());
   struct Enough {};
   std::optional<Stopwatch> watch;
   Speed speed;
   setup.on_epoch = [&](std::int64_t epoch, std::int64_t, const auto&, double) {
     if (epoch == 1) watch.emplace();
     torch::Tensor is_over = torch::full({1}, epoch > 1 && watch->seconds() > seconds ? 1 : 0);
-    if (epoch > 1) speed = watch->speed_of((epoch - 1) * kPairs);
-    ranks.broadcast_(is_over);
+    if (epoch > 1) speed = watch->speed_of((epoch - 1) * n_pairs);
+    team.processes.broadcast_(is_over);
     if (is_over.item<float>() > 0) throw Enough();
   };
   try {
-    const auto trained = entry->train(short_settings_of(entry->about, kEpochs), std::move(setup));
+    const auto trained = entry->train(config, std::move(setup));
     if (!trained) return fail(trained.error());
   } catch (const Enough&) {
   }
   return speed;
 }
 
-Result<Speed> speed_of(std::string_view name, Communicator& ranks, double seconds) {
-  return name == "drfgd" ? speed_of_drfgd(ranks, seconds) : speed_of_model(name, ranks, seconds);
-}
-
-/// A rank's whole life: measures, writes its Speed to `pipe`.
-[[noreturn]] void be_rank(std::string_view name, const std::string& meeting, std::int64_t rank,
-                          std::int64_t world_size, double seconds, int pipe) {
+/// A process's whole life: measures, writes its Speed to `pipe`.
+[[noreturn]] void be_process(std::string_view name, Work work, const std::string& meeting, std::int64_t rank,
+                             std::int64_t n_processes, double seconds, int pipe) {
   train::set_threads(1);
-  auto ranks = world_size == 1 ? Result<std::unique_ptr<Communicator>>(collective::make_solo_communicator())
-                               : collective::make_gloo_communicator(meeting, rank, world_size, kTimeoutS);
+  const auto alone = collective::make_solo_communicator();
+  auto met = n_processes == 1 ? Result<std::unique_ptr<Communicator>>(collective::make_solo_communicator())
+                              : collective::make_gloo_communicator(meeting, rank, n_processes, kTimeoutS);
+  const auto measured = [&]() -> Result<Speed> {
+    if (!met) return fail(met.error());
+    const Team team{work, **met, work == Work::kShared ? **met : *alone};
+    return name == "drfgd" ? speed_of_drfgd(team, seconds) : speed_of_model(name, team, seconds);
+  };
   int code = 1;
-  if (!ranks) {
-    fmt::print(stderr, "{}\n", ranks.error().message);
-  } else if (const Result<Speed> speed = speed_of(name, **ranks, seconds); !speed) {
+  if (const Result<Speed> speed = measured(); !speed) {
     fmt::print(stderr, "{}\n", speed.error().message);
   } else {
-    (*ranks)->barrier();
+    (*met)->barrier();
     code = ::write(pipe, &*speed, sizeof(Speed)) == sizeof(Speed) ? 0 : 1;
   }
   ::_exit(code);
 }
 
-/// The gang's pairs per second, and the processor seconds per pair of all ranks together.
-Result<Speed> speed_of_gang(std::string_view name, std::int64_t world_size, double seconds) {
+/// Pairs per second of all processes, and the processor seconds that they spend per pair.
+Result<Speed> speed_of(std::string_view name, Work work, std::int64_t n_processes, double seconds) {
   const auto meeting = std::filesystem::temp_directory_path() / fmt::format("gauntlet-ddp-{}", ::getpid());
   std::error_code ignored;
   std::filesystem::remove(meeting, ignored);
@@ -165,24 +190,27 @@ Result<Speed> speed_of_gang(std::string_view name, std::int64_t world_size, doub
   if (::pipe(ends) != 0) return fail(ErrorCode::kIo, "no pipe can be made: errno {}", errno);
   std::fflush(nullptr);
   std::vector<pid_t> children;
-  for (std::int64_t rank = 0; rank < world_size; ++rank) {
+  for (std::int64_t rank = 0; rank < n_processes; ++rank) {
     const pid_t child = ::fork();
-    if (child == 0) be_rank(name, meeting.string(), rank, world_size, seconds, ends[1]);
+    if (child == 0) be_process(name, work, meeting.string(), rank, n_processes, seconds, ends[1]);
     children.push_back(child);
   }
   ::close(ends[1]);
-  Speed sum;
+  // Ranks that share a batch count the same pairs, each with its own processor time; others their own pairs.
+  const auto n = static_cast<double>(n_processes);
+  const double of_rate = work == Work::kShared ? 1 / n : 1, of_cpu = work == Work::kShared ? 1 : 1 / n;
+  Speed all;
   std::int64_t n_told = 0;
   for (Speed one; ::read(ends[0], &one, sizeof one) == sizeof one; ++n_told) {
-    sum.pairs_per_s += one.pairs_per_s / static_cast<double>(world_size);
-    sum.cpu_s_per_pair += one.cpu_s_per_pair;
+    all.pairs_per_s += one.pairs_per_s * of_rate;
+    all.cpu_s_per_pair += one.cpu_s_per_pair * of_cpu;
   }
   ::close(ends[0]);
   for (const pid_t child : children) ::waitpid(child, nullptr, 0);
   std::filesystem::remove(meeting, ignored);
-  if (n_told == world_size) return sum;
-  return fail(ErrorCode::kInternal, "{} of {} ranks that train {} ended without a figure",
-              world_size - n_told, world_size, name);
+  if (n_told == n_processes) return all;
+  return fail(ErrorCode::kInternal, "{} of {} processes that train {} ended without a figure",
+              n_processes - n_told, n_processes, name);
 }
 
 double median_of(std::vector<double> values) {
@@ -191,24 +219,47 @@ double median_of(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// One loop; the order of the two sizes changes with every repetition.
+/// A figure's values, by repetition.
+using Series = std::map<std::string, std::vector<double>>;
+
+/// What the figures are made of, in the order of their measurement.
+struct Arrangement {
+  Work work;
+  std::int64_t n_processes;
+};
+constexpr std::array<Arrangement, 4> kArrangements{
+    {{Work::kShared, 1}, {Work::kShared, 2}, {Work::kHalfBatch, 2}, {Work::kWholeBatch, 2}}};
+
+void add_figures(std::string_view name, const std::array<Speed, 4>& speeds, Series& series) {
+  const auto& [alone, together, half_batch, whole_batch] = speeds;
+  const auto add = [&](std::string_view figure, double value) {
+    series[fmt::format(fmt::runtime(figure), name)].push_back(value);
+  };
+  const auto efficiency = [&](const Speed& of) { return of.pairs_per_s / (2 * alone.pairs_per_s); };
+  const auto cpu_efficiency = [&](const Speed& of) { return alone.cpu_s_per_pair / of.cpu_s_per_pair; };
+  add("{}_1_pairs_per_s", alone.pairs_per_s);
+  add("{}_2_pairs_per_s", together.pairs_per_s);
+  add("ddp_efficiency_2_{}", efficiency(together));
+  add("ddp_cpu_efficiency_2_{}", cpu_efficiency(together));
+  add("independent_half_batch_efficiency_2_{}", efficiency(half_batch));
+  add("independent_half_batch_cpu_efficiency_2_{}", cpu_efficiency(half_batch));
+  add("independent_whole_batch_efficiency_2_{}", efficiency(whole_batch));
+  add("ddp_of_independent_half_batch_2_{}", together.pairs_per_s / half_batch.pairs_per_s);
+}
+
+/// One loop; every repetition begins with another arrangement.
 Status measure(std::string_view name, int n_repetitions, double seconds, Json& figures) {
-  std::vector<double> alone, together, efficiency, cpu_efficiency;
+  Series series;
   for (int repetition = 0; repetition < n_repetitions; ++repetition) {
-    Speed speeds[2];
-    for (const int turn : {0, 1}) {
-      const int place = (turn + repetition) % 2;
-      GAUNTLET_TRY(speeds[place], speed_of_gang(name, place + 1, seconds));
+    std::array<Speed, kArrangements.size()> speeds;
+    for (std::size_t turn = 0; turn < kArrangements.size(); ++turn) {
+      const std::size_t place = (turn + static_cast<std::size_t>(repetition)) % kArrangements.size();
+      const Arrangement& arrangement = kArrangements[place];
+      GAUNTLET_TRY(speeds[place], speed_of(name, arrangement.work, arrangement.n_processes, seconds));
     }
-    alone.push_back(speeds[0].pairs_per_s);
-    together.push_back(speeds[1].pairs_per_s);
-    efficiency.push_back(speeds[1].pairs_per_s / (2 * speeds[0].pairs_per_s));
-    cpu_efficiency.push_back(speeds[0].cpu_s_per_pair / speeds[1].cpu_s_per_pair);
+    add_figures(name, speeds, series);
   }
-  figures[fmt::format("{}_1_pairs_per_s", name)] = median_of(alone);
-  figures[fmt::format("{}_2_pairs_per_s", name)] = median_of(together);
-  figures[fmt::format("ddp_efficiency_2_{}", name)] = median_of(efficiency);
-  figures[fmt::format("ddp_cpu_efficiency_2_{}", name)] = median_of(cpu_efficiency);
+  for (const auto& [figure, values] : series) figures[figure] = median_of(values);
   return {};
 }
 
