@@ -32,7 +32,7 @@ Action declare(Arguments& arguments) {
   options->folder.add_to(arguments);
   arguments.add_option("--loop", options->loop, "Only this training loop")
       .one_of({"cpah", "dadh", "daph", "dcmh", "drfgd"});
-  arguments.add_flag("--quick", options->quick, "A third of the repetitions, of half the time");
+  arguments.add_flag("--quick", options->quick, "A third of the repetitions");
   add_json(arguments, options->json);
   return [options] { return run(*options); };
 }

@@ -1,6 +1,7 @@
 #include "core/run/bench_ddp.hpp"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,7 +10,10 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <optional>
+#include <span>
 
+#include "core/base/descriptor.hpp"
 #include "core/collective/communicator.hpp"
 #include "core/defenses/defense.hpp"
 #include "core/models/weights.hpp"
@@ -23,6 +27,7 @@ namespace {
 using collective::Communicator;
 
 constexpr int kTimeoutS = 120;
+constexpr double kTurnS = 0.6;  ///< of models
 
 /// How the processes of a measurement divide the work.
 enum class Work : std::uint8_t {
@@ -31,16 +36,8 @@ enum class Work : std::uint8_t {
   kWholeBatch,  ///< the same at the whole batch
 };
 
-/// Who trains: `ranks` of one training, and `processes` that are measured at the same time.
-struct Team {
-  Work work = Work::kShared;
-  Communicator& processes;
-  Communicator& ranks;  ///< the same, or of this process alone
-  /// Of a batch, what this process's training has of it.
-  [[nodiscard]] std::int64_t size(std::int64_t whole) const {
-    return work == Work::kHalfBatch ? whole / 2 : whole;
-  }
-};
+/// Of a batch, what a process's training has of it.
+std::int64_t size_for(Work work, std::int64_t whole) { return work == Work::kHalfBatch ? whole / 2 : whole; }
 
 /// Of one process: pairs of its training's batch per second, and its own processor seconds per pair.
 struct Speed {
@@ -72,22 +69,39 @@ class Stopwatch {
   double cpu_ = cpu_seconds();
 };
 
-/// Steps for about so many seconds; all processes take as many. The first two warm up.
-Speed speed_of_steps(Communicator& processes, std::int64_t n_pairs, double seconds,
-                     const std::function<void()>& step) {
+/// A process's end of its line to the program that measures: turns come, figures go.
+class Line {
+ public:
+  explicit Line(int socket) : socket_(socket) {}
+  /// Sleeps until it is this process's turn; false when there are no more.
+  [[nodiscard]] bool wait_for_turn() const {
+    char turn = 0;
+    return ::recv(socket_, &turn, 1, 0) == 1;
+  }
+  void tell(const Speed& speed) const { ::send(socket_, &speed, sizeof speed, MSG_NOSIGNAL); }
+
+ private:
+  int socket_;
+};
+
+/// Turns of about so many seconds; ranks of one training take equally many steps. The first turn warms up.
+void take_turns(const Line& line, Communicator& ranks, std::int64_t n_pairs, double seconds,
+                const std::function<void()>& step) {
   for (int warm = 0; warm < 2; ++warm) step();
   const Stopwatch first;
   step();
   torch::Tensor n_steps = torch::full({1}, seconds / first.seconds(), torch::kFloat64);
-  processes.broadcast_(n_steps);
+  ranks.broadcast_(n_steps);
   const auto n = std::max<std::int64_t>(2, n_steps.to(torch::kInt64).item<std::int64_t>());
-  const Stopwatch watch;
-  for (std::int64_t at = 0; at < n; ++at) step();
-  return watch.speed_of(n * n_pairs);
+  line.tell({});
+  while (line.wait_for_turn()) {
+    const Stopwatch watch;
+    for (std::int64_t at = 0; at < n; ++at) step();
+    line.tell(watch.speed_of(n * n_pairs));
+  }
 }
 
-Result<Speed> speed_of_model(std::string_view name, const Team& team, double seconds) {
-  Communicator& ranks = team.ranks;
+Status train_model(std::string_view name, Work work, Communicator& ranks, double seconds, const Line& line) {
   GAUNTLET_TRY(const models::ModelEntry* entry, models::model_registry().find(name));
   Json config = settings_of(entry->about);
   if (config.contains("proxy_epochs")) config["proxy_epochs"] = 1;
@@ -98,7 +112,7 @@ Result<Speed> speed_of_model(std::string_view name, const Team& team, double sec
       const auto training,
       entry->make_training(config, model, {.labels = pairs.labels, .seed = 1, .communicator = &ranks}));
   training->begin(1'000'000);
-  const std::int64_t size = team.size(std::min(training->batch_size(), kNoisePairs));
+  const std::int64_t size = size_for(work, std::min(training->batch_size(), kNoisePairs));
   const train::Slice own = train::slice_of(size, ranks.rank(), ranks.world_size());
   const models::TrainingBatch batch{
       pairs.images.slice(0, own.begin, own.end), pairs.text.slice(0, own.begin, own.end),
@@ -109,14 +123,14 @@ Result<Speed> speed_of_model(std::string_view name, const Team& team, double sec
       training->end_epoch();
     }
   }
-  return speed_of_steps(team.processes, size, seconds, [&] { training->step(batch); });
+  take_turns(line, ranks, size, seconds, [&] { training->step(batch); });
+  return {};
 }
 
-/// DRFGD trains in one call: epochs after the first.
-Result<Speed> speed_of_drfgd(const Team& team, double seconds) {
-  constexpr std::int64_t kEpochs = 100;
-  const std::int64_t n_pairs = team.size(96);
-  Communicator& ranks = team.ranks;
+/// DRFGD trains in one call: a turn is an epoch of four steps.
+Status train_drfgd(Work work, Communicator& ranks, const Line& line) {
+  constexpr std::int64_t kEpochs = 1000;
+  const std::int64_t n_pairs = size_for(work, 96);
   GAUNTLET_TRY(const models::ModelEntry* target, models::model_registry().find("cpah"));
   GAUNTLET_TRY(const defenses::DefenseEntry* entry, defenses::defense_registry().find("drfgd"));
   const NoisePairs pairs;
@@ -140,78 +154,111 @@ Result<Speed> speed_of_drfgd(const Team& team, double seconds) {
   setup.seed = 1;
   setup.communicator = &ranks;
   Json config = short_settings_of(entry->about, kEpochs);
-  config["batch"] = team.size(config.at("batch").get<std::int64_t>());
+  config["batch"] = size_for(work, config.at("batch").get<std::int64_t>());
   struct Enough {};
   std::optional<Stopwatch> watch;
-  Speed speed;
-  setup.on_epoch = [&](std::int64_t epoch, std::int64_t, const auto&, double) {
-    if (epoch == 1) watch.emplace();
-    torch::Tensor is_over = torch::full({1}, epoch > 1 && watch->seconds() > seconds ? 1 : 0);
-    if (epoch > 1) speed = watch->speed_of((epoch - 1) * n_pairs);
-    team.processes.broadcast_(is_over);
-    if (is_over.item<float>() > 0) throw Enough();
+  setup.on_epoch = [&](std::int64_t, std::int64_t, const auto&, double) {
+    line.tell(watch ? watch->speed_of(n_pairs) : Speed{});
+    if (!line.wait_for_turn()) throw Enough();
+    watch.emplace();
   };
   try {
     const auto trained = entry->train(config, std::move(setup));
     if (!trained) return fail(trained.error());
   } catch (const Enough&) {
   }
-  return speed;
+  return {};
 }
 
-/// A process's whole life: measures, writes its Speed to `pipe`.
-[[noreturn]] void be_process(std::string_view name, Work work, const std::string& meeting, std::int64_t rank,
-                             std::int64_t n_processes, double seconds, int pipe) {
+/// Who is measured together.
+struct Arrangement {
+  Work work;
+  std::int64_t n_processes;
+};
+constexpr std::array<Arrangement, 4> kArrangements{
+    {{Work::kShared, 1}, {Work::kShared, 2}, {Work::kHalfBatch, 2}, {Work::kWholeBatch, 2}}};
+
+/// A process's whole life: at its first turn it meets its gang and warms up, at the others it trains.
+[[noreturn]] void be_process(std::string_view name, const Arrangement& of, const std::string& meeting,
+                             std::int64_t rank, double seconds, const Line& line) {
+  if (!line.wait_for_turn()) ::_exit(0);
   train::set_threads(1);
-  const auto alone = collective::make_solo_communicator();
-  auto met = n_processes == 1 ? Result<std::unique_ptr<Communicator>>(collective::make_solo_communicator())
-                              : collective::make_gloo_communicator(meeting, rank, n_processes, kTimeoutS);
-  const auto measured = [&]() -> Result<Speed> {
-    if (!met) return fail(met.error());
-    const Team team{work, **met, work == Work::kShared ? **met : *alone};
-    return name == "drfgd" ? speed_of_drfgd(team, seconds) : speed_of_model(name, team, seconds);
-  };
-  int code = 1;
-  if (const Result<Speed> speed = measured(); !speed) {
-    fmt::print(stderr, "{}\n", speed.error().message);
-  } else {
-    (*met)->barrier();
-    code = ::write(pipe, &*speed, sizeof(Speed)) == sizeof(Speed) ? 0 : 1;
-  }
-  ::_exit(code);
+  const bool has_gang = of.work == Work::kShared && of.n_processes > 1;
+  auto ranks = has_gang ? collective::make_gloo_communicator(meeting, rank, of.n_processes, kTimeoutS)
+                        : Result<std::unique_ptr<Communicator>>(collective::make_solo_communicator());
+  const auto trained = [&]() -> Status {
+    if (!ranks) return fail(ranks.error());
+    if (name == "drfgd") return train_drfgd(of.work, **ranks, line);
+    return train_model(name, of.work, **ranks, seconds, line);
+  }();
+  if (!trained) fmt::print(stderr, "{}\n", trained.error().message);
+  ::_exit(trained ? 0 : 1);
 }
 
-/// Pairs per second of all processes, and the processor seconds that they spend per pair.
-Result<Speed> speed_of(std::string_view name, Work work, std::int64_t n_processes, double seconds) {
-  const auto meeting = std::filesystem::temp_directory_path() / fmt::format("gauntlet-ddp-{}", ::getpid());
-  std::error_code ignored;
-  std::filesystem::remove(meeting, ignored);
-  int ends[2];
-  if (::pipe(ends) != 0) return fail(ErrorCode::kIo, "no pipe can be made: errno {}", errno);
-  std::fflush(nullptr);
-  std::vector<pid_t> children;
-  for (std::int64_t rank = 0; rank < n_processes; ++rank) {
-    const pid_t child = ::fork();
-    if (child == 0) be_process(name, work, meeting.string(), rank, n_processes, seconds, ends[1]);
-    children.push_back(child);
+/// The processes of an arrangement. They sleep between turns.
+class Troupe {
+ public:
+  Troupe() = default;
+  /// Ends the processes: their lines are closed, which the others' copies must not keep open.
+  ~Troupe() {
+    sockets_.clear();
+    for (const pid_t process : processes_) ::waitpid(process, nullptr, 0);
   }
-  ::close(ends[1]);
-  // Ranks that share a batch count the same pairs, each with its own processor time; others their own pairs.
-  const auto n = static_cast<double>(n_processes);
-  const double of_rate = work == Work::kShared ? 1 / n : 1, of_cpu = work == Work::kShared ? 1 : 1 / n;
-  Speed all;
-  std::int64_t n_told = 0;
-  for (Speed one; ::read(ends[0], &one, sizeof one) == sizeof one; ++n_told) {
-    all.pairs_per_s += one.pairs_per_s * of_rate;
-    all.cpu_s_per_pair += one.cpu_s_per_pair * of_cpu;
+  Troupe(const Troupe&) = delete;
+  Troupe& operator=(const Troupe&) = delete;
+
+  /// `others` are those that have been started before.
+  [[nodiscard]] Status start(std::string_view name, const Arrangement& of, double seconds,
+                             std::span<Troupe> others) {
+    of_ = of;
+    const auto meeting = std::filesystem::temp_directory_path() / fmt::format("gauntlet-ddp-{}", ::getpid());
+    std::error_code ignored;
+    std::filesystem::remove(meeting, ignored);
+    std::fflush(nullptr);
+    for (std::int64_t rank = 0; rank < of.n_processes; ++rank) {
+      int ends[2];
+      if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+        return fail(ErrorCode::kIo, "no line to a process can be made: errno {}", errno);
+      Descriptor own(ends[0]), theirs(ends[1]);
+      const pid_t process = ::fork();
+      if (process == 0) {
+        own = Descriptor();
+        sockets_.clear();
+        for (Troupe& other : others) other.sockets_.clear();
+        be_process(name, of, meeting.string(), rank, seconds, Line(theirs.get()));
+      }
+      if (process < 0) return fail(ErrorCode::kIo, "no process can be made: errno {}", errno);
+      processes_.push_back(process);
+      sockets_.push_back(std::move(own));
+    }
+    const auto warm = turn(name);
+    std::filesystem::remove(meeting, ignored);
+    return warm ? Status() : fail(warm.error());
   }
-  ::close(ends[0]);
-  for (const pid_t child : children) ::waitpid(child, nullptr, 0);
-  std::filesystem::remove(meeting, ignored);
-  if (n_told == n_processes) return all;
-  return fail(ErrorCode::kInternal, "{} of {} processes that train {} ended without a figure",
-              n_processes - n_told, n_processes, name);
-}
+
+  /// Pairs per second of all processes, and the processor seconds that they spend per pair.
+  [[nodiscard]] Result<Speed> turn(std::string_view name) const {
+    for (const Descriptor& socket : sockets_) ::send(socket.get(), "", 1, MSG_NOSIGNAL);
+    // Ranks that share a batch count the same pairs, each with its own processor time; others their own
+    // pairs.
+    const auto n = static_cast<double>(of_.n_processes);
+    const bool shares = of_.work == Work::kShared;
+    Speed all;
+    for (const Descriptor& socket : sockets_) {
+      Speed one;
+      if (::recv(socket.get(), &one, sizeof one, MSG_WAITALL) != sizeof one)
+        return fail(ErrorCode::kInternal, "a process that trains {} ended without a figure", name);
+      all.pairs_per_s += shares ? one.pairs_per_s / n : one.pairs_per_s;
+      all.cpu_s_per_pair += shares ? one.cpu_s_per_pair : one.cpu_s_per_pair / n;
+    }
+    return all;
+  }
+
+ private:
+  Arrangement of_ = kArrangements.front();
+  std::vector<Descriptor> sockets_;
+  std::vector<pid_t> processes_;
+};
 
 double median_of(std::vector<double> values) {
   std::ranges::sort(values);
@@ -221,14 +268,6 @@ double median_of(std::vector<double> values) {
 
 /// A figure's values, by repetition.
 using Series = std::map<std::string, std::vector<double>>;
-
-/// What the figures are made of, in the order of their measurement.
-struct Arrangement {
-  Work work;
-  std::int64_t n_processes;
-};
-constexpr std::array<Arrangement, 4> kArrangements{
-    {{Work::kShared, 1}, {Work::kShared, 2}, {Work::kHalfBatch, 2}, {Work::kWholeBatch, 2}}};
 
 void add_figures(std::string_view name, const std::array<Speed, 4>& speeds, Series& series) {
   const auto& [alone, together, half_batch, whole_batch] = speeds;
@@ -247,15 +286,20 @@ void add_figures(std::string_view name, const std::array<Speed, 4>& speeds, Seri
   add("ddp_of_independent_half_batch_2_{}", together.pairs_per_s / half_batch.pairs_per_s);
 }
 
-/// One loop; every repetition begins with another arrangement.
+/// One loop. All processes are there from the beginning and take short turns, each repetition in another
+/// order: what else a machine does changes within seconds.
 Status measure(std::string_view name, int n_repetitions, double seconds, Json& figures) {
+  std::array<Troupe, kArrangements.size()> troupes;
+  for (std::size_t place = 0; place < troupes.size(); ++place) {
+    const std::span<Troupe> others = std::span(troupes).first(place);
+    GAUNTLET_CHECK_OK(troupes[place].start(name, kArrangements[place], seconds, others));
+  }
   Series series;
   for (int repetition = 0; repetition < n_repetitions; ++repetition) {
     std::array<Speed, kArrangements.size()> speeds;
-    for (std::size_t turn = 0; turn < kArrangements.size(); ++turn) {
-      const std::size_t place = (turn + static_cast<std::size_t>(repetition)) % kArrangements.size();
-      const Arrangement& arrangement = kArrangements[place];
-      GAUNTLET_TRY(speeds[place], speed_of(name, arrangement.work, arrangement.n_processes, seconds));
+    for (std::size_t turn = 0; turn < troupes.size(); ++turn) {
+      const std::size_t place = (turn + static_cast<std::size_t>(repetition)) % troupes.size();
+      GAUNTLET_TRY(speeds[place], troupes[place].turn(name));
     }
     add_figures(name, speeds, series);
   }
@@ -270,7 +314,7 @@ Result<Json> bench_ddp(const DdpBench& bench) {
   for (const char* name : {"cpah", "dadh", "daph", "dcmh", "drfgd"}) {
     if (!bench.loop.empty() && bench.loop != name) continue;
     if (bench.on_figure) bench.on_figure(name);
-    GAUNTLET_CHECK_OK(measure(name, bench.quick ? 3 : 7, bench.quick ? 1 : 2, figures));
+    GAUNTLET_CHECK_OK(measure(name, bench.quick ? 5 : 15, kTurnS, figures));
   }
   if (!figures.empty()) return figures;
   return fail(ErrorCode::kInvalid, "there is no loop '{}'; allowed: cpah, dadh, daph, dcmh, drfgd",
