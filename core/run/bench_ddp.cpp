@@ -284,6 +284,7 @@ void add_figures(std::string_view name, const std::array<Speed, 4>& speeds, Seri
   add("independent_half_batch_cpu_efficiency_2_{}", cpu_efficiency(half_batch));
   add("independent_whole_batch_efficiency_2_{}", efficiency(whole_batch));
   add("ddp_of_independent_half_batch_2_{}", together.pairs_per_s / half_batch.pairs_per_s);
+  add("ddp_of_independent_whole_batch_2_{}", together.pairs_per_s / whole_batch.pairs_per_s);
 }
 
 /// One loop. All processes are there from the beginning and take short turns, each repetition in another

@@ -24,9 +24,10 @@ struct DdpBench {
 /// busy machine distorts less and which sees no sleep; "independent_half_batch_efficiency_2_<name>" (and
 /// "…_cpu_…"): the same of two trainings at half the batch, as much work per process as ranks have;
 /// "independent_whole_batch_efficiency_2_<name>": of two at the whole batch, what two processes at once cost
-/// each other; "ddp_of_independent_half_batch_2_<name>": pairs per second of the ranks over those of the
-/// first two}. Processes are forks of this one, which must not have computed anything yet. Errors: kInvalid
-/// for another loop; those of an entry that cannot be built with its own defaults; a process that ends badly.
+/// each other; "ddp_of_independent_half_batch_2_<name>" and "…_whole_batch_…": pairs per second of the ranks
+/// over those of the two}. Processes are forks of this one, which must not have computed anything yet.
+/// Errors: kInvalid for another loop; those of an entry that cannot be built with its own defaults; a process
+/// that ends badly.
 [[nodiscard]] Result<Json> bench_ddp(const DdpBench& bench);
 
 }  // namespace gauntlet::run
