@@ -81,9 +81,9 @@ AdamStep numbers_of(const AdamOptions& options, std::int64_t step, std::int64_t 
 /// In the region, one after the other: a place for every parameter's values for each rank; both moments of
 /// Adam; a byte for each rank and parameter. A step has two barriers. Before the first, each rank writes its
 /// gradients of the others' shares to its place. Between them, it updates its own share by the sum of all
-/// gradients, in one pass, and writes the new values to its place, too. After the second, it reads the
-/// others' values. So whoever is outside a step sees the moments at rest, and nobody writes what another may
-/// still read: the others' shares in a place are read between the barriers only, and its own share is not.
+/// gradients, and writes the new values to its place, too. After the second, it reads the others' values. So
+/// whoever is outside a step sees the moments at rest, and nobody writes what another may still read: the
+/// others' shares in a place are read between the barriers only, and its own share is not.
 class ShardedOptimiser::Shards {
  public:
   /// Null where the ranks have no memory in common.
