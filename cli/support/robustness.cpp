@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <map>
 
+#include "cli/support/check_sender.hpp"
 #include "cli/support/interrupt.hpp"
 #include "cli/support/output.hpp"
 #include "cli/support/robustness_report.hpp"
 #include "cli/support/sweep_file.hpp"
+#include "coordinator/client/client.hpp"
 #include "coordinator/net/workdir.hpp"
 #include "core/base/files.hpp"
 #include "core/base/program.hpp"
@@ -147,20 +149,39 @@ Status run_companion(const RobustnessOptions& options, const Asked& asked) {
   return run_to_its_end(options, file);
 }
 
-Status store_checks(const RobustnessOptions& options, const std::string& sweep,
-                    const std::vector<results::CheckRow>& rows) {
-  const auto lock = coordinator::WorkdirLock::take(options.folder.workdir, "gauntlet verify --robustness",
-                                                   options.folder.database);
-  if (!lock) {
-    note(
-        fmt::format("the verdicts were not stored: {}; once that has ended, gauntlet verify --robustness {} "
-                    "judges and stores them, and runs nothing\n",
-                    lock.error().message, sweep));
-    return {};
-  }
+Status write_rows(const RobustnessOptions& options, const std::string& sweep,
+                  const std::vector<results::CheckRow>& rows) {
   GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_write(options.folder.database_path()));
   GAUNTLET_CHECK_OK(db::check_version(connection));
   return results::write_checks(connection, sweep, rows);
+}
+
+/// A coordinator is the only one that writes its database: it is asked to.
+Status hand_to_coordinator(const RobustnessOptions& options, const std::string& sweep,
+                           const std::vector<results::CheckRow>& rows) {
+  GAUNTLET_TRY(client::Client client, client::Client::connect(options.folder.workdir));
+  std::error_code ignored;
+  const std::string& written = client.welcome().database();
+  if (!fs::equivalent(written, options.folder.database_path(), ignored)) {
+    return fail(ErrorCode::kRefused, "the coordinator of {} writes another database, {}",
+                options.folder.workdir.string(), written);
+  }
+  return send_checks(client, sweep, rows);
+}
+
+Status store_checks(const RobustnessOptions& options, const std::string& sweep,
+                    const std::vector<results::CheckRow>& rows) {
+  Result<coordinator::WorkdirLock> lock = coordinator::WorkdirLock::take(
+      options.folder.workdir, "gauntlet verify --robustness", options.folder.database);
+  if (lock) return write_rows(options, sweep, rows);
+  const Status handed = hand_to_coordinator(options, sweep, rows);
+  if (!handed) {
+    note(
+        fmt::format("the verdicts were not stored: {}, and {}; once that has ended, gauntlet verify "
+                    "--robustness {} judges and stores them, and runs nothing\n",
+                    lock.error().message, handed.error().message, sweep));
+  }
+  return {};
 }
 
 Status name_what_is_missing(const std::vector<results::CheckRow>& rows, const RobustnessOptions& options) {

@@ -18,7 +18,8 @@ struct RobustnessOptions {
   bool json = false;
 };
 
-/// Exit code: 0, or 3 when a check fails. Verdicts are stored unless a coordinator holds the work folder.
+/// Exit code: 0, or 3 when a check fails. Verdicts are stored, by the coordinator if one holds the work
+/// folder; where that is impossible stderr says so.
 [[nodiscard]] Result<int> verify_robustness(const RobustnessOptions& options);
 
 }  // namespace gauntlet::cli

@@ -335,6 +335,8 @@ asio::awaitable<Status> Hub::answer_client(SessionPtr session, Ask ask) {
     co_return co_await on_retry(std::move(session), std::move(ask));
   } else if (ask.has_pause_request()) {
     co_return co_await on_pause(std::move(session), std::move(ask));
+  } else if (ask.has_store_checks()) {
+    co_return co_await on_store_checks(std::move(session), std::move(ask));
   } else if (ask.has_alloc_add_request() || ask.has_alloc_list_request() || ask.has_alloc_remove_request() ||
              ask.has_alloc_resume_request()) {
     co_return co_await on_alloc(std::move(session), std::move(ask));

@@ -109,6 +109,8 @@ class Hub final : public FrameHandler {
   [[nodiscard]] boost::asio::awaitable<Status> on_pause(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_status(SessionPtr session, Ask ask);
   [[nodiscard]] boost::asio::awaitable<Status> on_explain(SessionPtr session, Ask ask);
+  // Verdicts of robustness checks (hub_checks.cpp).
+  [[nodiscard]] boost::asio::awaitable<Status> on_store_checks(SessionPtr session, Ask ask);
   // Allocations (hub_alloc.cpp).
   [[nodiscard]] boost::asio::awaitable<Status> on_alloc(SessionPtr session, Ask ask);
   [[nodiscard]] alloc::View allocation_view() const;

@@ -22,6 +22,7 @@
 #include "core/base/clock.hpp"
 #include "core/proto/frame.hpp"
 #include "core/proto/frame_pieces.hpp"
+#include "results/store/check_rows.hpp"
 
 namespace spdlog {
 class logger;
@@ -67,6 +68,13 @@ struct PendingSubmission {
   std::optional<Error> broken;  ///< the first chunk that was refused
 };
 
+/// Verdicts on a sweep while their parts arrive.
+struct PendingChecks {
+  std::string sweep;
+  std::vector<results::CheckRow> rows = {};
+  std::size_t n_bytes = 0;  ///< of the messages
+};
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
   /// `tls`: what to speak TLS with; null = plain.
@@ -94,6 +102,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // Set by the Hub.
   WorkerId worker;                           ///< after WorkerJoin
   std::optional<PendingSubmission> pending;  ///< between SubmitBegin and SubmitCommit
+  PendingChecks pending_checks;              ///< until the StoreChecks that nothing follows
   std::unordered_map<std::uint64_t, proto::AttemptProgress> progress;  ///< by lease, of the last heartbeat
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "core/base/text.hpp"
 #include "core/db/transaction.hpp"
@@ -11,6 +12,8 @@ namespace {
 
 constexpr std::array<std::string_view, 8> kColumns = {"sweep",   "dataset",   "model",   "bits",
                                                       "defense", "direction", "variant", "seed"};
+
+constexpr std::array<std::string_view, 5> kVerdicts = {"pass", "note", "warn", "fail", "not run"};
 
 bool allows(const CellFilter& filter, std::string_view column, const std::string& value) {
   const auto wanted = filter.find(std::string(column));
@@ -55,6 +58,24 @@ Result<std::int64_t> sweep_id(db::Connection& connection, const std::string& swe
   return id;
 }
 
+/// What the table would refuse, in words.
+Status are_proper(const std::string& sweep, std::span<const CheckRow> rows) {
+  std::set<std::pair<CheckSubject, std::string>> seen;
+  for (const CheckRow& row : rows) {
+    if (std::ranges::find(kVerdicts, row.verdict) == kVerdicts.end()) {
+      return fail(
+          ErrorCode::kInvalid,
+          "sweep '{}', check {}: verdict '{}' is unknown; allowed are pass, note, warn, fail, not run", sweep,
+          row.check, row.verdict);
+    }
+    if (!seen.emplace(row.subject, row.check).second) {
+      return fail(ErrorCode::kInvalid, "sweep '{}': check {} is given twice for defense '{}'", sweep,
+                  row.check, row.subject.defense);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 CheckSubject check_subject(const db::Statement& statement, int first) {
@@ -88,6 +109,7 @@ Result<std::vector<CheckRow>> read_checks(db::Connection& connection, const Cell
 }
 
 Status write_checks(db::Connection& connection, const std::string& sweep, std::span<const CheckRow> rows) {
+  GAUNTLET_CHECK_OK(are_proper(sweep, rows));
   GAUNTLET_TRY(const std::int64_t id, sweep_id(connection, sweep));
   GAUNTLET_TRY(db::Transaction transaction, db::Transaction::begin(connection));
   GAUNTLET_TRY(db::Statement * forget, connection.cached("DELETE FROM checks WHERE sweep_id = ?"));

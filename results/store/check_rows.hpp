@@ -58,7 +58,7 @@ struct CheckRow {
                                                         const CellFilter& filter = {});
 
 /// Replaces the rows of a sweep, in one transaction. Every row is of that sweep. Errors: kNotFound (no such
-/// sweep), those of db::Transaction.
+/// sweep), kInvalid (a verdict that is none, a check of one subject twice), those of db::Transaction.
 [[nodiscard]] Status write_checks(db::Connection& connection, const std::string& sweep,
                                   std::span<const CheckRow> rows);
 

@@ -63,12 +63,35 @@ TEST_F(VerifyRobustness, JsonNamesEveryFigure) {
   EXPECT_EQ(document["subjects"][1]["unreliable"], false);
 }
 
-TEST_F(VerifyRobustness, BesideACoordinatorNothingIsStored) {
-  const auto lock = coordinator::WorkdirLock::take(workdir());
+TEST_F(VerifyRobustness, ACoordinatorThatHoldsTheFolderStoresThem) {
+  const auto serve = [this](const std::vector<std::string>& options) {
+    std::vector<std::string> command = {GAUNTLET_BINARY_DIR "/bin/gauntlet", "coordinator", "--workdir",
+                                        workdir().string()};
+    command.insert(command.end(), options.begin(), options.end());
+    auto coordinator = std::make_unique<testing_support::Process>(command, folder());
+    EXPECT_TRUE(testing_support::wait_until([&] {
+      return std::filesystem::exists(workdir() / "coordinator.json");
+    })) << coordinator->err();
+    return coordinator;
+  };
+  const auto coordinator = serve({"--tls"});
+  for (int again = 0; again < 2; ++again) {
+    const Finished text = verify({"study"});
+    EXPECT_EQ(text.exit_code, 3);
+    EXPECT_THAT(text.out, HasSubstr("R04  fail"));
+    EXPECT_THAT(text.err, Not(HasSubstr("not stored")));
+    EXPECT_EQ(n_stored(), 42U);
+  }
+}
+
+TEST_F(VerifyRobustness, BesideAProgramThatIsNoCoordinatorTheyArePrintedOnly) {
+  const auto lock = coordinator::WorkdirLock::take(workdir(), "gauntlet gc");
   ASSERT_TRUE(lock);
   const Finished text = verify({"study"});
   EXPECT_EQ(text.exit_code, 3);
+  EXPECT_THAT(text.out, HasSubstr("R04  fail"));
   EXPECT_THAT(text.err, HasSubstr("the verdicts were not stored"));
+  EXPECT_THAT(text.err, HasSubstr("gauntlet gc"));
   EXPECT_THAT(text.err, HasSubstr("gauntlet verify --robustness study judges and stores them"));
   EXPECT_EQ(n_stored(), 0U);
 }
