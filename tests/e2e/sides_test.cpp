@@ -36,6 +36,7 @@ axes:
     - {name: pgd, label: items, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, sides: database}
     - {name: pgd, label: tenth, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, sides: database, database_fraction: 0.1}
     - {name: pgd, label: both, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, sides: both}
+    - {name: pgd, label: transferred, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, sides: database, source: {seed: 2}}
     - {name: pgd, label: few, steps: 5, epsilon_image: 16/255, epsilon_text: 0.5, on_queries: 7}
 metrics: [map]
 )");
@@ -51,7 +52,9 @@ metrics: [map]
   const Json rows = Json::parse(query.out);
   std::map<std::string, Number> map;
   for (const Json& row : rows.at("rows")) map[row[0]] = {row[1], row[2]};
-  ASSERT_EQ(map.size(), 12U);
+  ASSERT_EQ(map.size(), 14U);
+  EXPECT_NE(map["none transferred"].value, map["none none"].value);
+  EXPECT_GT(map["none transferred"].value, map["none items"].value);
   EXPECT_LT(map["none items"].value, map["none none"].value);
   EXPECT_LT(map["none items"].value, map["none tenth"].value);
   // Not less than either: each side flees from where the other one stood, and two that flee may meet again.

@@ -120,6 +120,20 @@ TEST_F(Descriptors, ACraftJobOfGivenInputsTellsWhoMadeThemAndTheirBudget) {
   EXPECT_TRUE(found);
 }
 
+TEST_F(Descriptors, AnAttackOnTheDatabaseIsGivenItsItemsAndNoQueries) {
+  const Expansion expansion =
+      expanded_with(one_cell("none", "{name: blend, sides: database, database_fraction: 1/4}", "", "t2i"),
+                    catalog({attack()}));
+  const PlannedCell cell = expansion.cells[0];
+  const PlannedJob craft = job_of(expansion, cell, "craft_database");
+  EXPECT_EQ(craft.job.kind, JobKind::kCommand);
+  EXPECT_EQ(craft.job.config.at("part"), "retrieval");
+  EXPECT_EQ(craft.job.config.at("modality"), "image");  // texts ask
+  EXPECT_EQ(craft.job.config.at("database_fraction"), 0.25);
+  EXPECT_EQ(job_of(expansion, cell, "encode_retrieval").job.find_input("crafted")->key, craft.key);
+  EXPECT_EQ(job_of(expansion, cell, "encode_query").job.config.at("source"), "clean");
+}
+
 TEST_F(Descriptors, TheVersionIsTheHashOfTheFiles) {
   write("a.py", "print(1)");
   const auto one = to_catalog_entry(attack("files: [a.py]\n"));

@@ -88,6 +88,32 @@ TEST(Sides, ADefenseThatLeavesTheModelIsNoPartOfTheDatabasesAttack) {
   EXPECT_EQ(input_of(through, "defense"), input_of(job_of(replaced, cell, "encode_retrieval"), "defense"));
 }
 
+TEST(Sides, ItemsMadeForAnotherTargetAreAttackedThereAndEncodedHere) {
+  const auto planned = [](const std::string& defense, const std::string& attack) {
+    return expanded(one_cell(defense, attack));
+  };
+  const Expansion there =
+      planned("none", "{name: pgd, sides: database, database_fraction: 1/10, source: {bits: 64}}");
+  const PlannedCell cell = only_cell(there);
+  const PlannedJob craft = job_of(there, cell, "craft_database");
+  EXPECT_EQ(craft.job.config.at("part"), "retrieval");
+  EXPECT_EQ(craft.job.config.at("database_fraction"), 0.1);
+  EXPECT_FALSE(has_role(cell, "craft"));
+  const PlannedJob retrieval = job_of(there, cell, "encode_retrieval");
+  EXPECT_EQ(input_of(retrieval, "crafted"), craft.key);
+  EXPECT_NE(input_of(craft, "model"), input_of(retrieval, "model"));
+  EXPECT_EQ(job_of(there, cell, "encode_query").job.config.at("source"), "clean");
+
+  const Expansion both = planned("saat", "{name: pgd, sides: both, source: {defense: saat, bits: 64}}");
+  const PlannedJob through = job_of(both, only_cell(both), "craft_database");
+  EXPECT_EQ(through.job.config.at("protocol"), "adaptive");
+  EXPECT_EQ(through.job.config.at("defense").at("name"), "saat");
+  EXPECT_EQ(job_of(both, only_cell(both), "craft").job.config.at("part"), "query");
+  EXPECT_EQ(job_of(both, only_cell(both), "encode_query").job.config.at("source"), "crafted");
+  const Expansion purified = planned("drfgd", "{name: pgd, sides: both, source: {defense: drfgd, bits: 64}}");
+  EXPECT_EQ(job_of(purified, only_cell(purified), "craft_database").job.config.at("protocol"), "static");
+}
+
 TEST(Sides, AnAttackHasToWorkOnWhatItAttacks) {
   EXPECT_THAT(expand_problems(one_cell("none", "{name: eqb2a, sides: database}", "", "i2t")),
               ElementsAre(HasSubstr("works on images only, and the database of i2t holds texts")));
@@ -107,8 +133,14 @@ TEST(Sides, SaysWhatIsWrong) {
               ElementsAre(HasSubstr("'database_fraction' is 0")));
   EXPECT_THAT(parse_problems(one_cell("none", "{name: none, sides: both}")),
               ElementsAre(HasSubstr("none changes nothing")));
-  EXPECT_THAT(parse_problems(one_cell("none", "{name: pgd, sides: both, source: {seed: 2}}")),
-              ElementsAre(HasSubstr("transfer is told of queries")));
+  EXPECT_THAT(parse_problems(one_cell("none", "{name: ta_dch, sides: both}")),
+              ElementsAre(HasSubstr("aims at targets, which queries have and database items have not")));
+  const auto of_a_set = parse_sweep(
+      "gauntlet: 1\nname: w\naxes: {dataset: picto_scenes, model: cpah, bits: 32, direction: i2t, attack: "
+      "{name: worst, sides: both}}\nmetrics: map\n",
+      "w.yaml", Catalog::builtin());
+  EXPECT_THAT(texts(of_a_set.problems),
+              ElementsAre(HasSubstr("all queries meet one database; name the attacks one by one")));
 }
 
 // ---------------------------------------------------------------- on_queries

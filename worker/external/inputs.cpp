@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "core/artifacts/stand_in.hpp"
 #include "core/base/files.hpp"
@@ -103,15 +104,17 @@ class InputWriter {
 
   /// The items that are crafted, purified or encoded.
   Status write_part() {
-    if (job_.config.value("source", "clean") == "crafted") {
+    GAUNTLET_TRY(const data::Part part, data::part_from(job_.config.value("part", "")));
+    const bool is_crafted = job_.config.value("source", "clean") == "crafted";
+    if (is_crafted && part != data::Part::kRetrieval) {
       GAUNTLET_CHECK_OK(take_crafted());
     } else {
-      GAUNTLET_TRY(const data::Part part, data::part_from(job_.config.value("part", "")));
       given_.rows = set_.rows(part);
       const auto limit = static_cast<std::size_t>(job_.config.value("limit", std::int64_t{0}));
       if (limit > 0 && limit < given_.rows.size()) given_.rows.resize(limit);
-      if (part == data::Part::kQuery) keep_drawn();
+      keep_drawn(part);
       take_clean();
+      if (is_crafted) GAUNTLET_CHECK_OK(put_crafted());
     }
     const auto n = static_cast<std::int64_t>(given_.rows.size());
     GAUNTLET_CHECK_OK(add("rows.npy", {n}, given_.rows));
@@ -120,13 +123,44 @@ class InputWriter {
     return entry_.about.targeted && task_ == ExternalTask::kCraft ? write_targets() : Status();
   }
 
-  /// Queries that an attack's `on_queries` leaves.
-  void keep_drawn() {
+  /// Queries that an attack's `on_queries` leaves, database items that its `database_fraction` is of.
+  void keep_drawn(data::Part part) {
+    const JobKey& data = job_.find_input("data")->key;
+    std::vector<std::size_t> places;
+    if (part == data::Part::kQuery) {
+      places = spec::kept_queries(given_.rows.size(), job_.config, data);
+    } else if (part == data::Part::kRetrieval && job_.config.contains("database_fraction")) {
+      places = spec::attacked_items(given_.rows.size(), job_.config, job_.seed, data);
+    } else {
+      return;
+    }
     std::vector<std::int64_t> kept;
-    for (const std::size_t at :
-         spec::kept_queries(given_.rows.size(), job_.config, job_.find_input("data")->key))
-      kept.push_back(given_.rows[at]);
+    for (const std::size_t at : places) kept.push_back(given_.rows[at]);
     given_.rows = std::move(kept);
+  }
+
+  /// Attacked items in the places of the clean ones: the database has all its items, whichever were attacked.
+  Status put_crafted() {
+    Given clean = std::move(given_);
+    given_ = clean;
+    GAUNTLET_CHECK_OK(take_crafted());
+    const Given crafted = std::exchange(given_, std::move(clean));
+    if (given_.rows.empty()) return {};
+    const std::size_t width = given_.values.size() / given_.rows.size();
+    std::unordered_map<std::int64_t, std::size_t> place;
+    for (std::size_t at = 0; at < given_.rows.size(); ++at) place.emplace(given_.rows[at], at);
+    for (std::size_t item = 0; item < crafted.rows.size(); ++item) {
+      const auto at = place.find(crafted.rows[item]);
+      if (at == place.end() || crafted.values.size() != crafted.rows.size() * width) {
+        return fail(ErrorCode::kCorrupt,
+                    "crafted inputs of item {} are not of the retrieval set, or of another shape than its "
+                    "items",
+                    crafted.rows[item]);
+      }
+      std::copy_n(crafted.values.begin() + static_cast<std::ptrdiff_t>(item * width), width,
+                  given_.values.begin() + static_cast<std::ptrdiff_t>(at->second * width));
+    }
+    return {};
   }
 
   void take_clean() {

@@ -34,11 +34,12 @@ std::string_view name_of(Part part) {
 /// The table of kinds and inputs: prepare → (features) → train_model → (crafted training set → train_defense)
 /// → (crafted queries) → query codes, retrieval codes → evaluate.
 std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
-  MaybeJob transferred;
+  Transfer transferred;
   std::vector<CellJob> of_source;
   if (cell.source != nullptr) {
-    transferred = craft_for_source(*cell.source);
-    if (!transferred) return {};
+    const std::optional<Transfer> made = craft_for_source(*cell.source);
+    if (!made) return {};
+    transferred = *made;
     of_source = std::move(roles_);
   }
   const Trained* from = trained_for(cell);
@@ -48,15 +49,15 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   for (const CellJob& part : of_source) play(static_cast<JobIndex>(part.job), part.role);
   if (cell.is_ensemble()) return plan_ensemble(cell, common, from->defense);
   if (cell.swaps()) return plan_swap(cell, common, from->defense);
-  MaybeJob crafted = transferred;
-  if (!crafted && cell.is_attacked() && cell.scope.attacks_queries())
+  MaybeJob crafted = transferred.queries;
+  if (cell.source == nullptr && cell.is_attacked() && cell.scope.attacks_queries())
     crafted = craft_query(cell, common, from->defense);
   Encoding queries = clean_queries(cell, *cell.defense, from->defense);
   if (crafted) queries = {cell.defense, cell.query_side(), Part::kQuery, crafted, from->defense};
   const JobIndex query = encode(cell, common, queries);
   play(query, "encode_query");
   const std::vector<JobIndex> draws = further_draws(cell, common, crafted, from->defense);
-  const JobIndex retrieval = encode_retrieval(cell, common, from->defense);
+  const JobIndex retrieval = encode_retrieval(cell, common, from->defense, transferred.database);
   play(retrieval, "encode_retrieval");
   evaluate(cell, common, query, retrieval, crafted, draws);
   if (cell.explanation != nullptr && crafted) explain(cell, common, *crafted, from->defense);
@@ -220,9 +221,11 @@ CellGraph::Encoding CellGraph::clean_queries(const CellPlan& cell, const Chosen&
   return queries;
 }
 
-JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained) {
+JobIndex CellGraph::encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained,
+                                     MaybeJob transferred) {
   Encoding retrieval = retrieval_of(cell, common, trained);
-  if (cell.is_attacked() && cell.scope.attacks_database())
+  retrieval.crafted = transferred;
+  if (!transferred && cell.is_attacked() && cell.scope.attacks_database())
     retrieval.crafted = craft_database(cell, common, retrieval);
   return encode(cell, common, retrieval);
 }

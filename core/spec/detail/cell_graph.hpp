@@ -143,7 +143,11 @@ class CellGraph {
   JobIndex encode(const CellPlan& cell, const Common& common, const Encoding& what);
   JobIndex train_attack(const CellPlan& cell, const Common& common, const Crafting& what);
   JobIndex craft(const CellPlan& cell, Common& common, const Crafting& what);
-  std::optional<JobIndex> craft_for_source(const CellPlan& source);
+  /// Inputs that were made for another target: the queries, database items, or both.
+  struct Transfer {
+    MaybeJob queries, database;
+  };
+  std::optional<Transfer> craft_for_source(const CellPlan& source);
   JobIndex craft_query(const CellPlan& cell, Common& common, MaybeJob trained);
   JobIndex craft_database(const CellPlan& cell, Common& common, const Encoding& clean);
   MaybeJob craft_train(const CellPlan& cell, Common& common, Side side);
@@ -156,7 +160,9 @@ class CellGraph {
                   std::vector<JobIndex> inputs);
 
   MaybeJob train_defense(const CellPlan& cell, Common& common, Side side, const Roles& roles);
-  JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained);
+  /// `transferred`: its attacked items, where they were made for another target.
+  JobIndex encode_retrieval(const CellPlan& cell, Common& common, MaybeJob trained,
+                            MaybeJob transferred = std::nullopt);
   Encoding retrieval_of(const CellPlan& cell, Common& common, MaybeJob trained);
   /// The cell's clean queries.
   [[nodiscard]] static Encoding clean_queries(const CellPlan& cell, const Chosen& defense, MaybeJob trained);

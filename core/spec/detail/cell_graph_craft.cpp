@@ -36,14 +36,27 @@ JobIndex CellGraph::craft(const CellPlan& cell, Common& common, const Crafting& 
 }
 
 /// Inputs for another target than the one that is measured: as they would be made there, through its defense
-/// if it has one. roles_ is left with the jobs this took.
-std::optional<JobIndex> CellGraph::craft_for_source(const CellPlan& source) {
+/// if it has one, database items only where that encodes the database. roles_ is left with the jobs this
+/// took.
+std::optional<CellGraph::Transfer> CellGraph::craft_for_source(const CellPlan& source) {
   graph_.set_subject(&source.point);
   const Trained* from = trained_for(source);
-  MaybeJob crafted;
+  std::optional<Transfer> made;
   if (from != nullptr) {
     roles_ = from->roles;
     Common common = from->common;
+    made.emplace();
+    if (source.scope.attacks_database()) {
+      CellPlan through = source;
+      Chosen attack = *source.attack;
+      if (source.defense->entry->name != "none") attack.protocol = "adaptive";
+      through.attack = &attack;
+      made->database = craft_database(through, common, retrieval_of(source, common, from->defense));
+    }
+    if (!source.scope.attacks_queries()) {
+      graph_.set_subject(nullptr);
+      return made;
+    }
     Crafting what{source.attack, source.query_side(), Part::kQuery};
     what.scope = source.scope;
     if (source.defense->entry->name != "none") {
@@ -51,11 +64,11 @@ std::optional<JobIndex> CellGraph::craft_for_source(const CellPlan& source) {
       what.defense = source.defense;
       what.trained = from->defense;
     }
-    crafted = craft(source, common, what);
-    play(*crafted, "craft");
+    made->queries = craft(source, common, what);
+    play(*made->queries, "craft");
   }
   graph_.set_subject(nullptr);
-  return crafted;
+  return made;
 }
 
 JobIndex CellGraph::craft_query(const CellPlan& cell, Common& common, MaybeJob trained) {

@@ -69,7 +69,11 @@ JobIndex CellGraph::craft_externally(const CellPlan& cell, Common& common, const
                  {"bits", cell.bits}};
   if (const ExternalEntry& external = *what.attack->entry->external; !external.given.empty())
     config["given"] = about_given(external);
-  if (what.scope.on_queries > 0) config["on_queries"] = what.scope.on_queries;
+  if (what.part == Part::kRetrieval) {
+    config["database_fraction"] = what.scope.database_fraction();
+  } else if (what.scope.on_queries > 0) {
+    config["on_queries"] = what.scope.on_queries;
+  }
   JobDraft draft = command(cell, common, {what.attack, ExternalTask::kCraft, std::move(config)});
   add_groups(cell, common, what.attack->entry->external->inputs, draft);
   return graph_.add_job(draft);

@@ -3,6 +3,7 @@
 
 #include "core/base/text.hpp"
 #include "core/spec/detail/axis_reader.hpp"
+#include "core/spec/external.hpp"
 #include "core/spec/swap.hpp"
 
 namespace gauntlet::spec::detail {
@@ -21,13 +22,17 @@ const FieldInfo& fraction_field() {
 }
 
 /// Why an attack cannot be told to change database items; "" where it can.
-std::string why_queries_only(const CatalogEntry& entry, const AxisValue& value) {
+std::string why_queries_only(const CatalogEntry& entry) {
   if (entry.name == "none") return "changes nothing";
-  if (entry.ensemble) return "is a set of attacks on queries; name the attacks one by one";
+  if (entry.ensemble) {
+    return "reports for every query the attack that hurts it most, and all queries meet one database; name "
+           "the "
+           "attacks one by one";
+  }
   if (entry.name == kSwapAttack) return "replaces queries";
-  if (entry.external) return "is external, and external attacks are given queries";
-  if (entry.targeted) return "aims at targets, and database items have none";
-  if (!value.source.empty()) return "has a source; transfer is told of queries";
+  if (entry.external && !entry.external->given.empty())
+    return "is made of inputs that were given for queries";
+  if (entry.targeted) return "aims at targets, which queries have and database items have not";
   return "";
 }
 
@@ -72,7 +77,7 @@ void AxisReader::check_scope(const YamlNode& node, const CatalogEntry& entry, co
     }
     return;
   }
-  if (const std::string why = why_queries_only(entry, value); !why.empty())
+  if (const std::string why = why_queries_only(entry); !why.empty())
     report_.add(node.find("sides")->place, "{} {}; allowed: sides: query", entry.name, why);
 }
 
