@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/base/check.hpp"
+#include "core/metrics/refusals.hpp"
 
 namespace gauntlet::metrics {
 namespace {
@@ -41,6 +42,22 @@ void choose_smallest_codes(std::span<const WorstMember> members,
       if (std::ranges::lexicographical_compare(members[member].codes->row(row),
                                                members[chosen].codes->row(row)))
         chosen = member;
+    }
+  }
+}
+
+/// What queries are worth that the pipeline refuses. `each` are the evaluations of the members.
+void count_refusals(std::span<const WorstMember> members, std::vector<Evaluation>& each) {
+  if (!members.front().refused.empty()) count_refused(members.front().refused, each.front().metrics);
+  for (std::size_t member = 1; member < members.size(); ++member) {
+    const std::span<const std::uint8_t> refused = members[member].refused;
+    for (std::size_t metric = 0; metric < each[member].metrics.size() && !refused.empty(); ++metric) {
+      MetricValue& value = each[member].metrics[metric];
+      if (value.per_query.empty()) continue;
+      for (std::size_t query = 0; query < refused.size(); ++query) {
+        if (refused[query] != 0) value.per_query[query] = each.front().metrics[metric].per_query[query];
+      }
+      set_means(value);
     }
   }
 }
@@ -121,6 +138,7 @@ Result<WorstCase> evaluate_worst(const EvaluationInput& input, std::span<const W
     GAUNTLET_TRY(Evaluation evaluation, evaluate(of_member, asked, n_threads));
     each.push_back(std::move(evaluation));
   }
+  count_refusals(members, each);
   const auto reduction_of = [&](std::size_t metric) {
     std::vector<std::vector<double>> per_query;
     for (const Evaluation& evaluation : each) per_query.push_back(evaluation.metrics[metric].per_query);
@@ -159,7 +177,10 @@ Result<WorstCase> evaluate_worst(const EvaluationInput& input, std::span<const W
   GAUNTLET_TRY(const PackedCodes codes, chosen_codes(members, worst.map.chosen));
   const EvaluationInput chosen{codes, input.retrieval_codes, input.query_labels, input.retrieval_labels,
                                input.target_labels};
-  GAUNTLET_TRY(Evaluation of_curves, evaluate(chosen, curves, n_threads));
+  const std::span<const std::uint8_t> refused = members.front().refused;
+  if (!refused.empty() && std::ranges::find(refused, 0) == refused.end()) return worst;
+  GAUNTLET_TRY(Evaluation of_curves, refused.empty() ? evaluate(chosen, curves, n_threads)
+                                                     : evaluate_answered(chosen, refused, curves, n_threads));
   for (MetricValue& curve : of_curves.metrics) worst.evaluation.metrics.push_back(std::move(curve));
   return worst;
 }

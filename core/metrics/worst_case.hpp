@@ -31,6 +31,9 @@ struct Reduction {
 struct WorstMember {
   std::string name;
   const PackedCodes* codes = nullptr;  ///< [Q, K]
+  /// [Q]: queries that the pipeline refuses (refusals.hpp), each worth what the clean one is, and a clean one
+  /// nothing; `codes` are then the clean ones'. Empty: it answers all.
+  std::span<const std::uint8_t> refused = {};
 };
 
 struct WorstCase {
@@ -43,7 +46,8 @@ struct WorstCase {
 };
 
 /// members[0] are the clean queries; at least one. Metrics with values per query reduce elementwise, each by
-/// its own; curves are those of the codes that `map` chooses. `input.query_codes` is not read. Errors: those
+/// its own; curves are those of the codes that `map` chooses, without the queries that are refused though
+/// clean. `input.query_codes` is not read. Errors: those
 /// of evaluate.
 [[nodiscard]] Result<WorstCase> evaluate_worst(const EvaluationInput& input,
                                                std::span<const WorstMember> members,

@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kAboveRandom = 0.02;  // MAP
 constexpr double kCommonCode = 0.5;    // of the queries
+constexpr double kRefused = 0.5;       // of the clean queries
 constexpr double kCleanLoss = 0.05;    // MAP
 
 // ---------------------------------------------------------------- R19
@@ -39,8 +40,14 @@ Finding degenerate(const Study& study) {
     found.verdict = Verdict::kWarn;
     found.sentence += fmt::format(" The defense costs {:.4f} of it.", loss->mean);
   }
+  const auto refused = clean->figures.find("refused");
+  const double refused_share = refused == clean->figures.end() ? 0 : refused->second;
+  if (refused_share > 0) found.sentence += fmt::format(" It refuses {} of them.", percent(refused_share));
   const double common = study.own->level("common_code").value_or(0);
-  if (common > kCommonCode) {
+  if (refused_share > kRefused) {
+    found.verdict = Verdict::kFail;
+    found.sentence = "Robust because it answers nobody. " + found.sentence;
+  } else if (common > kCommonCode) {
     found.verdict = Verdict::kFail;
     found.sentence = fmt::format("Robust because it retrieves nothing: {} of the queries have one code. {}",
                                  percent(common), found.sentence);
@@ -73,7 +80,8 @@ constinit const CheckEntry r19{
     .id = "R19",
     .title = "degenerate",
     .criterion =
-        "clean MAP - random codes >= 0.02; <= 50 % of queries with one code; loss against none <= 0.05",
+        "clean MAP - random codes >= 0.02; <= 50 % of queries with one code, and refused; loss against none "
+        "<= 0.05",
     .counts = true,
     .judge = &degenerate,
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/defenses/refusing.hpp"
 #include "core/train/device_batches.hpp"
 
 namespace gauntlet::run {
@@ -120,6 +121,12 @@ Status defend(const JobRun& run, const data::PreparedSet& set, Modality modality
       return defended->encode_query(side, input);
     return defended->encode_purified(side, defended->purified_through(side, input, backward));
   };
+  if (auto* const refusing = dynamic_cast<defenses::Refusing*>(defended);
+      refusing != nullptr && !is_database) {
+    open.refusal = [refusing, modality](const torch::Tensor& input) {
+      return refusing->refusal_score(modality, input);
+    };
+  }
   open.surface.encode_undefended = [model = open.target.model, modality](const torch::Tensor& input) {
     return model->encode(modality, input);
   };

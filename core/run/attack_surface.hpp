@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/attacks/attack.hpp"
+#include "core/attacks/evading.hpp"
 #include "core/run/job_run.hpp"
 
 namespace gauntlet::run {
@@ -20,6 +21,7 @@ struct OpenSurface {
   std::unique_ptr<defenses::Pipeline> pipeline;  ///< adaptive and retrained protocols only
   bool encodes_database = false;                 ///< the pipeline encodes the database too
   QueryCodes encode;                             ///< of what is attacked, black box or not
+  attacks::RefusalScore refusal = {};            ///< of defenses that refuse queries; empty of others
 };
 
 /// The surface of the job's config: `protocol` static means the bare target model, anything else the whole

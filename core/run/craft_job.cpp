@@ -224,6 +224,11 @@ Result<worker::AttemptResult> run_craft(const JobRun& run) {
   GAUNTLET_TRY(const auto attack,
                entry->make(run.config().value("attack", Json::object()), open.surface, seed));
 
+  if (auto* const evading = dynamic_cast<attacks::Evading*>(attack.get());
+      evading != nullptr && open.refusal) {
+    evading->evade(open.refusal);
+  }
+
   PerturbationSizes sizes;
   Observed local_observed;
   const torch::Tensor local =

@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "core/defenses/refusing.hpp"
 #include "core/metrics/codes.hpp"
 #include "core/run/chosen_rows.hpp"
 #include "core/run/image_features.hpp"
@@ -14,6 +15,7 @@ namespace gauntlet::run {
 namespace {
 
 constexpr std::size_t kLatencyQueries = 32;
+constexpr const char* kRefusalFile = "refusal_scores.npy";
 
 struct EncodePlan {
   Modality modality = Modality::kImage;
@@ -35,6 +37,7 @@ struct Source {
   torch::Tensor crafted;                 ///< undefined when clean
   std::vector<std::int64_t> crafted_at;  ///< of retrieval rows: which of `crafted` each is, -1 for none
   ImageFeatures features;                ///< of clean pictures that no defense touches; empty otherwise
+  torch::Tensor refusal_scores = {};     ///< of inputs that went through a defense elsewhere, if it refuses
 };
 
 /// For each of the rows where it stands among the crafted ones, -1 where it does not.
@@ -65,6 +68,9 @@ Result<Source> open_source(const JobRun& run, const EncodePlan& plan, const data
   Source source;
   GAUNTLET_TRY(source.crafted, read_tensor(artifact.file("inputs.npy")));
   GAUNTLET_TRY(const torch::Tensor rows, read_tensor(artifact.file("rows.npy")));
+  if (std::error_code ignored; std::filesystem::exists(artifact.file(kRefusalFile), ignored)) {
+    GAUNTLET_TRY(source.refusal_scores, read_tensor(artifact.file(kRefusalFile)));
+  }
   if (source.crafted.size(0) != rows.numel()) {
     return fail(ErrorCode::kCorrupt, "{} holds {} inputs for {} rows", artifact.folder.string(),
                 source.crafted.size(0), rows.numel());
@@ -107,13 +113,21 @@ torch::Tensor inputs_of(const JobRun& run, const Source& source, const EncodePla
   return train::inputs_on(run.device, set, plan.modality, rows);
 }
 
-/// Relaxed codes [n, K] of this rank's shard.
-Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, const data::PreparedSet& set,
-                                   const Source& source, defenses::Pipeline& pipeline) {
+/// Of one rank's inputs.
+struct Encoded {
+  torch::Tensor codes;           ///< [n, K] relaxed
+  torch::Tensor refusal_scores;  ///< [n] float of queries through a defense that refuses; undefined otherwise
+};
+
+/// This rank's shard.
+Result<Encoded> encode_shard(const JobRun& run, const EncodePlan& plan, const data::PreparedSet& set,
+                             const Source& source, defenses::Pipeline& pipeline) {
   const torch::NoGradGuard no_grad;
   const train::Slice shard =
       train::slice_of(static_cast<std::int64_t>(source.rows.size()), run.attempt.rank, run.attempt.world);
-  std::vector<torch::Tensor> codes;
+  auto* const refusing =
+      plan.part == data::Part::kRetrieval ? nullptr : dynamic_cast<defenses::Refusing*>(&pipeline);
+  std::vector<torch::Tensor> codes, scores;
   for (std::int64_t begin = shard.begin; begin < shard.end; begin += kInputsPerBatch) {
     const std::int64_t end = std::min(begin + kInputsPerBatch, shard.end);
     const torch::Tensor inputs = inputs_of(run, source, plan, set, begin, end);
@@ -121,12 +135,16 @@ Result<torch::Tensor> encode_shard(const JobRun& run, const EncodePlan& plan, co
                                       ? pipeline.encode_retrieval(plan.modality, inputs)
                                       : pipeline.encode_query(plan.modality, inputs);
     codes.push_back(relaxed.cpu());
+    if (refusing != nullptr)
+      scores.push_back(refusing->refusal_score(plan.modality, inputs).to(torch::kCPU, torch::kFloat32));
     run.progress.update(
         {.fraction = static_cast<double>(end - shard.begin) / static_cast<double>(shard.end - shard.begin),
          .phase = "encode"});
   }
-  if (codes.empty()) return torch::empty({0, 0});
-  return torch::cat(codes);
+  Encoded encoded;
+  encoded.codes = codes.empty() ? torch::empty({0, 0}) : torch::cat(codes);
+  if (refusing != nullptr) encoded.refusal_scores = scores.empty() ? torch::empty({0}) : torch::cat(scores);
+  return encoded;
 }
 
 /// Seconds that one call takes.
@@ -221,9 +239,12 @@ Result<worker::AttemptResult> run_encode(const JobRun& run) {
   pipeline->use_draw(
       seed_of(run, draw == 0 ? "draws of the report" : fmt::format("draws of the report/{}", draw)));
   const auto started = std::chrono::steady_clock::now();
-  GAUNTLET_TRY(torch::Tensor local, encode_shard(run, plan, set, source, *pipeline));
-  if (local.numel() == 0) local = torch::empty({0, target.shape.code_bits});
-  const torch::Tensor relaxed = run.communicator.gather_rows(local).contiguous();
+  GAUNTLET_TRY(Encoded local, encode_shard(run, plan, set, source, *pipeline));
+  if (local.codes.numel() == 0) local.codes = torch::empty({0, target.shape.code_bits});
+  const torch::Tensor relaxed = run.communicator.gather_rows(local.codes).contiguous();
+  torch::Tensor refusal_scores = source.refusal_scores;
+  if (local.refusal_scores.defined())
+    refusal_scores = run.communicator.gather_rows(local.refusal_scores).contiguous();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   if (!run.is_main_rank()) return worker::AttemptResult{};
 
@@ -239,6 +260,8 @@ Result<worker::AttemptResult> run_encode(const JobRun& run) {
                                                     {n, (target.shape.code_bits + 7) / 8}, torch::kUInt8);
   GAUNTLET_CHECK_OK(write_tensor(draft.folder() / "codes.npy", code_bytes));
   GAUNTLET_CHECK_OK(write_tensor(draft.folder() / "rows.npy", torch::tensor(source.rows, torch::kInt64)));
+  if (refusal_scores.defined())
+    GAUNTLET_CHECK_OK(write_tensor(draft.folder() / kRefusalFile, refusal_scores));
   const Json about = {{"bits", target.shape.code_bits}, {"n", n}, {"zeros", packed.n_zeros()}};
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                run.attempt.store.publish(std::move(draft), run.attempt.job, run.attempt.key, about));

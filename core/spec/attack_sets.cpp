@@ -14,6 +14,7 @@ void add_members(const Json& line, std::vector<SetMember>& members) {
   member.attack = line.at("attack").get<std::string>();
   member.options = line.at("options");
   member.control = line.value("control", false);
+  member.adaptive_only = line.value("adaptive_only", false);
   if (!line.contains("each")) {
     members.push_back(std::move(member));
     return;

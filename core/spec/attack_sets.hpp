@@ -18,7 +18,8 @@ struct SetMember {
   std::string name;    ///< what rows call it: "apgd-main", "noise-3"; unique in its set
   std::string attack;  ///< an entry of the catalog
   Json options = Json::object();
-  bool control = false;  ///< looks at no model, so that it is crafted once whatever the protocol
+  bool control = false;        ///< looks at no model, so that it is crafted once whatever the protocol
+  bool adaptive_only = false;  ///< without a form made on the undefended model
 };
 
 struct AttackSet {
@@ -32,8 +33,8 @@ struct AttackSet {
 };
 
 /// Reads {"ensemble", "targeted", "set", "version", "members": [{"name", "attack", "options", "each",
-/// "control"}]}: a member with "each": {option: [values]} stands for one member per value, named by it.
-/// Errors (kCorrupt): what is missing or twice.
+/// "control", "adaptive_only"}]}: a member with "each": {option: [values]} stands for one member per value,
+/// named by it. Errors (kCorrupt): what is missing or twice.
 [[nodiscard]] Result<AttackSet> attack_set_from_json(const Json& value);
 
 /// The set of an ensemble that a sweep file names: "standard" is its newest version, "standard@1" that one.

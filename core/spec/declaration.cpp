@@ -2,6 +2,7 @@
 
 #include "core/base/check.hpp"
 #include "core/spec/detail/embedded_catalog.hpp"
+#include "core/spec/external.hpp"
 
 namespace gauntlet::spec {
 
@@ -16,6 +17,12 @@ Json declaration_of(std::string_view defense) {
   }();
   const auto found = kDeclarations.find(std::string(defense));
   return found == kDeclarations.end() ? Json() : *found;
+}
+
+bool refuses(const CatalogEntry& defense) {
+  if (defense.external) return defense.external->refuses;
+  const Json declaration = declaration_of(defense.name);
+  return declaration.is_object() && declaration.value("refuses", false);
 }
 
 }  // namespace gauntlet::spec

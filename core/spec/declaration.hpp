@@ -13,4 +13,8 @@ namespace gauntlet::spec {
 /// name that has none.
 [[nodiscard]] Json declaration_of(std::string_view defense);
 
+struct CatalogEntry;
+/// Whether a defense may answer a query with a refusal, as it says of itself.
+[[nodiscard]] bool refuses(const CatalogEntry& defense);
+
 }  // namespace gauntlet::spec

@@ -37,6 +37,9 @@ struct ExternalBudget {
   double value = 0;
 };
 
+/// What a defense that refuses queries leaves beside them: f32 [n], refused above 0.
+inline constexpr const char* kRefusalFile = "refusal_scores.npy";
+
 /// A descriptor, read and checked.
 struct ExternalEntry {
   EntryKind kind = EntryKind::kAttack;
@@ -57,6 +60,7 @@ struct ExternalEntry {
   ExternalLimits limits;
   std::vector<ExternalBudget> budget;  ///< of attacks
   bool random = false;                 ///< the seed changes the outputs
+  bool refuses = false;                ///< of defenses: it leaves a score that refuses queries above 0
   std::string unit = "ratio";          ///< of metrics
   bool higher_is_better = true;        ///< of metrics
 };

@@ -255,6 +255,16 @@ TEST(Planted, AConstantCodeIsDegenerate) {
   EXPECT_THAT(setting.of("R19").sentence, HasSubstr("51.0 % of the queries have one code"));
 }
 
+TEST(Planted, WhoRefusesMostCleanQueriesIsDegenerate) {
+  Setting setting;
+  setting.own.arms.front().figures["refused"] = 0.04;
+  EXPECT_EQ(setting.of("R19").verdict, Verdict::kPass);
+  EXPECT_THAT(setting.of("R19").sentence, HasSubstr("It refuses 4.0 % of them."));
+  setting.own.arms.front().figures["refused"] = 0.51;
+  EXPECT_EQ(setting.of("R19").verdict, Verdict::kFail);
+  EXPECT_THAT(setting.of("R19").sentence, HasSubstr("answers nobody"));
+}
+
 TEST(Planted, AMemoriserFallsToOneGreyLevel) {
   Setting setting;
   for (Arm& each : setting.own.arms) {

@@ -222,6 +222,7 @@ TEST(AttackSets, ThoseOfTheProgramHaveTheSizesTheyAreNamedFor) {
                                                        {"worst/standard@1", 4 + 6 + 1 + 10},
                                                        {"worst/plus@1", 20 + 12 + 3 + 10},
                                                        {"worst/rand@1", 4 + 10},
+                                                       {"worst/refuse@1", 4 + 8 + 1 + 10},
                                                        {"worst_targeted/quick@1", 4 + 1 + 10},
                                                        {"worst_targeted/standard@1", 4 + 1 + 10}}));
 }

@@ -1,4 +1,4 @@
-// Which items external entries are given.
+// Which items external entries are given, and what a defense that refuses queries leaves of them.
 #include "core/spec/attack_scope.hpp"
 #include "tests/worker/external_fixture.hpp"
 
@@ -6,6 +6,7 @@ namespace gauntlet::worker {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 class ExternalScope : public External {
  protected:
@@ -71,6 +72,25 @@ TEST_F(ExternalScope, AModelEncodesTheWholeDatabaseWithTheAttackedItemsInTheirPl
 
   job.config["part"] = "query";
   EXPECT_THAT(rows_after(job), ElementsAre(4)) << "queries are those that were crafted";
+}
+
+TEST_F(ExternalScope, ADefenseThatRefusesLeavesAScoreForEveryQuery) {
+  const auto defense = [this](const std::string& scores, const std::string& outputs) {
+    return entry("defense", outputs, kCopy + scores, "refuses: true");
+  };
+  const std::string both = "inputs.npy, refusal_scores.npy";
+  const std::vector<float> values = {-0.5F, 2};
+  ASSERT_TRUE(io::write_npy<float>(folder_ / "scores.npy", {2}, std::span<const float>(values)));
+  const std::string copy =
+      fmt::format("cp {} outputs/refusal_scores.npy\n", (folder_ / "scores.npy").string());
+  const spec::JobSpec job = defense(copy, both);
+  const auto result = run(job);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(left<float>(job, "refusal_scores.npy"), values);
+
+  EXPECT_THAT(refusal(defense("", both)), HasSubstr("outputs do not hold 'refusal_scores.npy'"));
+  EXPECT_THAT(refusal(defense("cp inputs/inputs.npy outputs/refusal_scores.npy", both)),
+              HasSubstr("refusal_scores.npy is f32 of shape [2, 3, 2, 2]; allowed: f32 of shape [2]"));
 }
 
 }  // namespace

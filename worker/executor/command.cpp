@@ -188,6 +188,11 @@ class Step {
         io::write_npy<float>(draft / "inputs.npy", given_.shape, std::span<const float>(changed)));
     GAUNTLET_CHECK_OK(write_rows_file(draft));
     const auto n = static_cast<std::int64_t>(given_.rows.size());
+    if (task_ == ExternalTask::kPurify && entry_.refuses) {
+      GAUNTLET_TRY(const std::vector<float> scores, external::read_refusal_scores(folder_.outputs(), given_));
+      GAUNTLET_CHECK_OK(
+          io::write_npy<float>(draft / spec::kRefusalFile, {n}, std::span<const float>(scores)));
+    }
     if (task_ == ExternalTask::kCraft) {
       add_sizes(changed, rows);
     } else {

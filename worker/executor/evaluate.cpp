@@ -2,6 +2,7 @@
 
 #include "core/metrics/evaluate.hpp"
 #include "worker/executor/evaluate_draws.hpp"
+#include "worker/executor/evaluate_refusals.hpp"
 #include "worker/executor/evaluate_swap.hpp"
 #include "worker/executor/evaluate_together.hpp"
 #include "worker/executor/evaluate_worst.hpp"
@@ -34,6 +35,7 @@ Result<AttemptResult> measure(const AttemptContext& attempt, const EvaluationInp
   if (attempt.job.config.contains("swap")) return run_evaluate_swap(attempt, read, names, progress);
 
   progress.update({.phase = "metrics"});
+  if (!read.query.refusal_scores.empty()) return run_evaluate_refusals(attempt, read, names);
   const metrics::EvaluationInput input{read.query.codes, read.retrieval.codes, read.query_labels,
                                        read.retrieval_labels, read.targets.get()};
   GAUNTLET_TRY(const auto together, evaluate_together(attempt, input, names, 0));

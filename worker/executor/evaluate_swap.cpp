@@ -6,6 +6,7 @@
 
 #include "core/base/random.hpp"
 #include "core/metrics/evaluate.hpp"
+#include "core/metrics/refusals.hpp"
 #include "core/metrics/swap.hpp"
 
 namespace gauntlet::worker {
@@ -59,8 +60,13 @@ Result<AttemptResult> run_evaluate_swap(const AttemptContext& attempt, const Eva
                 "there are {} training inputs of {} bits to swap in; the database has codes of {} bits",
                 inputs.codes.n(), inputs.codes.bits(), read.retrieval.codes.bits());
   }
-  GAUNTLET_TRY(const metrics::PackedCodes tried,
-               picked(inputs.codes, drawn(inputs.codes.n(), wanted, attempt.job.seed)));
+  std::vector<std::int64_t> swapped = drawn(inputs.codes.n(), wanted, attempt.job.seed);
+  const std::vector<std::uint8_t> refused = metrics::refused(inputs.refusal_scores);
+  if (!refused.empty())
+    std::erase_if(swapped, [&](std::int64_t at) { return refused[static_cast<std::size_t>(at)] != 0; });
+  if (swapped.empty())
+    return fail(ErrorCode::kInvalid, "the defense refuses every training input that could be swapped in");
+  GAUNTLET_TRY(const metrics::PackedCodes tried, picked(inputs.codes, swapped));
 
   progress.update({.phase = "swaps"});
   const metrics::ItemsInMemory items(read.retrieval.codes, read.retrieval_labels);

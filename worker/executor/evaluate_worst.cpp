@@ -8,6 +8,7 @@
 
 #include "core/metrics/bootstrap.hpp"
 #include "core/metrics/reference_levels.hpp"
+#include "core/metrics/refusals.hpp"
 #include "core/metrics/worst_case.hpp"
 
 namespace gauntlet::worker {
@@ -40,6 +41,13 @@ Result<std::vector<Codes>> read_members(const AttemptContext& attempt, const Eva
                   "input {} has codes of other queries, or of another length, than the "
                   "clean queries have",
                   role);
+    }
+    if (codes.refusal_scores.size() != read.query.refusal_scores.size())
+      return fail(ErrorCode::kCorrupt, "input {} has {} refusals and the clean queries {}", role,
+                  codes.refusal_scores.size(), read.query.refusal_scores.size());
+    if (!codes.refusal_scores.empty()) {
+      GAUNTLET_TRY(codes.codes, metrics::answered_codes(codes.codes, read.query.codes,
+                                                        metrics::refused(codes.refusal_scores)));
     }
     members.push_back(std::move(codes));
   }
@@ -96,6 +104,15 @@ void add_members(const metrics::WorstCase& worst, std::int64_t n, Rows& rows) {
     best = std::min(best, worst.map.mean[member]);
   }
   rows.add("map:best_single", best, n);
+}
+
+/// How many queries of each member the pipeline refuses.
+void add_refusals(std::span<const metrics::WorstMember> members, Rows& rows) {
+  for (const metrics::WorstMember& member : members) {
+    const auto n = static_cast<std::int64_t>(member.refused.size());
+    rows.add("member_refused:" + member.name,
+             static_cast<double>(std::ranges::count(member.refused, 1)) / static_cast<double>(n), n);
+  }
 }
 
 struct Levels {
@@ -168,9 +185,11 @@ Result<AttemptResult> run_evaluate_worst(const AttemptContext& attempt, const Ev
                                          std::span<const std::string> metrics, ProgressSink& progress) {
   GAUNTLET_TRY(const std::vector<std::string> names, member_names(attempt.job.config));
   GAUNTLET_TRY(const std::vector<Codes> codes, read_members(attempt, read, names.size()));
-  std::vector<metrics::WorstMember> members = {{std::string(kClean), &read.query.codes}};
+  std::vector<std::vector<std::uint8_t>> refused = {metrics::refused(read.query.refusal_scores)};
+  for (const Codes& member : codes) refused.push_back(metrics::refused(member.refusal_scores));
+  std::vector<metrics::WorstMember> members = {{std::string(kClean), &read.query.codes, refused.front()}};
   for (std::size_t index = 0; index < names.size(); ++index)
-    members.push_back({names[index], &codes[index].codes});
+    members.push_back({names[index], &codes[index].codes, refused[index + 1]});
 
   progress.update({.phase = "metrics"});
   const metrics::EvaluationInput input{read.query.codes, read.retrieval.codes, read.query_labels,
@@ -185,6 +204,7 @@ Result<AttemptResult> run_evaluate_worst(const AttemptContext& attempt, const Ev
   }
   add_intervals(worst.evaluation, attempt.threads, rows);
   add_members(worst, n, rows);
+  if (!refused.front().empty()) add_refusals(members, rows);
 
   progress.update({.fraction = 0.5, .phase = "reference levels"});
   const metrics::ItemsInMemory items(read.retrieval.codes, read.retrieval_labels);

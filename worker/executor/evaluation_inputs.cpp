@@ -18,6 +18,29 @@ Result<std::vector<std::int64_t>> read_rows(const artifacts::Artifact& artifact,
   return std::vector<std::int64_t>(values.begin(), values.end());
 }
 
+/// Empty where there are none.
+Result<std::vector<float>> read_refusal_scores(const artifacts::Artifact& artifact, std::size_t n) {
+  const std::filesystem::path path = artifact.file("refusal_scores.npy");
+  if (std::error_code ignored; !std::filesystem::exists(path, ignored)) return std::vector<float>();
+  GAUNTLET_TRY(const io::NpyArray array, io::read_npy(path));
+  GAUNTLET_TRY(const std::span<const float> scores, array.as<float>());
+  if (scores.size() == n) return std::vector<float>(scores.begin(), scores.end());
+  return fail(ErrorCode::kCorrupt, "{} holds {} scores for {} queries", path.string(), scores.size(), n);
+}
+
+/// The clean queries beside attacked ones that may be refused.
+Result<std::unique_ptr<Codes>> read_clean(const AttemptContext& attempt, const Codes& query,
+                                          std::int64_t n_items) {
+  if (attempt.job.find_input("clean_query_codes") == nullptr) return std::unique_ptr<Codes>();
+  GAUNTLET_TRY(Codes clean, read_codes(attempt, "clean_query_codes", n_items));
+  if (clean.rows == query.rows && clean.codes.bits() == query.codes.bits() &&
+      clean.refusal_scores.size() == query.refusal_scores.size())
+    return std::make_unique<Codes>(std::move(clean));
+  return fail(ErrorCode::kCorrupt,
+              "the clean queries have codes of other queries or of another length, or other refusals, than "
+              "the attacked ones");
+}
+
 }  // namespace
 
 Result<artifacts::Artifact> open_input(const AttemptContext& attempt, std::string_view role,
@@ -43,7 +66,8 @@ Result<Codes> read_codes(const AttemptContext& attempt, std::string_view role, s
     return fail(ErrorCode::kCorrupt, "{} holds {} codes, but {} row numbers", artifact.folder.string(),
                 codes.n(), rows.size());
   }
-  return Codes{std::move(codes), std::move(rows)};
+  GAUNTLET_TRY(std::vector<float> scores, read_refusal_scores(artifact, rows.size()));
+  return Codes{std::move(codes), std::move(rows), std::move(scores)};
 }
 
 Result<metrics::LabelSets> labels_of(const data::PreparedSet& set, std::span<const std::int64_t> rows) {
@@ -86,12 +110,14 @@ Result<EvaluationInputs> read_evaluation_inputs(const AttemptContext& attempt) {
   GAUNTLET_TRY(metrics::LabelSets query_labels, labels_of(set, query.rows));
   GAUNTLET_TRY(metrics::LabelSets retrieval_labels, labels_of(set, retrieval.rows));
   GAUNTLET_TRY(std::unique_ptr<metrics::LabelSets> targets, read_targets(attempt, set, query.rows));
+  GAUNTLET_TRY(std::unique_ptr<Codes> clean, read_clean(attempt, query, set.n_items()));
   return EvaluationInputs{std::move(set),
                           std::move(query),
                           std::move(retrieval),
                           std::move(query_labels),
                           std::move(retrieval_labels),
-                          std::move(targets)};
+                          std::move(targets),
+                          std::move(clean)};
 }
 
 }  // namespace gauntlet::worker

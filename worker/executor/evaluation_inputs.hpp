@@ -20,6 +20,8 @@ namespace gauntlet::worker {
 struct Codes {
   metrics::PackedCodes codes;      ///< [n, K]
   std::vector<std::int64_t> rows;  ///< [n], items of the dataset
+  /// [n], of queries through a defense that refuses some (metrics/refusals.hpp); empty: all are answered.
+  std::vector<float> refusal_scores = {};
 };
 
 /// The artifact of the input that plays `role`. Errors: kInvalid (there is no such input), those of opening.
@@ -46,6 +48,7 @@ struct EvaluationInputs {
   metrics::LabelSets query_labels;
   metrics::LabelSets retrieval_labels;
   std::unique_ptr<metrics::LabelSets> targets;  ///< null: untargeted
+  std::unique_ptr<Codes> clean = {};  ///< of attacked queries through a defense that refuses; else null
 };
 [[nodiscard]] Result<EvaluationInputs> read_evaluation_inputs(const AttemptContext& attempt);
 

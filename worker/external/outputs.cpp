@@ -88,6 +88,25 @@ Result<std::vector<float>> read_changed(const fs::path& folder, const Given& giv
   return std::vector<float>(values.begin(), values.end());
 }
 
+Result<std::vector<float>> read_refusal_scores(const fs::path& folder, const Given& given) {
+  const std::string name = fmt::format("outputs/{}", spec::kRefusalFile);
+  const Result<io::NpyArray> file = io::read_npy(folder / spec::kRefusalFile);
+  if (!file) return fail(ErrorCode::kInvalid, "{} cannot be read: {}", name, file.error().message);
+  const std::vector<std::int64_t> shape = {static_cast<std::int64_t>(given.rows.size())};
+  if (file->dtype != io::DType::kF32 || file->shape != shape) {
+    return fail(ErrorCode::kInvalid, "{} is {} of shape {}; allowed: {} of shape {}", name,
+                io::name_of(file->dtype), io::shape_text(file->shape), io::name_of(io::DType::kF32),
+                io::shape_text(shape));
+  }
+  GAUNTLET_TRY(const std::span<const float> scores, file->as<float>());
+  for (std::size_t at = 0; at < scores.size(); ++at) {
+    if (!std::isfinite(scores[at]))
+      return fail(ErrorCode::kInvalid, "{}: the score of item {} is {}; allowed: a number", name,
+                  given.rows[at], scores[at]);
+  }
+  return std::vector<float>(scores.begin(), scores.end());
+}
+
 Result<metrics::PackedCodes> read_codes(const fs::path& folder, const Given& given) {
   const Result<io::NpyArray> file = io::read_npy(folder / "codes.npy");
   if (!file) return fail(ErrorCode::kInvalid, "outputs/codes.npy cannot be read: {}", file.error().message);

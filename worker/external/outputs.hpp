@@ -23,6 +23,10 @@ namespace gauntlet::external {
 [[nodiscard]] Result<std::vector<float>> read_changed(const std::filesystem::path& folder, const Given& given,
                                                       const spec::ExternalEntry& entry, const Json& options);
 
+/// refusal_scores.npy of a defense that refuses queries: f32 [n], finite. Errors (kInvalid).
+[[nodiscard]] Result<std::vector<float>> read_refusal_scores(const std::filesystem::path& folder,
+                                                             const Given& given);
+
 /// codes.npy: [n, bits] of any number type; a bit is 1 where the value is > 0. Errors (kInvalid).
 [[nodiscard]] Result<metrics::PackedCodes> read_codes(const std::filesystem::path& folder,
                                                       const Given& given);

@@ -5,6 +5,7 @@
 #include "core/attacks/detail/apgd.hpp"
 #include "core/attacks/detail/code_ascent.hpp"
 #include "core/attacks/detail/scheduled_descent.hpp"
+#include "core/attacks/evading.hpp"
 #include "core/base/random.hpp"
 #include "core/models/objectives.hpp"
 
@@ -38,11 +39,17 @@ Encode remembering(Encode encode) {
   };
 }
 
-/// Keeps, per input, the candidate whose codes rank worst (targeted: best) over the draws of selection.
+/// [b] bool, on the CPU.
+Tensor refused_by(const RefusalScore& score, const Tensor& inputs) {
+  return score(inputs).le(0).logical_not().to(torch::kCPU);
+}
+
+/// Keeps, per input, the candidate whose codes rank worst (targeted: best) over the draws of selection. One
+/// that is refused is worth what the clean input is, and that nothing if it is refused too.
 class Selection {
  public:
   Selection(const Tensor& clean, const CodeGoal& goal, Encode encode, Draws draws, CodeRanks* ranks,
-            Tensor labels, bool highest)
+            Tensor labels, bool highest, RefusalScore refusal)
       : kept(clean.clone()),
         cost(torch::full({clean.size(0)}, std::numeric_limits<double>::infinity(), torch::kFloat64)),
         goal_(goal),
@@ -50,7 +57,13 @@ class Selection {
         draws_(std::move(draws)),
         ranks_(ranks),
         labels_(std::move(labels)),
-        sign_(highest ? -1 : 1) {}
+        sign_(highest ? -1 : 1),
+        refusal_(std::move(refusal)) {
+    if (!refusal_ || ranks_ == nullptr) return;
+    const torch::NoGradGuard no_grad;
+    const Tensor ap = ranks_->ap(encode_(clean), labels_);
+    clean_ap_ = torch::where(refused_by(refusal_, clean), torch::zeros_like(ap), ap);
+  }
 
   /// [b] bool: nothing is left to gain.
   Tensor look(const Tensor& inputs, const Tensor& items) {
@@ -59,13 +72,17 @@ class Selection {
     latest = torch::zeros({items.size(0)}, torch::kFloat64);
     draws_.each(0, [&] {
       const Tensor code = encode_(inputs);
+      Tensor refused;
+      if (refusal_) refused = refused_by(refusal_, inputs);
       if (ranks_ != nullptr) {
-        const Tensor ap = ranks_->ap(code, labels_.index_select(0, items));
+        Tensor ap = ranks_->ap(code, labels_.index_select(0, items));
+        if (refused.defined()) ap = torch::where(refused, clean_ap_.index_select(0, items), ap);
         latest += sign_ * ap / static_cast<double>(draws_.count());
         done = done.logical_and(reached(code, ap, items));
       } else {
         done = done.logical_and(reached(code, {}, items));
       }
+      if (refused.defined()) done = done.logical_and(refused.logical_not());
     });
     if (ranks_ != nullptr) keep_better(inputs, items);
     return done;
@@ -109,10 +126,12 @@ class Selection {
   CodeRanks* ranks_;
   Tensor labels_;
   double sign_;
+  RefusalScore refusal_;
+  Tensor clean_ap_;  ///< [B], of defenses that refuse
   Tensor settled_;
 };
 
-class ApgdAttack final : public Attack {
+class ApgdAttack final : public Attack, public Evading {
  public:
   ApgdAttack(const ApgdConfig& config, AttackSurface surface, std::uint64_t seed, bool targeted,
              std::shared_ptr<CodeRanks> ranks)
@@ -132,9 +151,13 @@ class ApgdAttack final : public Attack {
       AttackSurface undefended = surface_;
       undefended.encode = surface_.encode_undefended;
       undefended.use_draw = {};
-      start = climbed(batch, undefended, start);
+      start = climbed(batch, undefended, start, {});
     }
-    return climbed(batch, surface_, start);
+    return climbed(batch, surface_, start, refusal_);
+  }
+
+  void evade(RefusalScore score) override {
+    if (config_.refusal_weight > 0) refusal_ = std::move(score);
   }
 
   [[nodiscard]] std::map<std::string, Tensor> observed() const override { return observed_; }
@@ -153,7 +176,15 @@ class ApgdAttack final : public Attack {
                      : untargeted_goal(surface, batch, goal, ranks_.get());
   }
 
-  Tensor climbed(const AttackBatch& batch, const AttackSurface& surface, const Tensor& start) {
+  /// What the detector's score takes off an input's value.
+  [[nodiscard]] Penalty penalty_of(const RefusalScore& refusal) const {
+    if (!refusal) return {};
+    return
+        [refusal, weight = config_.refusal_weight](const Tensor& inputs) { return weight * refusal(inputs); };
+  }
+
+  Tensor climbed(const AttackBatch& batch, const AttackSurface& surface, const Tensor& start,
+                 const RefusalScore& refusal) {
     const Tensor clean = batch.inputs.detach();
     const CodeGoal goal = goal_of(batch, surface);
     const Draws draws{surface.use_draw, stream("draws"), config_.samples, config_.randomness == "frozen"};
@@ -162,7 +193,7 @@ class ApgdAttack final : public Attack {
     const bool remembers = !surface.use_draw && config_.gradient == "full";
     const Encode encode = remembers ? remembering(surface.encode) : surface.encode;
     Selection selection(clean, goal, encode, choosing, ranks_.get(),
-                        targeted_ ? batch.target_labels : batch.labels, targeted_);
+                        targeted_ ? batch.target_labels : batch.labels, targeted_, refusal);
     const Tensor again = apgd_start(clean, batch.rows, stream("again"), settings_.ball);
     const Tensor all = torch::arange(clean.size(0), torch::kInt64);
     if (goal.skip.defined()) selection.settle(goal.skip, all);
@@ -172,7 +203,7 @@ class ApgdAttack final : public Attack {
         .restart = [&](const Tensor& items) { return again.index_select(0, items); },
         .watch = [&](const Tensor& inputs, const Tensor& items) { return selection.look(inputs, items); }};
     const ApgdOutcome outcome =
-        apgd(clean, start, code_ascent(encode, goal.objective, draws), settings_, hooks);
+        apgd(clean, start, code_ascent(encode, goal.objective, draws, penalty_of(refusal)), settings_, hooks);
     static_cast<void>(selection.look(outcome.last, all));
     const Tensor last_cost = selection.latest;
     static_cast<void>(selection.look(outcome.best, all));
@@ -199,6 +230,7 @@ class ApgdAttack final : public Attack {
   std::uint64_t seed_;
   bool targeted_;
   std::shared_ptr<CodeRanks> ranks_;
+  RefusalScore refusal_;  ///< empty: every query is answered, or nobody looks whether it is
   ApgdSettings settings_;
   std::map<std::string, Tensor> observed_;
 };

@@ -20,6 +20,7 @@ struct ApgdConfig {
   std::string gradient = "full";
   std::int64_t samples = 1;
   std::string randomness = "fresh";
+  double refusal_weight = 1;
   std::string select = "ap";
   std::string rounding = "none";
   double epsilon_image = 8.0 / 255.0;
@@ -53,6 +54,11 @@ struct ApgdConfig {
     visit(
         "randomness", self.randomness,
         {.doc = "fresh: new draws at every step. frozen: the same at all.", .choices = {"fresh", "frozen"}});
+    visit("refusal_weight", self.refusal_weight,
+          {.doc = "Against a defense that refuses queries: how often its detector's score is subtracted from "
+                  "the objective; 0.1, 1 and 10 are worth trying. 0: it is not looked at.",
+           .min = 0,
+           .max = 1e6});
     visit("select", self.select,
           {.doc = "What is kept of the way. ap: the least average precision (targeted: the greatest for the "
                   "target) among checkpoints, last and best loss; looks at the database's codes and labels. "

@@ -19,14 +19,16 @@ void Draws::each(std::uint64_t step, const std::function<void()>& pass) const {
   }
 }
 
-Ascent code_ascent(Encode encode, CodeObjective objective, Draws draws) {
+Ascent code_ascent(Encode encode, CodeObjective objective, Draws draws, Penalty penalty) {
   return [encode = std::move(encode), objective = std::move(objective), draws = std::move(draws),
+          penalty = std::move(penalty),
           step = std::uint64_t{0}](const Tensor& inputs, const Tensor& items) mutable {
     Slope sum;
     draws.each(step++, [&] {
       const torch::AutoGradMode with_gradient(true);
       const Tensor leaf = inputs.detach().requires_grad_();
-      const Tensor value = objective(encode(leaf), items);
+      Tensor value = objective(encode(leaf), items);
+      if (penalty) value = value - penalty(leaf).to(value.options().requires_grad(false));
       Tensor gradient;
       if (value.requires_grad()) {
         gradient = torch::autograd::grad({value.sum()}, {leaf}, /*grad_outputs=*/{}, /*retain_graph=*/{},

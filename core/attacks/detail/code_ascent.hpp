@@ -24,8 +24,11 @@ struct Draws {
 
 using Encode = std::function<torch::Tensor(const torch::Tensor& inputs)>;
 
-/// The mean over draws of the objective and of its gradient at the input. A pipeline that gives none gives
-/// zeros.
-[[nodiscard]] Ascent code_ascent(Encode encode, CodeObjective objective, Draws draws);
+/// [B, …] inputs → [B]: what their value is lowered by, whatever their codes.
+using Penalty = std::function<torch::Tensor(const torch::Tensor& inputs)>;
+
+/// The mean over draws of the objective, less the penalty if there is one, and of its gradient at the input.
+/// A pipeline that gives none gives zeros.
+[[nodiscard]] Ascent code_ascent(Encode encode, CodeObjective objective, Draws draws, Penalty penalty = {});
 
 }  // namespace gauntlet::attacks

@@ -4,6 +4,7 @@
 #include "core/attacks/detail/list_overlap.hpp"
 #include "core/attacks/detail/scheduled_descent.hpp"
 #include "core/attacks/detail/square_search.hpp"
+#include "core/attacks/evading.hpp"
 #include "core/attacks/mainstay_code.hpp"
 #include "core/base/random.hpp"
 
@@ -39,14 +40,15 @@ Tensor example_codes(const AttackSurface& surface, const Tensor& target_labels) 
 class CodeJudge {
  public:
   CodeJudge(const SquareConfig& config, const AttackSurface& surface, const AttackBatch& batch, Draws draws,
-            CodeRanks* ranks, bool targeted)
+            CodeRanks* ranks, bool targeted, const RefusalScore& refusal)
       : kept(batch.inputs.detach().clone()),
         config_(config),
         surface_(surface),
         draws_(std::move(draws)),
         ranks_(ranks),
         labels_(targeted ? batch.target_labels : batch.labels),
-        sign_(targeted ? -1 : 1) {
+        sign_(targeted ? -1 : 1),
+        refusal_(refusal) {
     const torch::NoGradGuard no_grad;
     anchors_ = mainstay_code(labels_, surface.train_labels, opposing_codes(surface));
     const Tensor clean = signs(surface.encode(batch.inputs));
@@ -73,6 +75,10 @@ class CodeJudge {
       code = signs(relaxed);
       judged.score += score_of(relaxed, code, items) / static_cast<double>(draws_.count());
     });
+    if (refusal_) {  // no code comes back: worse than any
+      const Tensor refused = refusal_(inputs).le(0).logical_not().to(torch::kCPU);
+      judged.score.masked_fill_(refused, std::numeric_limits<double>::infinity());
+    }
     judged.done = judged.score.le(least_score() + kReached);
     keep(inputs, items, code, judged);
     last_code_.index_copy_(0, items, code);
@@ -96,14 +102,17 @@ class CodeJudge {
 
   void keep(const Tensor& inputs, const Tensor& items, const Tensor& code, Judged& judged) {
     const Tensor score_before = best_score_.index_select(0, items);
+    const Tensor answered = judged.score.isfinite();
     Tensor better = judged.score.lt(score_before);
     if (ranks_ == nullptr || config_.select != "ap") {
-      better = judged.score.le(score_before);
+      better = judged.score.le(score_before).logical_and(answered);
     } else {
       // A code that has not changed ranks as it did.
       const Tensor moved = code.ne(last_code_.index_select(0, items)).any(1);
       const Tensor asks =
-          better.logical_or(judged.score.eq(score_before).logical_and(moved)).nonzero().view(-1);
+          better.logical_or(judged.score.eq(score_before).logical_and(moved).logical_and(answered))
+              .nonzero()
+              .view(-1);
       Tensor ap = best_ap_.index_select(0, items).clone();
       const Tensor known = ap.clone();
       if (asks.numel() > 0) {
@@ -127,11 +136,12 @@ class CodeJudge {
   CodeRanks* ranks_;
   Tensor labels_;
   double sign_;
+  const RefusalScore& refusal_;  ///< empty: every query is answered
   Tensor anchors_, known_list_, best_score_, best_ap_, last_code_, floor_;
   std::uint64_t step_ = 0;
 };
 
-class SquareAttack final : public Attack {
+class SquareAttack final : public Attack, public Evading {
  public:
   SquareAttack(SquareConfig config, AttackSurface surface, std::uint64_t seed, bool targeted,
                std::shared_ptr<CodeRanks> ranks)
@@ -144,7 +154,7 @@ class SquareAttack final : public Attack {
   Tensor perturb(const AttackBatch& batch) override {
     const Tensor clean = batch.inputs.detach();
     const Draws draws{surface_.use_draw, purpose_seed(seed_, "", "draws"), config_.samples, false};
-    CodeJudge judge(config_, surface_, batch, draws, ranks_.get(), targeted_);
+    CodeJudge judge(config_, surface_, batch, draws, ranks_.get(), targeted_, refusal_);
     const SquareSettings settings{config_.iterations,
                                   ball_of(surface_, config_.epsilon_image, config_.epsilon_text),
                                   config_.rounding == "u8", seed_};
@@ -155,6 +165,8 @@ class SquareAttack final : public Attack {
     return judge.kept;
   }
 
+  void evade(RefusalScore score) override { refusal_ = std::move(score); }
+
   [[nodiscard]] std::map<std::string, Tensor> observed() const override { return observed_; }
 
  private:
@@ -163,6 +175,7 @@ class SquareAttack final : public Attack {
   std::uint64_t seed_;
   bool targeted_;
   std::shared_ptr<CodeRanks> ranks_;
+  RefusalScore refusal_;
   std::map<std::string, Tensor> observed_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "core/base/check.hpp"
 #include "core/spec/backbone_fields.hpp"
+#include "core/spec/declaration.hpp"
 #include "core/spec/detail/composed.hpp"
 
 namespace gauntlet::spec::detail {
@@ -59,7 +60,21 @@ std::span<const CellJob> CellGraph::plan(const CellPlan& cell) {
   const std::vector<JobIndex> draws = further_draws(cell, common, crafted, from->defense);
   const JobIndex retrieval = encode_retrieval(cell, common, from->defense, transferred.database);
   play(retrieval, "encode_retrieval");
-  evaluate(cell, common, query, retrieval, crafted, draws);
+  Measured measured{query, retrieval, crafted, std::nullopt, draws};
+  if (may_refuse(cell)) {
+    if (!metrics_of(cell).external.empty()) {
+      refuse(cell, Axis::kDefense,
+             fmt::format("defense '{}' refuses queries, and metric '{}' is external and knows of codes alone",
+                         cell.defense->entry->name, metrics_of(cell).external.front()->name));
+      return {};
+    }
+    if (crafted) {
+      Encoding clean = clean_queries(cell, *cell.defense, from->defense);
+      measured.clean = encode(cell, common, clean);
+      play(*measured.clean, "encode_clean_query");
+    }
+  }
+  evaluate(cell, common, measured);
   if (cell.explanation != nullptr && crafted) explain(cell, common, *crafted, from->defense);
   return roles_;
 }
@@ -241,6 +256,12 @@ CellGraph::Encoding CellGraph::retrieval_of(const CellPlan& cell, Common& common
   return {cell.defense, cell.retrieval_side(), Part::kRetrieval, std::nullopt, trained};
 }
 
+bool CellGraph::may_refuse(const CellPlan& cell) {
+  const auto [known, is_new] = refuses_.try_emplace(cell.defense->entry, false);
+  if (is_new) known->second = refuses(*cell.defense->entry);
+  return known->second;
+}
+
 CellGraph::CellMetrics CellGraph::metrics_of(const CellPlan& cell) const {
   CellMetrics metrics;
   for (const std::string& metric : *cell.metrics) {
@@ -256,17 +277,17 @@ CellGraph::CellMetrics CellGraph::metrics_of(const CellPlan& cell) const {
 }
 
 /// One job for all built-in metrics, one for each external one.
-void CellGraph::evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
-                         MaybeJob crafted, std::span<const JobIndex> draws) {
+void CellGraph::evaluate(const CellPlan& cell, const Common& common, const Measured& what) {
   const auto [built_in, external] = metrics_of(cell);
   JobDraft draft{JobKind::kEvaluate, nullptr, 0};
   draft.inputs.set(InputRole::kData, common.data);
-  draft.inputs.set(InputRole::kQueryCodes, query);
-  draft.inputs.set(InputRole::kRetrievalCodes, retrieval);
-  if (crafted && cell.attack->entry->targeted) draft.inputs.set(InputRole::kCrafted, *crafted);
+  draft.inputs.set(InputRole::kQueryCodes, what.query);
+  draft.inputs.set(InputRole::kRetrievalCodes, what.retrieval);
+  if (what.crafted && cell.attack->entry->targeted) draft.inputs.set(InputRole::kCrafted, *what.crafted);
+  if (what.clean) draft.inputs.set(InputRole::kCleanQueryCodes, *what.clean);
   if (!built_in.empty()) {
-    draft.config = draws.empty() ? evaluate_config(cell, built_in) : drawn_config(cell, built_in);
-    draft.ranked = draws;
+    draft.config = what.draws.empty() ? evaluate_config(cell, built_in) : drawn_config(cell, built_in);
+    draft.ranked = what.draws;
     play(graph_.add_job(draft), "evaluate");
   }
   for (const CatalogEntry* metric : external) measure(cell, draft, *metric);

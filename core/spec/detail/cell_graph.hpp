@@ -171,8 +171,15 @@ class CellGraph {
     std::vector<const CatalogEntry*> external;
   };
   [[nodiscard]] CellMetrics metrics_of(const CellPlan& cell) const;
-  void evaluate(const CellPlan& cell, const Common& common, JobIndex query, JobIndex retrieval,
-                MaybeJob crafted, std::span<const JobIndex> draws);
+  /// What an evaluate job reads of a cell.
+  struct Measured {
+    JobIndex query = 0;
+    JobIndex retrieval = 0;
+    MaybeJob crafted = std::nullopt;
+    MaybeJob clean = std::nullopt;         ///< clean codes of attacked queries that may be refused
+    std::span<const JobIndex> draws = {};  ///< of the queries, after the first
+  };
+  void evaluate(const CellPlan& cell, const Common& common, const Measured& what);
   // Random defenses are measured over several draws; cell_graph_draws.cpp.
   std::vector<JobIndex> further_draws(const CellPlan& cell, const Common& common, MaybeJob crafted,
                                       MaybeJob trained);
@@ -212,6 +219,8 @@ class CellGraph {
   JobIndex train_externally(const CellPlan& cell, Common& common, Side side, std::string_view role);
   /// Queries as an external defense leaves them.
   JobIndex purify(const CellPlan& cell, Common common, const Encoding& what);
+  /// Whether the cell's defense may refuse queries.
+  bool may_refuse(const CellPlan& cell);
   void measure(const CellPlan& cell, const JobDraft& evaluate, const CatalogEntry& metric);
   Json metric_versions(const std::vector<std::string>& metrics) const;
 
@@ -229,10 +238,11 @@ class CellGraph {
   /// By the ensemble's config, dataset value, whether adaptive, whether images ask; nothing after a problem.
   /// By name of the entry, since two may have equal settings, and by what members depend on.
   std::map<std::pair<std::string, std::array<std::uint32_t, 4>>, std::optional<Ensemble>> ensembles_;
-  std::map<const CatalogEntry*, bool> random_;  ///< defenses by whether they draw
-  std::map<std::uint32_t, Chosen> bare_;        ///< defense "none" by dataset value
-  std::vector<Trained> trained_{8192};          ///< a cache: attacks vary faster than what they attack
-  std::vector<CellJob> roles_;                  ///< of the cell at hand
+  std::map<const CatalogEntry*, bool> random_;   ///< defenses by whether they draw
+  std::map<const CatalogEntry*, bool> refuses_;  ///< defenses by whether they refuse queries
+  std::map<std::uint32_t, Chosen> bare_;         ///< defense "none" by dataset value
+  std::vector<Trained> trained_{8192};           ///< a cache: attacks vary faster than what they attack
+  std::vector<CellJob> roles_;                   ///< of the cell at hand
   std::vector<Problem> problems_;
 };
 

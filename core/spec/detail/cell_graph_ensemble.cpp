@@ -90,7 +90,8 @@ std::optional<CellGraph::Ensemble> CellGraph::choose_ensemble(const CellPlan& ce
     const CatalogEntry& entry = *chosen->entry;
     if (!(cell.image_queries ? entry.image : entry.text)) continue;
     chosen->protocol = "static";
-    fixed.push_back({is_adaptive && !member.control ? "static/" + member.name : member.name, *chosen});
+    if (!member.adaptive_only)
+      fixed.push_back({is_adaptive && !member.control ? "static/" + member.name : member.name, *chosen});
     if (!is_adaptive || member.control || !entry.adaptive) continue;
     chosen->protocol = "adaptive";
     adaptive.push_back({member.name, *chosen});

@@ -39,6 +39,11 @@ bool Compatibility::check_external_model(const CellPlan& cell) {
   bool fits = true;
   for (const auto& [axis, entry] :
        {std::pair(Axis::kAttack, cell.attack->entry), std::pair(Axis::kDefense, cell.defense->entry)}) {
+    if (axis == Axis::kDefense && entry->external != nullptr && entry->external->refuses) {
+      fits = refuse(cell, axis, Axis::kModel,
+                    "refuses queries, and an external target model gives codes alone") &&
+             fits;
+    }
     if (entry->external != nullptr || entry->name == "none") continue;
     fits = refuse(cell, axis, Axis::kModel,
                   "needs the target model's own network, and an external one gives codes alone") &&

@@ -18,7 +18,7 @@ const Names kDescriptorKeys = {
     "command", "train", "inputs", "train_inputs", "outputs", "checkpoint", "files", "environment", "venv",
     "limits", "given",
     // what is promised
-    "budget", "random", "unit", "higher_is_better"};
+    "budget", "random", "refuses", "unit", "higher_is_better"};
 const Names kFieldKeys = {"type", "default", "min", "max", "choices", "doc"};
 const Names kFieldTypes = {"bool", "integer", "real", "text"};
 const Names kLimitKeys = {"time", "memory", "disk", "log"};
@@ -89,6 +89,7 @@ class DescriptorReader {
     if (!read_head()) return {};
     read_fields();
     read_capabilities();
+    read_refusals();
     if (root_.find("given") != nullptr) {
       read_budget();
       read_given(root_, entry_, report_);
@@ -227,8 +228,14 @@ class DescriptorReader {
                   "outputs do not name '{}', which every {} leaves", rules_->output, name_of(entry_.kind));
     }
     for (const std::string& name : entry_.outputs) {
-      if (name != rules_->output && name != "rows.json")
-        report_.add(outputs->place, "outputs name '{}'; allowed: {}, rows.json", name, rules_->output);
+      if (name == rules_->output || name == "rows.json" || (entry_.refuses && name == kRefusalFile)) continue;
+      report_.add(outputs->place, "outputs name '{}'; allowed: {}, rows.json{}", name, rules_->output,
+                  entry_.refuses ? fmt::format(", {}", kRefusalFile) : "");
+    }
+    if (entry_.refuses && std::ranges::find(entry_.outputs, kRefusalFile) == entry_.outputs.end()) {
+      report_.add(outputs == nullptr ? root_.place : outputs->place,
+                  "the defense refuses queries, and outputs do not name '{}', a score for each of them",
+                  kRefusalFile);
     }
     entry_.train = words_of("train", entry_.kind == EntryKind::kModel);
     entry_.about.trains = !entry_.train.empty() && entry_.kind == EntryKind::kDefense;
@@ -244,6 +251,17 @@ class DescriptorReader {
     if (entry_.checkpoint.empty())
       report_.add(root_.find("train")->place,
                   "'train' without 'checkpoint', the names of the files it leaves");
+  }
+
+  /// What a refusal is worth is told by one answer to a query, not by twenty.
+  void read_refusals() {
+    const YamlNode* node = root_.find("refuses");
+    if (node == nullptr) return;
+    entry_.refuses = truth_of(*node, "refuses").value_or(false);
+    if (entry_.kind != EntryKind::kDefense) report_.add(node->place, "'refuses' belongs to defenses");
+    const YamlNode* random = root_.find("random");
+    if (entry_.refuses && random != nullptr && truth_of(*random, "random").value_or(false))
+      report_.add(node->place, "the defense is random and refuses queries; allowed: one of both");
   }
 
   std::vector<std::string> words_of(const char* key, bool required) {

@@ -29,6 +29,7 @@ enum class InputRole : std::uint8_t {
   kAttack,
   kBaseQueryCodes,
   kBaseRetrievalCodes,
+  kCleanQueryCodes,
   kCodesImage,
   kCodesText,
   kCrafted,
@@ -41,7 +42,7 @@ enum class InputRole : std::uint8_t {
   kQueryCodes,
   kRetrievalCodes,
 };
-inline constexpr std::size_t kInputRoleCount = 14;
+inline constexpr std::size_t kInputRoleCount = 15;
 [[nodiscard]] std::string_view name_of(InputRole role);
 
 /// A job's inputs, one per role at most, in the order of roles.

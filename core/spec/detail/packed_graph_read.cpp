@@ -12,12 +12,21 @@ std::string text_at(const Json& config, const char* field) { return config.at(fi
 }  // namespace
 
 std::string_view name_of(InputRole role) {
-  static constexpr std::array<std::string_view, kInputRoleCount> kNames = {
-      "attack",        "base_query_codes", "base_retrieval_codes",
-      "codes_image",   "codes_text",       "crafted",
-      "crafted_image", "crafted_text",     "data",
-      "defense",       "features",         "model",
-      "query_codes",   "retrieval_codes"};
+  static constexpr std::array<std::string_view, kInputRoleCount> kNames = {"attack",
+                                                                           "base_query_codes",
+                                                                           "base_retrieval_codes",
+                                                                           "clean_query_codes",
+                                                                           "codes_image",
+                                                                           "codes_text",
+                                                                           "crafted",
+                                                                           "crafted_image",
+                                                                           "crafted_text",
+                                                                           "data",
+                                                                           "defense",
+                                                                           "features",
+                                                                           "model",
+                                                                           "query_codes",
+                                                                           "retrieval_codes"};
   return kNames[static_cast<std::size_t>(role)];
 }
 
