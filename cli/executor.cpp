@@ -1,5 +1,5 @@
 // gauntlet executor: runs the jobs that need no torch; started by the worker agent.
-#include "worker/executor/executor.hpp"
+#include "worker/executor/executor_loop.hpp"
 
 #include "cli/verb.hpp"
 #include "worker/executor/light_runner.hpp"
@@ -10,9 +10,11 @@ namespace {
 Action declare(Arguments& arguments) {
   const auto fd = std::make_shared<int>(-1);
   arguments.add_option("--fd", *fd, "Socket to the agent").required().non_negative();
-  return [fd]() -> Result<int> {
+  const auto board = std::make_shared<int>(-1);
+  arguments.add_option("--board", *board, "Memory shared with the agent").non_negative();
+  return [fd, board]() -> Result<int> {
     worker::LightRunner runner;
-    return worker::run_executor(*fd, runner);
+    return *board < 0 ? worker::run_executor(*fd, runner) : worker::run_executor(*fd, *board, runner);
   };
 }
 

@@ -10,7 +10,7 @@
 #include "core/base/files.hpp"
 #include "core/base/random.hpp"
 #include "core/transfer/incoming.hpp"
-#include "worker/executor/executor.hpp"
+#include "worker/executor/executor_loop.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -75,5 +75,8 @@ class Runner final : public JobRunner {
 
 int main(int argc, char** argv) {
   gauntlet::worker::Runner runner;
-  return gauntlet::worker::run_executor(argc < 2 ? -1 : std::atoi(argv[argc - 1]), runner);
+  const int fd = argc < 2 ? -1 : std::atoi(argv[argc - 1]);
+  if (argc < 5 || std::strcmp(argv[argc - 4], "--board") != 0)
+    return gauntlet::worker::run_executor(fd, runner);
+  return gauntlet::worker::run_executor(fd, std::atoi(argv[argc - 3]), runner);
 }

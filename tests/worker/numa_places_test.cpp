@@ -46,6 +46,21 @@ TEST(NumaPlaces, AnAttemptThatFitsNoNodeRunsAnywhere) {
   EXPECT_THAT(places.cpus_of(5), ElementsAre(4, 5, 6, 7)) << "what is released can be taken again";
 }
 
+TEST(NumaPlaces, TheNextAttemptGoesOnInTheSamePlace) {
+  NumaPlaces places(cpus_by_node("numa:2 pu:4"));
+  places.take(1, 3);
+  places.take(2, 2);
+  places.pass(2, 3);
+  EXPECT_THAT(places.cpus_of(3), ElementsAre(4, 5, 6, 7));
+  EXPECT_THAT(places.cpus_of(2), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7)) << "it has no place any more";
+  places.release(2);
+  places.take(4, 3);
+  EXPECT_THAT(places.cpus_of(4), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7)) << "two of the second node are taken";
+  places.release(3);
+  places.take(5, 4);
+  EXPECT_THAT(places.cpus_of(5), ElementsAre(4, 5, 6, 7));
+}
+
 TEST(NumaPlaces, OneNodeLeavesNoChoice) {
   NumaPlaces places(cpus_by_node("numa:1 pu:4"));
   EXPECT_FALSE(places.has_choice());

@@ -11,7 +11,7 @@
 #include <stdexcept>
 
 #include "worker/agent/introduction.hpp"
-#include "worker/executor/executor.hpp"
+#include "worker/executor/executor_loop.hpp"
 #include "worker/launch/rank_guard.hpp"
 
 namespace gauntlet::worker {
@@ -58,6 +58,8 @@ class TestRunner final : public JobRunner {
     if (what == "exit") ::_exit(3);
     if (what == "crash") crash(config);
     if (what == "chatter") chatter();
+    if (auto* const patient = dynamic_cast<PatientSink*>(&progress); what == "wait" && patient != nullptr)
+      patient->lasts();
     if (what == "wait") wait(attempt, until);
     if (what == "save") return save(attempt);
     if (what == "spawn") spawn(attempt, until);
@@ -190,5 +192,7 @@ int main(int argc, char** argv) {
   if (argc > 2 && std::string(argv[1]) == "rank-guard") return gauntlet::worker::guard(argc, argv);
   if (argc < 3 || std::string(argv[argc - 2]) != "--fd") return 2;
   gauntlet::worker::TestRunner runner;
-  return gauntlet::worker::run_executor(std::atoi(argv[argc - 1]), runner);
+  const int fd = std::atoi(argv[argc - 1]);
+  if (argc < 5 || std::string(argv[argc - 4]) != "--board") return gauntlet::worker::run_executor(fd, runner);
+  return gauntlet::worker::run_executor(fd, std::atoi(argv[argc - 3]), runner);
 }

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -26,6 +27,13 @@ constexpr std::chrono::milliseconds kOomKillsHold{20};
 Result<spec::JobSpec> job_of(const proto::Lease& lease) {
   GAUNTLET_TRY(const Json form, parse_json(lease.canonical(), "the lease's job"));
   return spec::job_from_canonical(form);
+}
+
+/// Relative to the work folder.
+std::filesystem::path log_of(const proto::Lease& lease) {
+  const Result<JobKey> key = proto::key_from_bytes(lease.key());
+  const std::string folder = key ? key->hex() : fmt::format("lease-{}", lease.lease_id());
+  return attempt_log("", folder, lease.attempt());
 }
 
 bool takes_no_time(const spec::JobSpec& job) {
@@ -54,43 +62,44 @@ Attempts::Attempts(boost::asio::io_context& context, AttemptSettings settings,
                       [this](Executor& executor, const Ending& ending) { take_death(executor, ending); }});
 }
 
-void Attempts::start(const proto::Lease& lease) {
-  const auto [place, is_new] = attempts_.try_emplace(lease.lease_id());
+void Attempts::start(proto::Lease lease) {
+  const std::uint64_t lease_id = lease.lease_id();
+  const auto [place, is_new] = attempts_.try_emplace(lease_id);
   if (!is_new) return;
   Attempt& attempt = place->second;
-  attempt.lease = lease;
-  attempt.progress.set_lease_id(lease.lease_id());
+  attempt.lease = std::move(lease);
+  attempt.progress.set_lease_id(lease_id);
   attempt.started = std::chrono::steady_clock::now();
-  if (const Status assigned = assign(attempt); !assigned) {
+  attempt.log = log_of(attempt.lease);
+  const Result<spec::JobSpec> job = job_of(attempt.lease);
+  if (job) {
+    attempt.kind = job->kind;
+    attempt.is_plain = job->kind == spec::JobKind::kCommand && job->entry.empty();
+    attempt.takes_no_time = takes_no_time(*job);
+    attempt.shares_queries = shares_queries(*job);
+  }
+  if (const Status assigned = job ? assign(attempt) : fail(job.error()); !assigned) {
     give_verdict(attempt, assigned.error());
     end_ranks(attempt);
-    return finish_if_over(lease.lease_id());
+    return finish_if_over(lease_id);
   }
-  const bool waits = !ahead_.empty() && ahead_.back() == lease.lease_id();
-  if (!waits) watch_limit(attempt);
+  const bool waits = !ahead_.empty() && ahead_.back() == lease_id;
+  if (waits) return fill_queues();
+  watch_limit(attempt);
 }
 
 Status Attempts::assign(Attempt& attempt) {
-  GAUNTLET_TRY(const spec::JobSpec job, job_of(attempt.lease));
-  attempt.kind = job.kind;
-  if (job.kind == spec::JobKind::kNoop) return assign_noop(attempt, takes_no_time(job));
-  if (!spec::needs_torch(job.kind) && !has_room(attempt)) {
+  if (attempt.kind == spec::JobKind::kNoop) return assign_noop(attempt);
+  if (!spec::needs_torch(attempt.kind) && !has_room(attempt)) {
     ahead_.push_back(attempt.lease.lease_id());
-    if (ahead_.size() == 1) watch_ahead();
+    watch_ahead();
     return {};
   }
-  attempt.started = std::chrono::steady_clock::now();
-  attempt.cpus = cpus_of(attempt);
-  cpus_in_use_ += attempt.cpus;
-  // Logs of an earlier database may be there; if they cannot be removed, they are appended to.
-  const std::filesystem::path log = settings_.workdir / log_of(attempt.lease);
-  std::error_code ignored;
-  std::filesystem::remove(log, ignored);
-  std::filesystem::remove(events_beside(log), ignored);
-  attempt.oom_kills = recent_oom_kills();
-  if (spec::needs_torch(job.kind)) return assign_ranks(attempt);
+  begin(attempt);
+  remove_old_log(attempt);
+  if (spec::needs_torch(attempt.kind)) return assign_ranks(attempt);
   const bool is_shared =
-      shares_queries(job) && attempt.lease.parts_size() <= 1;  // launchers start gauntlet-rank
+      attempt.shares_queries && attempt.lease.parts_size() <= 1;  // launchers start gauntlet-rank
   attempt.ranks.resize(is_shared ? world_of(attempt.lease) : 1);
   if (attempt.ranks.size() > 1) GAUNTLET_CHECK_OK(make_empty(rendezvous_of(attempt)));
   for (std::size_t rank = 0; rank < attempt.ranks.size(); ++rank) {
@@ -100,9 +109,25 @@ Status Attempts::assign(Attempt& attempt) {
   return {};
 }
 
-Status Attempts::assign_noop(Attempt& attempt, bool pipelined) {
+void Attempts::begin(Attempt& attempt) {
+  attempt.started = std::chrono::steady_clock::now();
+  attempt.cpus = cpus_of(attempt);
+  cpus_in_use_ += attempt.cpus;
+  attempt.oom_kills = recent_oom_kills();
+}
+
+/// Logs of an earlier database may be there; if they cannot be removed, they are appended to.
+void Attempts::remove_old_log(const Attempt& attempt) const {
+  const std::filesystem::path log = settings_.workdir / attempt.log;
+  if (::access(log.parent_path().c_str(), F_OK) != 0) return;  // of a key that never said anything
+  std::error_code ignored;
+  std::filesystem::remove(log, ignored);
+  std::filesystem::remove(events_beside(log), ignored);
+}
+
+Status Attempts::assign_noop(Attempt& attempt) {
   attempt.ranks.resize(1);
-  if (pipelined) {
+  if (attempt.takes_no_time) {
     GAUNTLET_TRY(Executor* const executor, pool_.noop());
     tell(attempt, 0, *executor);
     return {};
@@ -155,7 +180,7 @@ Status Attempts::assign_launched(Attempt& attempt) {
   options.guard = settings_.gangs.guard;
   options.address = settings_.gangs.address;
   options.entries = settings_.gangs.entries;
-  const std::filesystem::path log = settings_.workdir / log_of(attempt.lease);
+  const std::filesystem::path log = settings_.workdir / attempt.log;
   GAUNTLET_TRY(const std::vector<Executor*> executors,
                pool_.launch(std::move(options), {[log](std::string_view text) { append_to_log(log, text); },
                                                  [this, id](const Error& error) { stop(id, error); }}));
@@ -168,7 +193,8 @@ void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor,
                     std::optional<std::uint32_t> gpu) {
   const auto world = static_cast<std::int64_t>(attempt.ranks.size());
   const std::int64_t cpus = cpus_of(attempt);
-  if (places_.has_choice() && !executor.launched && executor.kind != ExecutorKind::kNoop) {
+  const bool is_elsewhere = executor.launched || executor.kind == ExecutorKind::kNoop || attempt.is_queued;
+  if (places_.has_choice() && !is_elsewhere) {
     places_.take(attempt.lease.lease_id(), cpus);
     bind_process(executor.process->pid(), places_.cpus_of(attempt.lease.lease_id()));
   }
@@ -188,10 +214,9 @@ void Attempts::tell(Attempt& attempt, std::size_t rank, Executor& executor,
   if (executor.launched && gpu) message.set_gpu(*gpu);
   if (world > 1 && !executor.launched) message.set_rendezvous(rendezvous_of(attempt).string());
   // A noop prints nothing, and thousands of empty files tell nothing.
-  if (executor.kind != ExecutorKind::kNoop)
-    message.set_log((settings_.workdir / log_of(attempt.lease)).string());
+  if (executor.kind != ExecutorKind::kNoop) message.set_log((settings_.workdir / attempt.log).string());
   attempt.ranks[rank].executor = executor.id;
-  pool_.run(executor, message);
+  pool_.run(executor, std::move(message));
 }
 
 std::int64_t Attempts::cpus_of(const Attempt& attempt) const {
@@ -263,7 +288,7 @@ std::vector<proto::AttemptProgress> Attempts::progress() const {
 void Attempts::limit_logs() {
   for (const auto& [id, attempt] : attempts_) {
     if (attempt.kind == spec::JobKind::kNoop) continue;
-    const std::filesystem::path log = settings_.workdir / log_of(attempt.lease);
+    const std::filesystem::path log = settings_.workdir / attempt.log;
     const Result<bool> limited = limit_log(log, static_cast<std::uint64_t>(settings_.log_limit_mb) << 20);
     if (limited || std::exchange(warned_of_logs_, true)) continue;
     spdlog::warn("a log cannot be shortened: {}", limited.error().message);  // no reason to end the attempt
@@ -308,12 +333,6 @@ std::uint64_t Attempts::recent_oom_kills() {
 Attempts::Attempt* Attempts::find(std::uint64_t lease_id) {
   const auto found = attempts_.find(lease_id);
   return found == attempts_.end() ? nullptr : &found->second;
-}
-
-std::filesystem::path Attempts::log_of(const proto::Lease& lease) const {
-  const Result<JobKey> key = proto::key_from_bytes(lease.key());
-  const std::string folder = key ? key->hex() : fmt::format("lease-{}", lease.lease_id());
-  return attempt_log("", folder, lease.attempt());
 }
 
 std::filesystem::path Attempts::rendezvous_of(const Attempt& attempt) const {

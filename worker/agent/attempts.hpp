@@ -48,7 +48,7 @@ class Attempts {
 
   /// Starts a lease; what cannot be started is reported at once. A job without torch that was leased ahead,
   /// for whose cpus there is no room yet, waits for what runs, and is given back when that takes long.
-  void start(const proto::Lease& lease);
+  void start(proto::Lease lease);
   /// Ends an attempt; it is reported with this reason, once its processes are gone. Unknown leases are
   /// ignored.
   void stop(std::uint64_t lease_id, const Error& reason);
@@ -64,7 +64,7 @@ class Attempts {
   void abandon(std::uint64_t lease_id);
 
   /// Whether there is something to start as soon as anything ends.
-  [[nodiscard]] bool has_ahead() const { return !ahead_.empty(); }
+  [[nodiscard]] bool has_ahead() const { return !ahead_.empty() || n_queued_ > 0; }
 
   [[nodiscard]] bool empty() const { return attempts_.empty(); }
   [[nodiscard]] std::size_t size() const { return attempts_.size(); }
@@ -80,6 +80,12 @@ class Attempts {
   struct Attempt {
     proto::Lease lease;
     spec::JobKind kind = spec::JobKind::kNoop;
+    bool is_plain = false;        ///< a command without an entry
+    bool takes_no_time = false;   ///< a noop that is over at once
+    bool shares_queries = false;  ///< an evaluation whose ranks do
+    bool is_queued = false;       ///< in the hands of an executor that works on another one
+    int n_returns = 0;            ///< how often an executor died that had not begun it
+    std::filesystem::path log;    ///< relative to the work folder
     std::vector<Rank> ranks;
     std::optional<Error> verdict;          ///< why it did not succeed
     bool stopping = false;                 ///< the remaining ranks are being ended
@@ -95,16 +101,26 @@ class Attempts {
   };
 
   [[nodiscard]] Status assign(Attempt& attempt);
-  [[nodiscard]] Status assign_noop(Attempt& attempt, bool pipelined);
+  [[nodiscard]] Status assign_noop(Attempt& attempt);
   [[nodiscard]] Status assign_ranks(Attempt& attempt);
   [[nodiscard]] Status assign_launched(Attempt& attempt);
   void tell(Attempt& attempt, std::size_t rank, Executor& executor, std::optional<std::uint32_t> gpu = {});
+  void remove_old_log(const Attempt& attempt) const;
+  /// Counts it among those that run, from now on.
+  void begin(Attempt& attempt);
   /// Threads of the attempt on this machine.
   [[nodiscard]] std::int64_t cpus_of(const Attempt& attempt) const;
   void watch_limit(Attempt& attempt);
   // What was leased ahead (attempts_ahead.cpp).
   [[nodiscard]] bool has_room(const Attempt& attempt) const;
   void run_ahead();
+  void run_now(Attempt& attempt);
+  void fill_queues();
+  [[nodiscard]] Executor* queue_for(const Attempt& attempt);
+  void level_queues();
+  void begin_next(const Executor& executor);
+  [[nodiscard]] bool take_back(Attempt& attempt);
+  [[nodiscard]] std::vector<std::uint64_t> waiting_ahead();
   void watch_ahead();
   void give_back_ahead(const Error& reason, std::chrono::steady_clock::time_point came_before);
   void give_verdict(Attempt& attempt, Error reason);
@@ -117,7 +133,9 @@ class Attempts {
 
   void take_progress(const Executor& executor, const proto::AttemptProgress& progress);
   void take_end(const Executor& executor, const proto::AttemptEnded& ended);
-  void take_death(const Executor& executor, const Ending& ending);
+  void take_death(Executor& executor, const Ending& ending);
+  void start_again(Attempt& attempt);
+  void take_death_of(Attempt& attempt, std::size_t rank, const Executor& executor, const Ending& ending);
   [[nodiscard]] Error cause_of_death(const Attempt& attempt, const Executor& executor, std::size_t rank,
                                      const Ending& ending);
 
@@ -125,8 +143,6 @@ class Attempts {
   [[nodiscard]] std::uint64_t recent_oom_kills();
 
   [[nodiscard]] Attempt* find(std::uint64_t lease_id);
-  [[nodiscard]] std::filesystem::path log_of(
-      const proto::Lease& lease) const;  ///< relative to the work folder
   [[nodiscard]] std::filesystem::path rendezvous_of(const Attempt& attempt) const;
 
   boost::asio::io_context& context_;
@@ -137,6 +153,8 @@ class Attempts {
   std::map<std::uint64_t, Attempt> attempts_;  ///< by lease id
   std::deque<std::uint64_t> waiting_;          ///< noops that take time and have no executor yet
   std::deque<std::uint64_t> ahead_;            ///< jobs that wait for cpus, in the order in which they came
+  std::size_t n_queued_ = 0;                   ///< attempts that are
+  bool ahead_watched_ = false;
   boost::asio::steady_timer ahead_limit_;
   std::int64_t cpus_in_use_ = 0;
   bool leaving_ = false;

@@ -17,6 +17,8 @@ namespace {
 constexpr std::chrono::seconds kGangPatience{2};
 /// A batch system that preempts sends SIGTERM to ranks and agent alike; they hear of it in any order.
 constexpr std::chrono::seconds kPreemptionPatience{1};
+/// An attempt that no executor lives to begin may be what they die of.
+constexpr int kMostReturns = 8;
 constexpr std::size_t kMaxMessageBytes = 16 << 10;
 constexpr const char* kPreempted = "its process was told to end together with the worker";
 
@@ -26,6 +28,13 @@ bool spoils_process(std::uint32_t code) {
   return code == static_cast<std::uint32_t>(ErrorCode::kInternal) ||
          code == static_cast<std::uint32_t>(ErrorCode::kOutOfMemory) ||
          code == static_cast<std::uint32_t>(ErrorCode::kCollective);
+}
+
+/// Whether an executor that has died had begun an attempt, the one at this place of those in its hands. One
+/// that died before it was ready did so because of the first.
+bool is_begun_by(Executor& executor, std::uint64_t lease_id, std::size_t place) {
+  if (!executor.board || (place == 0 && !executor.ready)) return place == 0;
+  return !executor.board->take(lease_id);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -75,11 +84,13 @@ void Attempts::end_ranks(Attempt& attempt) {
   attempt.stopping = true;
   std::erase(waiting_, attempt.lease.lease_id());
   std::erase(ahead_, attempt.lease.lease_id());
+  if (take_back(attempt)) return;
   for (Rank& rank : attempt.ranks) {
     Executor* const executor = rank.executor == 0 ? nullptr : pool_.find(rank.executor);
     if (executor == nullptr || executor->kind == ExecutorKind::kNoop) {
       rank.executor = 0;  // a noop is over before anything could stop it; its answer is ignored
     } else {
+      executor->was_ended = true;
       pool_.end(*executor);
     }
   }
@@ -104,7 +115,11 @@ void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& end
   } else if (spoils_process(ended.outcome().code()) && executor.kind == ExecutorKind::kRank) {
     if (Executor* const spoiled = pool_.find(executor.id)) pool_.end(*spoiled);
   }
-  if (attempt != nullptr) finish_if_over(ended.lease_id());
+  if (attempt != nullptr) {
+    if (!executor.leases.empty()) places_.pass(ended.lease_id(), executor.leases.front());
+    finish_if_over(ended.lease_id());
+  }
+  begin_next(executor);
   run_waiting();
   run_ahead();
 }
@@ -125,12 +140,12 @@ Error Attempts::cause_of_death(const Attempt& attempt, const Executor& executor,
     cause = ErrorCode::kOutOfMemory;
     message += "; the machine ran out of memory and the kernel chose this process";
   }
-  const std::string tail = log_tail(settings_.workdir / log_of(attempt.lease));
+  const std::string tail = log_tail(settings_.workdir / attempt.log);
   if (!tail.empty()) message += fmt::format("; its log ends with:\n{}", tail);
   return {cause, std::move(message)};
 }
 
-void Attempts::take_death(const Executor& executor, const Ending& ending) {
+void Attempts::take_death(Executor& executor, const Ending& ending) {
   const std::deque<std::uint64_t> leases = executor.leases;
   for (std::size_t place = 0; place < leases.size(); ++place) {
     Attempt* const attempt = find(leases[place]);
@@ -139,23 +154,43 @@ void Attempts::take_death(const Executor& executor, const Ending& ending) {
                                    [&](const Rank& r) { return r.executor == executor.id; });
     if (rank == attempt->ranks.end()) continue;
     rank->executor = 0;
-    if (place > 0 && !attempt->stopping) {  // it was only queued there
-      if (const Status again = assign(*attempt); !again) give_verdict(*attempt, again.error());
+    if (std::exchange(attempt->is_queued, false)) --n_queued_;
+    const bool is_begun = is_begun_by(executor, leases[place], place);
+    const bool is_alone = attempt->ranks.size() == 1;
+    if (!attempt->stopping && is_alone && !is_begun && attempt->n_returns++ < kMostReturns) {
+      start_again(*attempt);
     } else if (!attempt->stopping) {
-      const auto number = static_cast<std::size_t>(rank - attempt->ranks.begin());
-      const bool by_request = ending.signal == SIGTERM && executor.kind != ExecutorKind::kNoop;
-      if (by_request && leaving_) {
-        give_verdict(*attempt, {ErrorCode::kInterrupted, kPreempted});
-      } else {
-        give_verdict(*attempt, cause_of_death(*attempt, executor, number, ending));
-        attempt->maybe_preempted = by_request;
-      }
-      end_ranks(*attempt);
+      take_death_of(*attempt, static_cast<std::size_t>(rank - attempt->ranks.begin()), executor, ending);
     }
     finish_if_over(leases[place]);
   }
   run_waiting();
   run_ahead();
+}
+
+/// One that its executor had not begun.
+void Attempts::start_again(Attempt& attempt) {
+  places_.release(attempt.lease.lease_id());
+  cpus_in_use_ -= std::exchange(attempt.cpus, 0);
+  attempt.limit.reset();
+  if (const Status again = assign(attempt); !again) return give_verdict(attempt, again.error());
+  const bool waits = !ahead_.empty() && ahead_.back() == attempt.lease.lease_id();
+  if (!waits) watch_limit(attempt);
+}
+
+/// Of an attempt that the executor had begun.
+void Attempts::take_death_of(Attempt& attempt, std::size_t rank, const Executor& executor,
+                             const Ending& ending) {
+  const bool by_request = ending.signal == SIGTERM && executor.kind != ExecutorKind::kNoop;
+  if (by_request && leaving_) {
+    give_verdict(attempt, {ErrorCode::kInterrupted, kPreempted});
+  } else if (executor.board && executor.was_ended) {
+    give_verdict(attempt, {ErrorCode::kInterrupted, "its process was ended together with another attempt's"});
+  } else {
+    give_verdict(attempt, cause_of_death(attempt, executor, rank, ending));
+    attempt.maybe_preempted = by_request;
+  }
+  end_ranks(attempt);
 }
 
 void Attempts::finish_if_over(std::uint64_t lease_id) {
@@ -194,9 +229,9 @@ void Attempts::finish(Attempt attempt) {
     *report.mutable_outcome() = std::move(*attempt.ranks.front().outcome);
   }
   std::error_code ignored;
-  const std::filesystem::path log = log_of(attempt.lease);
-  if (attempt.kind != spec::JobKind::kNoop && std::filesystem::exists(settings_.workdir / log, ignored)) {
-    report.mutable_outcome()->set_log(log.string());
+  if (attempt.kind != spec::JobKind::kNoop &&
+      std::filesystem::exists(settings_.workdir / attempt.log, ignored)) {
+    report.mutable_outcome()->set_log(attempt.log.string());
   }
   on_report_(std::move(report));
 }

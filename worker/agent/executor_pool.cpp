@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/check.hpp"
 #include "core/proto/frame.hpp"
 
 namespace gauntlet::worker {
@@ -49,15 +50,22 @@ Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint
     // A rank sees its own device only, as number 0; a rank without one sees none.
     command.environment.emplace_back("CUDA_VISIBLE_DEVICES", gpu ? fmt::format("{}", *gpu) : std::string());
   }
+  const auto machines_fault = [](Error error) {  // another worker may have the program
+    if (error.code != ErrorCode::kNoSpace) error.code = ErrorCode::kIo;
+    return fail(std::move(error));
+  };
+  std::optional<AttemptBoard> board;
+  if (kind == ExecutorKind::kLight) {
+    Result<AttemptBoard> made = AttemptBoard::make();
+    if (!made) return machines_fault(std::move(made.error()));
+    board.emplace(std::move(*made));
+    command.arguments.insert(command.arguments.end(), {"--board", fmt::format("{}", board->descriptor())});
+    command.inherited.push_back(board->descriptor());
+  }
   const std::uint64_t id = next_id_++;
   Result<std::shared_ptr<ExecutorProcess>> started =
       ExecutorProcess::start(context_, command, handlers_of(id));
-  if (!started) {
-    Error error = std::move(started.error());
-    if (error.code != ErrorCode::kNoSpace)
-      error.code = ErrorCode::kIo;  // another worker may have the program
-    return fail(std::move(error));
-  }
+  if (!started) return machines_fault(std::move(started.error()));
   std::shared_ptr<ExecutorProcess> process = std::move(*started);
   spdlog::debug("started {} (process {})", command.program.filename().string(), process->pid());
   Executor& executor = executors_.emplace_back();
@@ -65,6 +73,7 @@ Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint
   executor.gpu = gpu;
   executor.id = id;
   executor.process = std::move(process);
+  executor.board = std::move(board);
   return &executor;
 }
 
@@ -104,15 +113,23 @@ Executor* ExecutorPool::find(std::uint64_t id) {
   return found == executors_.end() ? nullptr : &*found;
 }
 
-void ExecutorPool::run(Executor& executor, const proto::RunAttempt& attempt) {
-  if (executor.kind != ExecutorKind::kNoop) {
+void ExecutorPool::run(Executor& executor, proto::RunAttempt attempt) {
+  if (executor.leases.empty() && executor.kind != ExecutorKind::kNoop) {
     executor.told = std::chrono::steady_clock::now();
     executor.was_warm = executor.ready;
   }
   executor.leases.push_back(attempt.lease_id());
+  const bool offered = !executor.board || executor.board->offer(attempt.lease_id());
+  GAUNTLET_CHECK(offered);
   proto::Frame frame;
-  *frame.mutable_run_attempt() = attempt;
+  *frame.mutable_run_attempt() = std::move(attempt);
   executor.process->send(frame);
+}
+
+bool ExecutorPool::take_back(Executor& executor, std::uint64_t lease_id) {
+  if (!executor.board || !executor.board->take(lease_id)) return false;
+  std::erase(executor.leases, lease_id);
+  return true;
 }
 
 void ExecutorPool::end(Executor& executor) {
@@ -154,6 +171,11 @@ void ExecutorPool::died(std::uint64_t id, const Ending& ending) {
       std::find_if(executors_.begin(), executors_.end(), [&](const Executor& e) { return e.id == id; });
   if (found == executors_.end()) return;
   found->ending = true;
+  if (found->board) {  // what it did not live to send
+    proto::FrameReader kept;
+    kept.feed(found->board->kept());
+    for (auto frame = kept.next(); frame && *frame; frame = kept.next()) take(id, **frame);
+  }
   spdlog::debug("process {} ended: {}", found->process->pid(), describe(ending));
   handlers_.on_died(*found, ending);
   executors_.erase(found);

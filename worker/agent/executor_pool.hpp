@@ -14,6 +14,7 @@
 
 #include "core/base/result.hpp"
 #include "schemas/protocol.pb.h"
+#include "worker/executor/attempt_board.hpp"
 #include "worker/launch/launched_gang.hpp"
 #include "worker/launch/process_group.hpp"
 
@@ -22,7 +23,7 @@ namespace gauntlet::worker {
 /// What an executor is kept for. Executors of different kinds or devices never stand in for each other.
 enum class ExecutorKind : std::uint8_t {
   kNoop,   ///< gauntlet executor: attempts that take no time, many in hand at once
-  kLight,  ///< gauntlet executor: one attempt at a time
+  kLight,  ///< gauntlet executor: one attempt at a time, others may wait in its hands
   kRank,   ///< gauntlet-rank: one attempt at a time
 };
 
@@ -32,10 +33,12 @@ struct Executor {
   std::optional<std::uint32_t> gpu;
   std::uint64_t id = 0;
   std::shared_ptr<ExecutorLink> process;
+  std::optional<AttemptBoard> board;  ///< of light ones: which of `leases` it has not begun
   std::deque<std::uint64_t> leases;
   bool ready = false;
-  bool ending = false;    ///< gets nothing new
-  bool launched = false;  ///< by mpirun or the like, for one attempt
+  bool ending = false;     ///< gets nothing new
+  bool was_ended = false;  ///< for the sake of one of `leases`
+  bool launched = false;   ///< by mpirun or the like, for one attempt
   std::optional<std::chrono::steady_clock::time_point>
       told;               ///< the latest RunAttempt, until it is known to be taken up
   bool was_warm = false;  ///< when it was told
@@ -75,8 +78,11 @@ class ExecutorPool {
   [[nodiscard]] bool has_idle(ExecutorKind kind) const;
   /// Null when it is gone.
   [[nodiscard]] Executor* find(std::uint64_t id);
+  [[nodiscard]] std::list<Executor>& executors() { return executors_; }
 
-  void run(Executor& executor, const proto::RunAttempt& attempt);
+  void run(Executor& executor, proto::RunAttempt attempt);
+  /// Takes back an attempt that the executor has not begun, and will not. False: it has.
+  [[nodiscard]] bool take_back(Executor& executor, std::uint64_t lease_id);
   /// Ends the process; on_died follows.
   void end(Executor& executor);
   /// Ends one that has answered and is of no further use.

@@ -73,6 +73,13 @@ void NumaPlaces::release(std::uint64_t lease) {
   taken_.erase(taken);
 }
 
+void NumaPlaces::pass(std::uint64_t lease, std::uint64_t next) {
+  auto taken = taken_.extract(lease);
+  if (taken.empty()) return;
+  taken.key() = next;
+  taken_.insert(std::move(taken));
+}
+
 const std::vector<int>& NumaPlaces::cpus_of(std::uint64_t lease) const {
   const auto taken = taken_.find(lease);
   return taken == taken_.end() ? all_ : nodes_[taken->second.node];

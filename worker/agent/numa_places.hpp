@@ -32,6 +32,8 @@ class NumaPlaces {
   /// with the fewest. Where they fit none, the attempt runs anywhere.
   void take(std::uint64_t lease, std::int64_t n_cpus);
   void release(std::uint64_t lease);
+  /// Another attempt, of as many threads, goes on where this one was; nothing when that had no place.
+  void pass(std::uint64_t lease, std::uint64_t next);
   /// Where processes of the attempt may run: on its node, or on all processors.
   [[nodiscard]] const std::vector<int>& cpus_of(std::uint64_t lease) const;
 

@@ -28,6 +28,12 @@ Result<spec::JobSpec> job_of(const proto::Lease& lease) {
   return spec::job_from_canonical(form);
 }
 
+/// Nothing is read, nothing made: a noop, a command without an entry.
+bool moves_nothing(const spec::JobSpec& job) {
+  const bool is_plain = job.kind == spec::JobKind::kCommand && job.entry.empty();
+  return job.kind == spec::JobKind::kNoop || (is_plain && job.inputs.empty());
+}
+
 proto::Report report_of(const proto::Lease& lease, const Error& error) {
   proto::Report report;
   report.set_job_id(lease.job_id());
@@ -95,7 +101,7 @@ void Staging::start(const proto::Lease& lease) {
   const Result<spec::JobSpec> job = job_of(lease);
   const Result<JobKey> key = proto::key_from_bytes(lease.key());
   // What cannot be read is refused by those who run it, in their words.
-  if (!job || !key || job->kind == spec::JobKind::kNoop) return on_ready_(lease);
+  if (!job || !key || moves_nothing(*job)) return on_ready_(lease);
   const auto [place, is_new] = entries_.try_emplace(lease.lease_id());
   if (!is_new) return;
   Entry& entry = place->second;

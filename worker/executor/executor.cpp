@@ -12,7 +12,9 @@
 #include <tuple>
 
 #include "core/proto/convert.hpp"
+#include "worker/executor/attempt_board.hpp"
 #include "worker/executor/attempt_record.hpp"
+#include "worker/executor/executor_loop.hpp"
 #include "worker/executor/outcome.hpp"
 #include "worker/executor/wire.hpp"
 
@@ -65,7 +67,7 @@ bool may_stay_silent(const spec::JobSpec& job) {
 }
 
 /// Sends what a runner tells, but not more often than anybody looks.
-class WireProgress final : public ProgressSink {
+class WireProgress final : public PatientSink {
  public:
   WireProgress(Wire& wire, LeaseId lease, AttemptRecord& record)
       : wire_(wire), lease_(lease), record_(record) {}
@@ -89,6 +91,7 @@ class WireProgress final : public ProgressSink {
     // An agent that does not listen any more ends this process; until then there is nobody to tell.
     static_cast<void>(wire_.send(frame));
   }
+  void lasts() override { static_cast<void>(wire_.flush()); }
 
  private:
   Wire& wire_;
@@ -101,8 +104,9 @@ class WireProgress final : public ProgressSink {
 
 class Executor {
  public:
-  Executor(int fd, JobRunner& runner)
-      : wire_(fd),
+  Executor(int fd, JobRunner& runner, AttemptBoard* board)
+      : wire_(fd, board),
+        board_(board),
         runner_(runner),
         environment_(runner.environment()),
         about_(parse_json(environment_, "environment").value_or(Json())),
@@ -117,10 +121,12 @@ class Executor {
         return fail(ErrorCode::kInvalid, "the agent sent {}, which an executor does not understand",
                     proto::name_of(frame->body_case()));
       }
+      const std::uint64_t lease = frame->run_attempt().lease_id();
+      if (board_ != nullptr && !board_->take(lease)) continue;  // the agent has taken it back
       proto::Frame answer;
-      answer.mutable_attempt_ended()->set_lease_id(frame->run_attempt().lease_id());
+      answer.mutable_attempt_ended()->set_lease_id(lease);
       *answer.mutable_attempt_ended()->mutable_outcome() = attempt(frame->run_attempt());
-      GAUNTLET_CHECK_OK(wire_.send(answer));
+      GAUNTLET_CHECK_OK(wire_.hold(answer));
     }
   }
 
@@ -233,6 +239,7 @@ class Executor {
   }
 
   Wire wire_;
+  AttemptBoard* board_;  ///< null: every attempt it is told of is run
   JobRunner& runner_;
   const std::string environment_;
   const Json about_;  ///< the same, parsed; null when it is no JSON
@@ -241,18 +248,27 @@ class Executor {
   std::string environment_text_;
 };
 
-}  // namespace
-
-int run_executor(int fd, JobRunner& runner) {
+int serve(int fd, JobRunner& runner, AttemptBoard* board) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // an agent gone before this line shows as the end of the stream
   listen_for_stop();
   try {
-    const Status served = Executor(fd, runner).serve();
+    const Status served = Executor(fd, runner, board).serve();
     if (served) return 0;
     std::cerr << fmt::format("{}: {}\n", runner.program(), served.error().message);
   } catch (const std::exception& thrown) {
     std::cerr << fmt::format("{}: {}\n", runner.program(), thrown.what());
   }
+  return 1;
+}
+
+}  // namespace
+
+int run_executor(int fd, JobRunner& runner) { return serve(fd, runner, nullptr); }
+
+int run_executor(int fd, int board, JobRunner& runner) {
+  Result<AttemptBoard> shared = AttemptBoard::open(board);
+  if (shared) return serve(fd, runner, &*shared);
+  std::cerr << fmt::format("{}: {}\n", runner.program(), shared.error().message);
   return 1;
 }
 
