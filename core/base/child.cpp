@@ -19,12 +19,14 @@ namespace {
 /// Arguments and environment as execve wants them.
 struct ExecImage {
   explicit ExecImage(const ChildStart& start) : arguments(start.arguments) {
-    for (const auto& [name, value] : start.environment) variables.push_back(name + "=" + value);
     for (std::string& text : arguments) argv.push_back(text.data());
-    for (std::string& text : variables) envp.push_back(text.data());
     argv.push_back(nullptr);
+    if (!start.environment) return;
+    for (const auto& [name, value] : *start.environment) variables.push_back(name + "=" + value);
+    for (std::string& text : variables) envp.push_back(text.data());
     envp.push_back(nullptr);
   }
+  [[nodiscard]] char* const* environment() const { return envp.empty() ? environ : envp.data(); }
   std::vector<std::string> arguments, variables;
   std::vector<char*> argv, envp;
 };
@@ -62,7 +64,7 @@ void forget_handlers() {
     ::setrlimit(resource, &value);
   }
   if (start.folder.empty() || ::chdir(start.folder.c_str()) == 0)
-    ::execve(start.program.c_str(), image.argv.data(), image.envp.data());
+    ::execve(start.program.c_str(), image.argv.data(), image.environment());
   reason = errno;
   ::_exit(127);
 }

@@ -22,13 +22,13 @@ using Variables = std::vector<std::pair<std::string, std::string>>;  ///< names,
 
 /// What is started. Everything borrowed needs to live during the call only.
 struct ChildStart {
-  std::string program;                 ///< a path; nothing is searched
-  std::vector<std::string> arguments;  ///< the first is the program's own name
-  Variables environment;               ///< all of it
-  std::string folder = {};             ///< to start in; "" = this process's
-  std::optional<int> output = {};      ///< for stdout and stderr; else those of this process. stdin is empty
-  std::vector<int> inherited = {};     ///< descriptors it gets under the same numbers; all others are closed
-  int death_signal = SIGKILL;          ///< what it gets when the calling thread ends
+  std::string program;                        ///< a path; nothing is searched
+  std::vector<std::string> arguments;         ///< the first is the program's own name
+  std::optional<Variables> environment = {};  ///< all of it; else this process's
+  std::string folder = {};                    ///< to start in; "" = this process's
+  std::optional<int> output = {};   ///< for stdout and stderr; else those of this process. stdin is empty
+  std::vector<int> inherited = {};  ///< descriptors it gets under the same numbers; all others are closed
+  int death_signal = SIGKILL;       ///< what it gets when the calling thread ends
   std::vector<int> default_signals = {SIGPIPE};  ///< besides, no signal is blocked
   std::vector<std::pair<__rlimit_resource, std::uint64_t>> limits = {};
 };

@@ -16,7 +16,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sstream>
+#include <optional>
+#include <utility>
 
 #include "core/base/child.hpp"
 #include "core/base/descriptor.hpp"
@@ -32,9 +33,12 @@ using Steady = std::chrono::steady_clock;
 constexpr std::size_t kTailBytes = 4096;
 constexpr std::size_t kTailLines = 20;
 constexpr auto kLook = std::chrono::milliseconds(100);  ///< between two looks at what it has written
+constexpr auto kMoment = std::chrono::milliseconds(4);  ///< what runs for longer lasts
 
-/// This process's environment with the program's own variables instead of those of the same name.
-Variables environment_of(const Program& program) {
+/// This process's environment with the program's own variables instead of those of the same name; nothing
+/// when it has none.
+std::optional<Variables> environment_of(const Program& program) {
+  if (program.venv.empty() && program.environment.empty()) return std::nullopt;
   Variables all = environment_with(program.environment);
   if (program.venv.empty()) return all;
   const auto is_ours = [&](const std::string& name) {
@@ -54,26 +58,50 @@ Variables environment_of(const Program& program) {
   return all;
 }
 
-Result<fs::path> find_program(const Program& program, const Variables& environment) {
-  const std::string& name = program.argv.front();
-  if (name.find('/') != std::string::npos) return program.folder / name;
+/// Of the environment that the program will have.
+std::string search_path(const std::optional<Variables>& environment) {
+  const char* const own = std::getenv("PATH");
   std::string folders = "/usr/bin:/bin";
-  for (const auto& [variable, value] : environment) {
+  if (!environment && own != nullptr) folders = own;
+  for (const auto& [variable, value] : environment.value_or(Variables())) {
     if (variable == "PATH") folders = value;
   }
-  std::istringstream parts(folders);
-  for (std::string folder; std::getline(parts, folder, ':');) {
-    const fs::path path = fs::path(folder) / name;
+  return folders;
+}
+
+/// Which file a name stands for in a search path; short jobs of one program follow each other.
+struct FoundProgram {
+  std::string name;
+  std::string folders;
+  std::string path;
+  Steady::time_point at;
+};
+constexpr auto kFoundHolds = std::chrono::milliseconds(100);  ///< others may come into the folders
+
+Result<std::string> find_program(const Program& program, const std::optional<Variables>& environment) {
+  const std::string& name = program.argv.front();
+  if (name.find('/') != std::string::npos) return (program.folder / name).string();
+  thread_local FoundProgram found;
+  std::string folders = search_path(environment);
+  const auto now = Steady::now();
+  if (found.name == name && found.folders == folders && now - found.at < kFoundHolds) return found.path;
+  std::string path;
+  for (std::size_t at = 0; at < folders.size(); at += path.size() - name.size()) {
+    path.assign(folders, at, folders.find(':', at) - at);
+    path += '/' + name;
     std::error_code ignored;
-    if (!folder.empty() && fs::is_regular_file(path, ignored) && ::access(path.c_str(), X_OK) == 0)
-      return path;
+    if (path.size() <= name.size() + 1 || ::access(path.c_str(), X_OK) != 0) continue;
+    if (!fs::is_regular_file(path, ignored)) continue;
+    found = {name, std::move(folders), path, now};
+    return path;
   }
   return fail(ErrorCode::kInvalid, "there is no program '{}' in {}", name, folders);
 }
 
-ChildStart start_of(const Program& program, const fs::path& path, const Variables& environment, int output) {
+ChildStart start_of(const Program& program, const std::string& path,
+                    const std::optional<Variables>& environment, int output) {
   const auto disk = static_cast<std::uint64_t>(program.limits.disk_mb) * 1'000'000;
-  ChildStart start{.program = path.string(),
+  ChildStart start{.program = path,
                    .arguments = program.argv,
                    .environment = environment,
                    .folder = program.folder.string(),
@@ -106,6 +134,21 @@ void end_orphans() {
   }
 }
 
+/// What a program prints to. This process keeps the writing end too, so that a program's end is one event and
+/// not two, and uses the pipe again after a program that left nothing in it.
+struct OutputPipe {
+  Descriptor reading;
+  Descriptor writing;
+
+  /// Nothing: errno says why.
+  static std::optional<OutputPipe> make() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
+    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return OutputPipe{Descriptor(ends[0]), Descriptor(ends[1])};
+  }
+};
+
 /// The last of what a program printed, and how much it was.
 class Output {
  public:
@@ -125,6 +168,7 @@ class Output {
     if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
     return true;
   }
+  [[nodiscard]] bool is_empty() const { return n_bytes_ == 0; }
   [[nodiscard]] bool is_too_much() const {
     return n_bytes_ > static_cast<std::uint64_t>(program_.limits.log_bytes);
   }
@@ -162,9 +206,13 @@ class Watch {
     std::string broken;
     ErrorCode code = ErrorCode::kInvalid;
     auto next_look = start + kLook;
-    while (!has_ended() && broken.empty()) {
-      wait();
+    while (broken.empty()) {
+      if (wait()) break;
       const auto now = Steady::now();
+      if (!lasts_ && now - start >= kMoment) {
+        lasts_ = true;
+        if (program_.on_lasting) program_.on_lasting();
+      }
       if (now > deadline) {
         code = ErrorCode::kTimedOut;
         broken = fmt::format("ran for longer than {}, its limit (limits: time)",
@@ -191,6 +239,9 @@ class Watch {
     return fail(code, "'{}' {}; it was ended{}", program_.argv.front(), broken, output_.last_words());
   }
 
+  /// Whether it was over in a moment and printed nothing.
+  [[nodiscard]] bool was_nothing() const { return !lasts_ && output_.is_empty(); }
+
  private:
   bool has_ended() {
     siginfo_t seen{};
@@ -198,11 +249,14 @@ class Watch {
            seen.si_pid == pid_;
   }
 
-  void wait() {
+  /// For something to happen; whether that was its end.
+  bool wait() {
     std::array<pollfd, 2> polled = {pollfd{process_.get(), POLLIN, 0},
                                     pollfd{out_open_ ? out_ : -1, POLLIN, 0}};
-    ::poll(polled.data(), polled.size(), static_cast<int>(kLook.count()));
+    const auto patience = lasts_ ? kLook : kMoment;
+    ::poll(polled.data(), polled.size(), static_cast<int>(patience.count()));
     if ((polled[1].revents & (POLLIN | POLLHUP)) != 0) out_open_ = output_.read(out_);
+    return process_.get() < 0 ? has_ended() : (polled[0].revents & POLLIN) != 0;
   }
 
   /// Ends the group, takes what it has printed, reaps.
@@ -248,6 +302,7 @@ class Watch {
   pid_t pid_;
   int out_;
   bool out_open_ = true;
+  bool lasts_ = false;  ///< it runs for longer than a moment
   Output output_;
   Descriptor process_;
 };
@@ -268,23 +323,24 @@ std::uint64_t bytes_below(const fs::path& folder) {
 }
 
 Result<double> run_program(const Program& program) {
-  const Variables environment = environment_of(program);
-  GAUNTLET_TRY(const fs::path path, find_program(program, environment));
+  const std::optional<Variables> environment = environment_of(program);
+  GAUNTLET_TRY(const std::string path, find_program(program, environment));
   const auto refuse = [&](int reason) -> tl::unexpected<Error> {
     Error error = system_error(reason, "start", path);
     if (reason == ENOENT || reason == EACCES || reason == ENOEXEC) error.code = ErrorCode::kInvalid;
     return fail(std::move(error));
   };
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(errno);
-  const Descriptor output(ends[0]);
-  Descriptor their_output(ends[1]);
+  thread_local std::optional<OutputPipe> spare;
+  std::optional<OutputPipe> pipe = std::exchange(spare, std::nullopt);
+  if (!pipe) pipe = OutputPipe::make();
+  if (!pipe) return refuse(errno);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
-  const auto pid = start_child(start_of(program, path, environment, their_output.get()));
+  const auto pid = start_child(start_of(program, path, environment, pipe->writing.get()));
   if (!pid) return refuse(pid.error());
-  their_output.reset();
-  return Watch(program, *pid, output.get()).run();
+  Watch watch(program, *pid, pipe->reading.get());
+  Result<double> ended = watch.run();
+  if (watch.was_nothing()) spare = std::move(pipe);
+  return ended;
 }
 
 }  // namespace gauntlet::external
