@@ -74,7 +74,7 @@ class Agent {
             context_,
             {options_.workdir, options_.artifact_cache_mb,
              [workdir = options_.workdir, given = given_address()] { return endpoint_of(workdir, given); }},
-            [this](const proto::Lease& lease) { start(lease); },
+            [this](const proto::Lease& lease, const auto& job) { start(lease, job); },
             [this](proto::Report report) { report_later(std::move(report)); }),
         connection_(context_, options_.workdir, given_address(),
                     {[this] { return join_message(); }, [this](const auto& welcome) { joined(welcome); },
@@ -253,8 +253,8 @@ class Agent {
   }
 
   /// Its inputs are here.
-  void start(const proto::Lease& lease) {
-    if (!leaving_) return attempts_.start(with_own_numbers(lease));
+  void start(const proto::Lease& lease, const Result<spec::JobSpec>& job) {
+    if (!leaving_) return attempts_.start(with_own_numbers(lease), job);
     staging_.abandon(lease.lease_id());
     refuse(lease);
   }

@@ -24,11 +24,6 @@ constexpr std::size_t kLeastSleepers = 2;
 /// Jobs that are over in a moment follow each other; the count of kills is read once for all of them.
 constexpr std::chrono::milliseconds kOomKillsHold{20};
 
-Result<spec::JobSpec> job_of(const proto::Lease& lease) {
-  GAUNTLET_TRY(const Json form, parse_json(lease.canonical(), "the lease's job"));
-  return spec::job_from_canonical(form);
-}
-
 /// Relative to the work folder.
 std::filesystem::path log_of(const proto::Lease& lease) {
   const Result<JobKey> key = proto::key_from_bytes(lease.key());
@@ -62,7 +57,7 @@ Attempts::Attempts(boost::asio::io_context& context, AttemptSettings settings,
                       [this](Executor& executor, const Ending& ending) { take_death(executor, ending); }});
 }
 
-void Attempts::start(proto::Lease lease) {
+void Attempts::start(proto::Lease lease, const Result<spec::JobSpec>& job) {
   const std::uint64_t lease_id = lease.lease_id();
   const auto [place, is_new] = attempts_.try_emplace(lease_id);
   if (!is_new) return;
@@ -71,7 +66,6 @@ void Attempts::start(proto::Lease lease) {
   attempt.progress.set_lease_id(lease_id);
   attempt.started = std::chrono::steady_clock::now();
   attempt.log = log_of(attempt.lease);
-  const Result<spec::JobSpec> job = job_of(attempt.lease);
   if (job) {
     attempt.kind = job->kind;
     attempt.is_plain = job->kind == spec::JobKind::kCommand && job->entry.empty();

@@ -46,9 +46,10 @@ class Attempts {
   Attempts(boost::asio::io_context& context, AttemptSettings settings, ExecutorPool::Programs programs,
            OnReport on_report);
 
-  /// Starts a lease; what cannot be started is reported at once. A job without torch that was leased ahead,
-  /// for whose cpus there is no room yet, waits for what runs, and is given back when that takes long.
-  void start(proto::Lease lease);
+  /// Starts a lease of the job that it names, or the error of reading that; what cannot be started is
+  /// reported at once. A job without torch that was leased ahead, for whose cpus there is no room yet, waits
+  /// for what runs, and is given back when that takes long.
+  void start(proto::Lease lease, const Result<spec::JobSpec>& job);
   /// Ends an attempt; it is reported with this reason, once its processes are gone. Unknown leases are
   /// ignored.
   void stop(std::uint64_t lease_id, const Error& reason);

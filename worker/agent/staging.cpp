@@ -101,7 +101,7 @@ void Staging::start(const proto::Lease& lease) {
   const Result<spec::JobSpec> job = job_of(lease);
   const Result<JobKey> key = proto::key_from_bytes(lease.key());
   // What cannot be read is refused by those who run it, in their words.
-  if (!job || !key || moves_nothing(*job)) return on_ready_(lease);
+  if (!job || !key || moves_nothing(*job)) return on_ready_(lease, job);
   const auto [place, is_new] = entries_.try_emplace(lease.lease_id());
   if (!is_new) return;
   Entry& entry = place->second;
@@ -113,7 +113,7 @@ void Staging::start(const proto::Lease& lease) {
   const bool may_resume = lease.attempt() > 1;
   if (is_shared_ || (entry.inputs.empty() && !may_resume)) {
     entry.checkpoint_ns = checkpoint_time(entry.key);
-    return on_ready_(lease);
+    return on_ready_(lease, job);
   }
   fetch(entry);
 }
@@ -169,7 +169,8 @@ void Staging::fetched(std::uint64_t lease_id, const std::shared_ptr<Move>& move,
   if (result.status) {
     entry.phase = Phase::kRunning;
     entry.checkpoint_ns = checkpoint_time(entry.key);
-    return on_ready_(proto::Lease(entry.lease));
+    const proto::Lease lease = entry.lease;
+    return on_ready_(lease, job_of(lease));
   }
   spdlog::warn("{}: {}", entry.lease.title(), result.status.error().message);
   proto::Report report = report_of(entry.lease, result.status.error());

@@ -34,7 +34,7 @@ class Staging {
     std::int64_t cache_mb = 0;  ///< MiB of artifacts kept here; 0 = no limit
     std::function<Result<client::Endpoint>()> find;
   };
-  using OnReady = std::function<void(const proto::Lease&)>;
+  using OnReady = std::function<void(const proto::Lease&, const Result<spec::JobSpec>&)>;
   using OnReport = std::function<void(proto::Report)>;
 
   Staging(boost::asio::io_context& context, Settings settings, OnReady on_ready, OnReport on_report);
