@@ -24,8 +24,8 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr Milliseconds kLimit{600'000};
 constexpr Milliseconds kStopLimit{30'000};
-constexpr Milliseconds kLook{5};  ///< between two questions whether a sweep is over
-constexpr int kWarmUp = 50;       ///< jobs until executors run
+constexpr Milliseconds kLook{20};  ///< between two questions whether a sweep is over
+constexpr int kWarmUp = 50;        ///< jobs until executors run
 
 /// Starts `true` and waits for it, so many times. False: it does not start.
 bool spawn_in_turn(std::int64_t n_processes) {
@@ -62,16 +62,20 @@ Result<ChildProcess> start_worker(const std::filesystem::path& workdir) {
                               true});
 }
 
-/// Seconds from the submission of so many jobs until the last result is on disk.
+/// Seconds from the submission of so many jobs until the last result is on disk. The program gets the name as
+/// an argument, which makes them other jobs than those of any other name.
 Result<double> run_jobs(const Served& served, const std::filesystem::path& folder, const std::string& name,
                         std::int64_t n_jobs) {
   const auto path = folder / (name + ".yaml");
   GAUNTLET_CHECK_OK(write_file_atomic(
-      path, fmt::format("gauntlet: 1\nname: {}\ncommand: {{jobs: {}, run: [\"true\"]}}\n", name, n_jobs)));
+      path, fmt::format("gauntlet: 1\nname: {0}\ncommand: {{jobs: {1}, run: [\"true\", \"{0}\"]}}\n", name,
+                        n_jobs)));
   GAUNTLET_TRY(const LoadedSweep sweep, load_sweep(path));
   GAUNTLET_TRY(client::Client client, client::Client::connect(served.endpoint()));
   const auto start = SteadyClock::now();
   GAUNTLET_TRY(const proto::SubmitReply reply, submit_sweep(client, sweep, 0));
+  if (reply.reused_jobs() > 0)
+    return fail(ErrorCode::kInternal, "{} jobs of {} were there before", reply.reused_jobs(), name);
   while (true) {
     GAUNTLET_TRY(const proto::StatusReply status, request_status(client, reply.sweep_id()));
     GAUNTLET_TRY(const proto::SweepStatus seen, sweep_in(status, reply.sweep_id()));
