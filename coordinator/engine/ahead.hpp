@@ -9,7 +9,7 @@
 namespace gauntlet::engine {
 
 /// Whether the worker may be given the job to wait for its cpus: such jobs have been short, it asks for no
-/// device, its memory is free, and what waits is worth less than `EngineConfig::ahead`.
+/// device, its memory is free, and what waits for each cpu is worth less than twice `EngineConfig::ahead`.
 [[nodiscard]] bool fits_ahead(const State& state, const Worker& worker, const Shape& shape,
                               const spec::Resources& asked);
 

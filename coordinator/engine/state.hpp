@@ -40,9 +40,9 @@ struct EngineConfig {
   std::uint32_t quarantine_after = 3;
   /// Placements that may pass older jobs of a shape that does not fit, for every worker that is then kept.
   std::uint32_t max_overtakes = 8;
-  /// Work that is leased to a worker ahead of its cpus being free, by what such jobs took lately, so that it
-  /// has something to start while results become durable. Jobs that take longer are never leased ahead; 0 =
-  /// none is.
+  /// Half of the work that is leased to a worker ahead of its cpus being free, by what such jobs took lately,
+  /// so that it has something to start while results become durable. Jobs that take longer than this are never
+  /// leased ahead; 0 = none is.
   Milliseconds ahead{20};
   /// What a worker may take to begin a job that it got ahead; then it gives it back.
   Milliseconds ahead_wait{1000};

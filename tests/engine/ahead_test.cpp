@@ -6,7 +6,7 @@ namespace {
 
 using testing::SizeIs;
 
-constexpr double kShort = 0.001;
+constexpr double kShort = 0.002;
 
 PlannedJob job_with(spec::Resources asked, spec::JobKind kind = spec::JobKind::kCommand) {
   PlannedJob job;
@@ -41,7 +41,7 @@ TEST(Ahead, OnlyJobsThatHaveBeenShort) {
   const WorkerId worker = after_short_jobs(world, 7);
   EXPECT_THAT(world.jobs_of(worker), SizeIs(2)) << "not known yet";
   finish_one(world, worker);
-  EXPECT_THAT(world.jobs_of(worker), SizeIs(2 + 2 * 20)) << "20 ms of each cpu";
+  EXPECT_THAT(world.jobs_of(worker), SizeIs(2 + 2 * 20)) << "40 ms of each cpu";
   finish_one(world, worker, 3600);
   EXPECT_THAT(world.jobs_of(worker), SizeIs(2 * 20 + 1)) << "a long one: no more";
   for (int n = 0; n < 2 * 20 - 1 - 8; ++n) finish_one(world, worker, 0.1);

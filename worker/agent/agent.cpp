@@ -33,7 +33,7 @@ constexpr std::uint32_t kDefaultHeartbeatMs = 1000;
 /// Of a log, in one answer.
 constexpr std::uint32_t kMaxLogBytes = 256 << 10;
 /// How long reports of attempts that took no time may wait for more of them.
-constexpr std::chrono::milliseconds kReportPause{8};
+constexpr std::chrono::milliseconds kReportPause{16};
 /// How often the lengths of logs are looked at.
 constexpr std::chrono::seconds kLogInterval{1};
 constexpr int kExitInterrupted = 130;
