@@ -24,7 +24,7 @@ using Variables = std::vector<std::pair<std::string, std::string>>;  ///< names,
 struct ChildStart {
   std::string program;                        ///< a path; nothing is searched
   std::vector<std::string> arguments;         ///< the first is the program's own name
-  std::optional<Variables> environment = {};  ///< all of it; else this process's
+  std::optional<Variables> environment = {};  ///< all of it; else this process's, which nobody may change
   std::string folder = {};                    ///< to start in; "" = this process's
   std::optional<int> output = {};   ///< for stdout and stderr; else those of this process. stdin is empty
   std::vector<int> inherited = {};  ///< descriptors it gets under the same numbers; all others are closed

@@ -1,8 +1,10 @@
 // Programs that an executor runs one after the other.
 #include "worker/external/process.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -56,13 +58,37 @@ TEST(RunProgram, ANameIsLookedForInThePathOfNow) {
   EXPECT_EQ(printed, "system\nours\nsystem\n");
 }
 
-TEST(RunProgram, OneThatLastsSaysSoOnce) {
+TEST(RunProgram, WhatOneDoesToItsOutputIsNothingToTheNext) {
   std::string printed;
-  Program program = shell("sleep 0.05", printed);
-  int n_told = 0;
-  program.on_lasting = [&n_told] { ++n_told; };
-  ASSERT_TRUE(run_program(program).has_value());
-  EXPECT_EQ(n_told, 1);
+  ASSERT_TRUE(
+      run_program(shell("dd if=/dev/null oflag=nonblock conv=notrunc status=none", printed)).has_value());
+  ASSERT_TRUE(run_program(shell("sed -n 's/^flags:[^0-9]*//p' /proc/self/fdinfo/1", printed)).has_value());
+  const int flags = std::stoi(printed, nullptr, 8);
+  EXPECT_EQ(flags & O_NONBLOCK, 0) << printed;
+}
+
+TEST(RunProgram, ANameIsLookedForAgainEachTime) {
+  const testing_support::TempFolder folder;
+  const std::string before = std::getenv("PATH");
+  const auto write = [](const fs::path& path, const std::string& word) {
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << "#!/bin/sh\necho " << word << "\n";
+    fs::permissions(path, fs::perms::owner_all);
+  };
+  write(folder.path() / "one" / "a_program_of_ours", "one");
+  write(folder.path() / "two" / "a_program_of_ours", "two");
+  const std::string path = (folder.path() / "one").string() + ":" + (folder.path() / "two").string();
+  ::setenv("PATH", (path + ":" + before).c_str(), 1);
+  std::string printed;
+  Program program = shell("", printed);
+  program.argv = {"a_program_of_ours"};
+  const auto first = run_program(program);
+  fs::remove(folder.path() / "one" / "a_program_of_ours");
+  const auto second = run_program(program);
+  ::setenv("PATH", before.c_str(), 1);
+  ASSERT_TRUE(first.has_value());
+  ASSERT_TRUE(second.has_value()) << second.error().message;
+  EXPECT_EQ(printed, "one\ntwo\n");
 }
 
 TEST(RunProgram, ItHasTheEnvironmentOfThisProcess) {

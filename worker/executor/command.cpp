@@ -6,7 +6,6 @@
 
 #include "core/base/files.hpp"
 #include "core/io/npy.hpp"
-#include "worker/executor/executor_loop.hpp"
 #include "worker/executor/light_runner.hpp"
 #include "worker/external/given.hpp"
 #include "worker/external/inputs.hpp"
@@ -44,8 +43,6 @@ Result<AttemptResult> run_plain(const AttemptContext& attempt, ProgressSink& pro
     if (!std::exchange(*told, true)) progress.update({.phase = "run"});
   };
   program.on_look = tell;
-  if (auto* const patient = dynamic_cast<PatientSink*>(&progress); patient != nullptr)
-    program.on_lasting = [patient] { patient->lasts(); };
   program.on_output = [tell](std::string_view text) {
     tell();
     print(text);

@@ -33,7 +33,6 @@ using Steady = std::chrono::steady_clock;
 constexpr std::size_t kTailBytes = 4096;
 constexpr std::size_t kTailLines = 20;
 constexpr auto kLook = std::chrono::milliseconds(100);  ///< between two looks at what it has written
-constexpr auto kMoment = std::chrono::milliseconds(4);  ///< what runs for longer lasts
 
 /// This process's environment with the program's own variables instead of those of the same name; nothing
 /// when it has none.
@@ -69,31 +68,17 @@ std::string search_path(const std::optional<Variables>& environment) {
   return folders;
 }
 
-/// Which file a name stands for in a search path; short jobs of one program follow each other.
-struct FoundProgram {
-  std::string name;
-  std::string folders;
-  std::string path;
-  Steady::time_point at;
-};
-constexpr auto kFoundHolds = std::chrono::milliseconds(100);  ///< others may come into the folders
-
 Result<std::string> find_program(const Program& program, const std::optional<Variables>& environment) {
   const std::string& name = program.argv.front();
   if (name.find('/') != std::string::npos) return (program.folder / name).string();
-  thread_local FoundProgram found;
-  std::string folders = search_path(environment);
-  const auto now = Steady::now();
-  if (found.name == name && found.folders == folders && now - found.at < kFoundHolds) return found.path;
+  const std::string folders = search_path(environment);
   std::string path;
   for (std::size_t at = 0; at < folders.size(); at += path.size() - name.size()) {
     path.assign(folders, at, folders.find(':', at) - at);
     path += '/' + name;
     std::error_code ignored;
     if (path.size() <= name.size() + 1 || ::access(path.c_str(), X_OK) != 0) continue;
-    if (!fs::is_regular_file(path, ignored)) continue;
-    found = {name, std::move(folders), path, now};
-    return path;
+    if (fs::is_regular_file(path, ignored)) return path;
   }
   return fail(ErrorCode::kInvalid, "there is no program '{}' in {}", name, folders);
 }
@@ -134,8 +119,8 @@ void end_orphans() {
   }
 }
 
-/// What a program prints to. This process keeps the writing end too, so that a program's end is one event and
-/// not two, and uses the pipe again after a program that left nothing in it.
+/// What a program prints to. Each has its own: what one does to its output (O_NONBLOCK) is nothing to the
+/// next.
 struct OutputPipe {
   Descriptor reading;
   Descriptor writing;
@@ -168,7 +153,6 @@ class Output {
     if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
     return true;
   }
-  [[nodiscard]] bool is_empty() const { return n_bytes_ == 0; }
   [[nodiscard]] bool is_too_much() const {
     return n_bytes_ > static_cast<std::uint64_t>(program_.limits.log_bytes);
   }
@@ -193,12 +177,16 @@ class Output {
 /// Watches a started program until it ends or breaks a limit.
 class Watch {
  public:
-  Watch(const Program& program, pid_t pid, int output)
+  /// It keeps the pipe's writing end, so that the end of a program is one event and not two; where its end is
+  /// none (no descriptor is left for it), the pipe's has to do.
+  Watch(const Program& program, pid_t pid, OutputPipe pipe)
       : program_(program),
         pid_(pid),
-        out_(output),
+        pipe_(std::move(pipe)),
         output_(program),
-        process_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {}
+        process_(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))) {
+    if (process_.get() < 0) pipe_.writing.reset();
+  }
 
   [[nodiscard]] Result<double> run() {
     const auto start = Steady::now();
@@ -209,10 +197,6 @@ class Watch {
     while (broken.empty()) {
       if (wait()) break;
       const auto now = Steady::now();
-      if (!lasts_ && now - start >= kMoment) {
-        lasts_ = true;
-        if (program_.on_lasting) program_.on_lasting();
-      }
       if (now > deadline) {
         code = ErrorCode::kTimedOut;
         broken = fmt::format("ran for longer than {}, its limit (limits: time)",
@@ -239,9 +223,6 @@ class Watch {
     return fail(code, "'{}' {}; it was ended{}", program_.argv.front(), broken, output_.last_words());
   }
 
-  /// Whether it was over in a moment and printed nothing.
-  [[nodiscard]] bool was_nothing() const { return !lasts_ && output_.is_empty(); }
-
  private:
   bool has_ended() {
     siginfo_t seen{};
@@ -252,10 +233,9 @@ class Watch {
   /// For something to happen; whether that was its end.
   bool wait() {
     std::array<pollfd, 2> polled = {pollfd{process_.get(), POLLIN, 0},
-                                    pollfd{out_open_ ? out_ : -1, POLLIN, 0}};
-    const auto patience = lasts_ ? kLook : kMoment;
-    ::poll(polled.data(), polled.size(), static_cast<int>(patience.count()));
-    if ((polled[1].revents & (POLLIN | POLLHUP)) != 0) out_open_ = output_.read(out_);
+                                    pollfd{out_open_ ? pipe_.reading.get() : -1, POLLIN, 0}};
+    ::poll(polled.data(), polled.size(), static_cast<int>(kLook.count()));
+    if ((polled[1].revents & (POLLIN | POLLHUP)) != 0) out_open_ = output_.read(pipe_.reading.get());
     return process_.get() < 0 ? has_ended() : (polled[0].revents & POLLIN) != 0;
   }
 
@@ -267,9 +247,11 @@ class Watch {
     }
     end_orphans();
     while (out_open_ && !output_.is_too_much()) {
-      pollfd polled{out_, POLLIN, 0};
-      if (::poll(&polled, 1, 0) <= 0) break;
-      out_open_ = output_.read(out_);
+      pollfd polled{pipe_.reading.get(), POLLIN, 0};
+      const int n_ready = ::poll(&polled, 1, 0);
+      if (n_ready < 0 && errno == EINTR) continue;
+      if (n_ready <= 0) break;
+      out_open_ = output_.read(pipe_.reading.get());
     }
     return status;
   }
@@ -300,9 +282,8 @@ class Watch {
 
   const Program& program_;
   pid_t pid_;
-  int out_;
+  OutputPipe pipe_;
   bool out_open_ = true;
-  bool lasts_ = false;  ///< it runs for longer than a moment
   Output output_;
   Descriptor process_;
 };
@@ -330,17 +311,12 @@ Result<double> run_program(const Program& program) {
     if (reason == ENOENT || reason == EACCES || reason == ENOEXEC) error.code = ErrorCode::kInvalid;
     return fail(std::move(error));
   };
-  thread_local std::optional<OutputPipe> spare;
-  std::optional<OutputPipe> pipe = std::exchange(spare, std::nullopt);
-  if (!pipe) pipe = OutputPipe::make();
+  std::optional<OutputPipe> pipe = OutputPipe::make();
   if (!pipe) return refuse(errno);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const auto pid = start_child(start_of(program, path, environment, pipe->writing.get()));
   if (!pid) return refuse(pid.error());
-  Watch watch(program, *pid, pipe->reading.get());
-  Result<double> ended = watch.run();
-  if (watch.was_nothing()) spare = std::move(pipe);
-  return ended;
+  return Watch(program, *pid, std::move(*pipe)).run();
 }
 
 }  // namespace gauntlet::external

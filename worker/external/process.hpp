@@ -27,8 +27,6 @@ struct Program {
   std::function<void(std::string_view)> on_output;
   /// Called ten times a second while it runs; the first time after a tenth. May be empty.
   std::function<void()> on_look = {};
-  /// Called once, when it has run for 4 ms. May be empty.
-  std::function<void()> on_lasting = {};
 };
 
 /// How long it ran, when all was well. Errors: kNotFound (no such program); kTimedOut; kOutOfMemory (killed
