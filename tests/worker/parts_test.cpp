@@ -87,8 +87,15 @@ proto::Report report_of(std::uint64_t lease, std::size_t n_bytes = 0) {
   return report;
 }
 
+/// Reports that nobody sends.
+struct KeptReports {
+  boost::asio::io_context context;
+  Reports reports{context, [] { return false; }, [] {}};
+};
+
 TEST(Reports, AreSentOnceUntilAReconnection) {
-  Reports reports;
+  KeptReports kept;
+  Reports& reports = kept.reports;
   reports.add(report_of(1));
   reports.add(report_of(2));
   const auto first = reports.take_unsent();
@@ -107,12 +114,42 @@ TEST(Reports, AreSentOnceUntilAReconnection) {
 }
 
 TEST(Reports, BatchesAreBounded) {
-  Reports reports;
-  for (std::uint64_t lease = 1; lease <= 5; ++lease) reports.add(report_of(lease, std::size_t{3} << 20));
-  EXPECT_THAT(reports.take_unsent(), SizeIs(5));
-  Reports many;
-  for (std::uint64_t lease = 1; lease <= 1100; ++lease) many.add(report_of(lease));
-  EXPECT_THAT(many.take_unsent(), SizeIs(3));
+  KeptReports large;
+  for (std::uint64_t lease = 1; lease <= 5; ++lease)
+    large.reports.add(report_of(lease, std::size_t{3} << 20));
+  EXPECT_THAT(large.reports.take_unsent(), SizeIs(5));
+  KeptReports many;
+  for (std::uint64_t lease = 1; lease <= 1100; ++lease) many.reports.add(report_of(lease));
+  EXPECT_THAT(many.reports.take_unsent(), SizeIs(3));
+}
+
+TEST(Reports, WaitForOthersOnlyWhileThereIsMoreToStart) {
+  boost::asio::io_context context;
+  bool has_more = false;
+  int n_due = 0;
+  Reports reports(
+      context, [&] { return has_more; }, [&] { ++n_due; });
+  reports.add(report_of(1));
+  reports.add(report_of(2));
+  EXPECT_EQ(n_due, 0) << "not in the middle of a turn";
+  context.poll();
+  EXPECT_EQ(n_due, 1) << "both together";
+  has_more = true;
+  reports.add(report_of(3));
+  context.restart();
+  EXPECT_GT(context.run_one(), 0U) << "the end of the turn";
+  EXPECT_EQ(n_due, 1);
+  context.run();
+  EXPECT_EQ(n_due, 2) << "a moment later";
+  reports.add(report_of(4));
+  context.restart();
+  context.run_one();
+  has_more = false;  // the last of them ends before the moment is over
+  reports.add(report_of(5));
+  context.run_one();
+  EXPECT_EQ(n_due, 3);
+  context.run();
+  EXPECT_EQ(n_due, 3);
 }
 
 TEST(Reports, OfTheGreatestSizeLeaveOneByOneInFramesThatCanBeSent) {
@@ -125,7 +162,8 @@ TEST(Reports, OfTheGreatestSizeLeaveOneByOneInFramesThatCanBeSent) {
   report.mutable_outcome()->set_log(std::string(4096, 'l'));  // as the agent adds it
   report.set_job_id(UINT64_MAX);
   report.set_attempt(UINT64_MAX);
-  Reports reports;
+  KeptReports kept;
+  Reports& reports = kept.reports;
   for (std::uint64_t lease = UINT64_MAX - 2; lease != 0; ++lease) {
     report.set_lease_id(lease);
     reports.add(report);

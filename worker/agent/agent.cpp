@@ -5,22 +5,19 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <random>
 #include <utility>
 
 #include "core/artifacts/artifact_store.hpp"
-#include "core/base/log_file.hpp"
 #include "core/base/text.hpp"
-#include "core/proto/convert.hpp"
 #include "worker/agent/attempts.hpp"
 #include "worker/agent/connection.hpp"
 #include "worker/agent/introduction.hpp"
+#include "worker/agent/log_reply.hpp"
 #include "worker/agent/reports.hpp"
 #include "worker/agent/staging.hpp"
-#include "worker/executor/outcome.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -30,10 +27,6 @@ constexpr std::chrono::seconds kLeaveDeadline{8};
 /// A coordinator that says nothing for this long, and for three heartbeats, is taken for gone.
 constexpr std::chrono::milliseconds kLeastSilence{10000};
 constexpr std::uint32_t kDefaultHeartbeatMs = 1000;
-/// Of a log, in one answer.
-constexpr std::uint32_t kMaxLogBytes = 256 << 10;
-/// How long reports of attempts that took no time may wait for more of them.
-constexpr std::chrono::milliseconds kReportPause{16};
 /// How often the lengths of logs are looked at.
 constexpr std::chrono::seconds kLogInterval{1};
 constexpr int kExitInterrupted = 130;
@@ -64,7 +57,6 @@ class Agent {
         alone_(context_),
         lifetime_(context_),
         logs_(context_),
-        flush_(context_),
         attempts_(context_,
                   {options_.workdir, options_.cpus, has_torch_, options_.log_limit_mb, options_.system_root,
                    options_.checkpoint_minutes, gangs_of(options_), cpus_by_node()},
@@ -75,7 +67,13 @@ class Agent {
             {options_.workdir, options_.artifact_cache_mb,
              [workdir = options_.workdir, given = given_address()] { return endpoint_of(workdir, given); }},
             [this](const proto::Lease& lease, const auto& job) { start(lease, job); },
-            [this](proto::Report report) { report_later(std::move(report)); }),
+            [this](proto::Report report) { reports_.add(std::move(report)); }),
+        reports_(
+            context_, [this] { return attempts_.has_ahead(); },
+            [this] {
+              send_reports();
+              leave_if_done();
+            }),
         connection_(context_, options_.workdir, given_address(),
                     {[this] { return join_message(); }, [this](const auto& welcome) { joined(welcome); },
                      [this](const auto& frame) { take(frame); }, [this](const auto& error) { lost(error); },
@@ -205,7 +203,10 @@ class Agent {
         staging_.stop(lease.lease_id(), why);
       }
     } else if (frame.has_log_request()) {
-      answer_log_request(frame.id(), frame.log_request());
+      proto::Frame answer;
+      answer.set_id(frame.id());
+      *answer.mutable_log_reply() = log_reply(options_.workdir, frame.log_request());
+      connection_.send(answer);
     } else if (frame.has_drain()) {
       spdlog::info("asked to drain: {} to finish first", count_of(attempts_.size(), "attempt"));
       leaving_ = true;
@@ -214,29 +215,6 @@ class Agent {
       connection_.reconnect({ErrorCode::kIo, frame.failure().message()});
     }
     // Anything else is of a newer coordinator, and nothing this worker has asked for.
-  }
-
-  void answer_log_request(std::uint64_t request, const proto::LogRequest& asked) {
-    proto::Frame frame;
-    frame.set_id(request);
-    proto::LogReply& reply = *frame.mutable_log_reply();
-    const Result<LogPart> part = read_asked(asked);
-    if (part) {
-      reply.set_data(part->bytes);
-      reply.set_next_offset(part->next);
-      reply.set_at_end(part->at_end);
-    } else {
-      reply.mutable_failure()->set_code(static_cast<std::uint32_t>(part.error().code));
-      reply.mutable_failure()->set_message(valid_utf8(part.error().message));
-    }
-    connection_.send(frame);
-  }
-
-  [[nodiscard]] Result<LogPart> read_asked(const proto::LogRequest& asked) const {
-    GAUNTLET_TRY(const JobKey key, proto::key_from_bytes(asked.key()));
-    const std::filesystem::path log = attempt_log(options_.workdir, key.hex(), asked.attempt());
-    return read_log(asked.events() ? events_beside(log) : log, asked.offset(),
-                    std::min(asked.max_bytes(), kMaxLogBytes));
   }
 
   /// The coordinator counts a worker's GPUs from 0; CUDA may count otherwise.
@@ -266,7 +244,7 @@ class Agent {
     report.set_attempt(lease.attempt());
     report.mutable_outcome()->set_code(static_cast<std::uint32_t>(ErrorCode::kInterrupted));
     report.mutable_outcome()->set_message("the worker is leaving");
-    report_later(std::move(report));
+    reports_.add(std::move(report));
   }
 
   template <class Leases>
@@ -277,28 +255,6 @@ class Agent {
       staging_.abandon(lease.lease_id());
       reports_.settle(lease.lease_id());
     }
-    leave_if_done();
-  }
-
-  /// Reports made in one turn of the loop leave in one frame. While there is more to start anyway, they wait
-  /// a moment for others, since every frame costs the coordinator a commit.
-  void report_later(proto::Report report) {
-    reports_.add(std::move(report));
-    if (!attempts_.has_ahead()) {
-      flush_.cancel();
-      if (!std::exchange(flush_posted_, true)) boost::asio::post(context_, [this] { flush_reports(); });
-    } else if (!std::exchange(flush_timed_, true)) {
-      flush_.expires_after(kReportPause);
-      flush_.async_wait([this](const boost::system::error_code&) {
-        flush_timed_ = false;
-        flush_reports();
-      });
-    }
-  }
-
-  void flush_reports() {
-    flush_posted_ = false;
-    send_reports();
     leave_if_done();
   }
 
@@ -413,7 +369,6 @@ class Agent {
   boost::asio::steady_timer alone_;
   boost::asio::steady_timer lifetime_;
   boost::asio::steady_timer logs_;
-  boost::asio::steady_timer flush_;
   Attempts attempts_;
   Staging staging_;
   Reports reports_;
@@ -421,8 +376,6 @@ class Agent {
   std::uint32_t heartbeat_ms_ = kDefaultHeartbeatMs;
   std::uint64_t next_request_ = 3;  ///< after hello and join
   bool ever_joined_ = false;
-  bool flush_posted_ = false;
-  bool flush_timed_ = false;
   bool leaving_ = false;
   bool asked_by_signal_ = false;
   int exit_code_ = 0;
