@@ -14,7 +14,7 @@ Action declare(Arguments& arguments) {
   arguments.add_option("--board", *board, "Memory shared with the agent").non_negative();
   return [fd, board]() -> Result<int> {
     worker::LightRunner runner;
-    return *board < 0 ? worker::run_executor(*fd, runner) : worker::run_executor(*fd, *board, runner);
+    return *board < 0 ? worker::run_executor(*fd, runner) : worker::run_executor({*fd, *board}, runner);
   };
 }
 

@@ -78,5 +78,5 @@ int main(int argc, char** argv) {
   const int fd = argc < 2 ? -1 : std::atoi(argv[argc - 1]);
   if (argc < 5 || std::strcmp(argv[argc - 4], "--board") != 0)
     return gauntlet::worker::run_executor(fd, runner);
-  return gauntlet::worker::run_executor(fd, std::atoi(argv[argc - 3]), runner);
+  return gauntlet::worker::run_executor({fd, std::atoi(argv[argc - 3])}, runner);
 }

@@ -58,8 +58,6 @@ class TestRunner final : public JobRunner {
     if (what == "exit") ::_exit(3);
     if (what == "crash") crash(config);
     if (what == "chatter") chatter();
-    if (auto* const patient = dynamic_cast<PatientSink*>(&progress); what == "wait" && patient != nullptr)
-      patient->lasts();
     if (what == "wait") wait(attempt, until);
     if (what == "save") return save(attempt);
     if (what == "spawn") spawn(attempt, until);
@@ -194,5 +192,5 @@ int main(int argc, char** argv) {
   gauntlet::worker::TestRunner runner;
   const int fd = std::atoi(argv[argc - 1]);
   if (argc < 5 || std::string(argv[argc - 4]) != "--board") return gauntlet::worker::run_executor(fd, runner);
-  return gauntlet::worker::run_executor(fd, std::atoi(argv[argc - 3]), runner);
+  return gauntlet::worker::run_executor({fd, std::atoi(argv[argc - 3])}, runner);
 }

@@ -231,8 +231,11 @@ void Attempts::watch_limit(Attempt& attempt) {
 }
 
 void Attempts::stop(std::uint64_t lease_id, const Error& reason) {
-  Attempt* const attempt = find(lease_id);
+  Attempt* attempt = find(lease_id);
   if (attempt == nullptr) return;
+  if (!take_back(*attempt)) isolate(*attempt);
+  attempt = find(lease_id);
+  if (attempt == nullptr) return;  // it was over
   give_verdict(*attempt, reason);
   end_ranks(*attempt);
   finish_if_over(lease_id);

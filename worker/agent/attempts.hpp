@@ -37,6 +37,8 @@ struct AttemptSettings {
   double checkpoint_minutes = 5;            ///< between two checkpoints of a training
   GangSettings gangs = {};
   std::vector<NodeCpus> nodes = {};  ///< of the machine; with several, an attempt runs on one where it fits
+  /// How long a job may wait behind others that were expected to be short; then it is given back.
+  std::chrono::milliseconds ahead_limit{1000};
 };
 
 class Attempts {
@@ -50,8 +52,8 @@ class Attempts {
   /// reported at once. A job without torch that was leased ahead, for whose cpus there is no room yet, waits
   /// for what runs, and is given back when that takes long.
   void start(proto::Lease lease, const Result<spec::JobSpec>& job);
-  /// Ends an attempt; it is reported with this reason, once its processes are gone. Unknown leases are
-  /// ignored.
+  /// Ends an attempt; it is reported with this reason, once its processes are gone, or as what it was if it
+  /// was over by now. Unknown leases are ignored.
   void stop(std::uint64_t lease_id, const Error& reason);
   void stop_all(const Error& reason);
   /// The agent leaves. What somebody else ended by SIGTERM a moment ago, or ends from now on, was preempted
@@ -65,7 +67,7 @@ class Attempts {
   void abandon(std::uint64_t lease_id);
 
   /// Whether there is something to start as soon as anything ends.
-  [[nodiscard]] bool has_ahead() const { return !ahead_.empty() || n_queued_ > 0; }
+  [[nodiscard]] bool has_ahead() const { return !ahead_.empty() || pool_.has_waiting(); }
 
   [[nodiscard]] bool empty() const { return attempts_.empty(); }
   [[nodiscard]] std::size_t size() const { return attempts_.size(); }
@@ -85,7 +87,7 @@ class Attempts {
     bool takes_no_time = false;   ///< a noop that is over at once
     bool shares_queries = false;  ///< an evaluation whose ranks do
     bool is_queued = false;       ///< in the hands of an executor that works on another one
-    int n_returns = 0;            ///< how often an executor died that had not begun it
+    int n_returns = 0;            ///< how often an executor died that was to begin it next
     std::filesystem::path log;    ///< relative to the work folder
     std::vector<Rank> ranks;
     std::optional<Error> verdict;          ///< why it did not succeed
@@ -118,12 +120,16 @@ class Attempts {
   void run_now(Attempt& attempt);
   void fill_queues();
   [[nodiscard]] Executor* queue_for(const Attempt& attempt);
+  [[nodiscard]] bool is_held_up(const Executor& executor);
   void level_queues();
-  void begin_next(const Executor& executor);
+  void begin_next(const Executor& executor, std::uint64_t gone);
   [[nodiscard]] bool take_back(Attempt& attempt);
+  void take_back_all(const Executor& executor);
+  void wait_again(const std::vector<std::uint64_t>& leases);
   [[nodiscard]] std::vector<std::uint64_t> waiting_ahead();
   void watch_ahead();
   void give_back_ahead(const Error& reason, std::chrono::steady_clock::time_point came_before);
+  void isolate(const Attempt& attempt);
   void give_verdict(Attempt& attempt, Error reason);
   void wait_then_end(Attempt& attempt);
   void end_ranks(Attempt& attempt);
@@ -135,7 +141,7 @@ class Attempts {
   void take_progress(const Executor& executor, const proto::AttemptProgress& progress);
   void take_end(const Executor& executor, const proto::AttemptEnded& ended);
   void take_death(Executor& executor, const Ending& ending);
-  void start_again(Attempt& attempt);
+  [[nodiscard]] bool runs_again(Attempt& attempt, bool was_next);
   void take_death_of(Attempt& attempt, std::size_t rank, const Executor& executor, const Ending& ending);
   [[nodiscard]] Error cause_of_death(const Attempt& attempt, const Executor& executor, std::size_t rank,
                                      const Ending& ending);
@@ -154,7 +160,6 @@ class Attempts {
   std::map<std::uint64_t, Attempt> attempts_;  ///< by lease id
   std::deque<std::uint64_t> waiting_;          ///< noops that take time and have no executor yet
   std::deque<std::uint64_t> ahead_;            ///< jobs that wait for cpus, in the order in which they came
-  std::size_t n_queued_ = 0;                   ///< attempts that are
   bool ahead_watched_ = false;
   boost::asio::steady_timer ahead_limit_;
   std::int64_t cpus_in_use_ = 0;

@@ -17,7 +17,7 @@ namespace {
 constexpr std::chrono::seconds kGangPatience{2};
 /// A batch system that preempts sends SIGTERM to ranks and agent alike; they hear of it in any order.
 constexpr std::chrono::seconds kPreemptionPatience{1};
-/// An attempt that no executor lives to begin may be what they die of.
+/// An attempt that executors do not live to begin, though it is the next, may be what they die of.
 constexpr int kMostReturns = 8;
 constexpr std::size_t kMaxMessageBytes = 16 << 10;
 constexpr const char* kPreempted = "its process was told to end together with the worker";
@@ -90,7 +90,6 @@ void Attempts::end_ranks(Attempt& attempt) {
     if (executor == nullptr || executor->kind == ExecutorKind::kNoop) {
       rank.executor = 0;  // a noop is over before anything could stop it; its answer is ignored
     } else {
-      executor->was_ended = true;
       pool_.end(*executor);
     }
   }
@@ -99,6 +98,7 @@ void Attempts::end_ranks(Attempt& attempt) {
 void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& ended) {
   Attempt* const attempt = find(ended.lease_id());
   if (attempt != nullptr) {
+    attempt->is_queued = false;
     for (std::size_t rank = 0; rank < attempt->ranks.size(); ++rank) {
       if (attempt->ranks[rank].executor != executor.id) continue;
       attempt->ranks[rank] = {0, ended.outcome()};
@@ -115,11 +115,8 @@ void Attempts::take_end(const Executor& executor, const proto::AttemptEnded& end
   } else if (spoils_process(ended.outcome().code()) && executor.kind == ExecutorKind::kRank) {
     if (Executor* const spoiled = pool_.find(executor.id)) pool_.end(*spoiled);
   }
-  if (attempt != nullptr) {
-    if (!executor.leases.empty()) places_.pass(ended.lease_id(), executor.leases.front());
-    finish_if_over(ended.lease_id());
-  }
-  begin_next(executor);
+  begin_next(executor, ended.lease_id());
+  finish_if_over(ended.lease_id());
   run_waiting();
   run_ahead();
 }
@@ -146,6 +143,7 @@ Error Attempts::cause_of_death(const Attempt& attempt, const Executor& executor,
 }
 
 void Attempts::take_death(Executor& executor, const Ending& ending) {
+  std::vector<std::uint64_t> not_begun;
   const std::deque<std::uint64_t> leases = executor.leases;
   for (std::size_t place = 0; place < leases.size(); ++place) {
     Attempt* const attempt = find(leases[place]);
@@ -154,28 +152,26 @@ void Attempts::take_death(Executor& executor, const Ending& ending) {
                                    [&](const Rank& r) { return r.executor == executor.id; });
     if (rank == attempt->ranks.end()) continue;
     rank->executor = 0;
-    if (std::exchange(attempt->is_queued, false)) --n_queued_;
-    const bool is_begun = is_begun_by(executor, leases[place], place);
-    const bool is_alone = attempt->ranks.size() == 1;
-    if (!attempt->stopping && is_alone && !is_begun && attempt->n_returns++ < kMostReturns) {
-      start_again(*attempt);
-    } else if (!attempt->stopping) {
-      take_death_of(*attempt, static_cast<std::size_t>(rank - attempt->ranks.begin()), executor, ending);
+    attempt->is_queued = false;
+    const bool is_begun = attempt->ranks.size() > 1 || is_begun_by(executor, leases[place], place);
+    if (!is_begun && !attempt->stopping && runs_again(*attempt, place == 0)) {
+      not_begun.push_back(leases[place]);
+      continue;
     }
+    if (!attempt->stopping)
+      take_death_of(*attempt, static_cast<std::size_t>(rank - attempt->ranks.begin()), executor, ending);
     finish_if_over(leases[place]);
   }
+  wait_again(not_begun);
   run_waiting();
   run_ahead();
 }
 
-/// One that its executor had not begun.
-void Attempts::start_again(Attempt& attempt) {
-  places_.release(attempt.lease.lease_id());
-  cpus_in_use_ -= std::exchange(attempt.cpus, 0);
-  attempt.limit.reset();
-  if (const Status again = assign(attempt); !again) return give_verdict(attempt, again.error());
-  const bool waits = !ahead_.empty() && ahead_.back() == attempt.lease.lease_id();
-  if (!waits) watch_limit(attempt);
+/// Whether one that its executor had not begun is begun elsewhere. A worker that leaves begins nothing.
+bool Attempts::runs_again(Attempt& attempt, bool was_next) {
+  if (leaving_) give_verdict(attempt, {ErrorCode::kInterrupted, "the worker is leaving"});
+  if (was_next) ++attempt.n_returns;
+  return !leaving_ && attempt.n_returns <= kMostReturns;
 }
 
 /// Of an attempt that the executor had begun.
@@ -184,8 +180,6 @@ void Attempts::take_death_of(Attempt& attempt, std::size_t rank, const Executor&
   const bool by_request = ending.signal == SIGTERM && executor.kind != ExecutorKind::kNoop;
   if (by_request && leaving_) {
     give_verdict(attempt, {ErrorCode::kInterrupted, kPreempted});
-  } else if (executor.board && executor.was_ended) {
-    give_verdict(attempt, {ErrorCode::kInterrupted, "its process was ended together with another attempt's"});
   } else {
     give_verdict(attempt, cause_of_death(attempt, executor, rank, ending));
     attempt.maybe_preempted = by_request;

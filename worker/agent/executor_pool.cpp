@@ -10,6 +10,11 @@
 namespace gauntlet::worker {
 namespace {
 
+/// Executors with so many attempts in hand have enough to do until the answers to the next few are read,
+/// after so long, together.
+constexpr std::size_t kEnoughInHand = 5;
+constexpr std::chrono::milliseconds kAnswerPause{4};
+
 double ms_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
@@ -44,6 +49,11 @@ bool ExecutorPool::has_idle(ExecutorKind kind) const {
   });
 }
 
+bool ExecutorPool::has_waiting() const {
+  return std::ranges::any_of(
+      executors_, [](const Executor& executor) { return executor.board && executor.leases.size() > 1; });
+}
+
 Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint32_t> gpu) {
   Command command = kind == ExecutorKind::kRank ? programs_.rank : programs_.light;
   if (kind == ExecutorKind::kRank) {
@@ -67,6 +77,7 @@ Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint
       ExecutorProcess::start(context_, command, handlers_of(id));
   if (!started) return machines_fault(std::move(started.error()));
   std::shared_ptr<ExecutorProcess> process = std::move(*started);
+  if (board) board->close_descriptor();
   spdlog::debug("started {} (process {})", command.program.filename().string(), process->pid());
   Executor& executor = executors_.emplace_back();
   executor.kind = kind;
@@ -79,7 +90,13 @@ Result<Executor*> ExecutorPool::start(ExecutorKind kind, std::optional<std::uint
 
 ExecutorLink::Handlers ExecutorPool::handlers_of(std::uint64_t id) {
   return {[this, id](const proto::Frame& frame) { take(id, frame); },
-          [this, id](const Ending& ending) { died(id, ending); }};
+          [this, id](const Ending& ending) { died(id, ending); }, [this, id] { return patience_with(id); }};
+}
+
+std::chrono::milliseconds ExecutorPool::patience_with(std::uint64_t id) {
+  const Executor* const executor = find(id);
+  const bool has_enough = executor != nullptr && executor->board && executor->leases.size() >= kEnoughInHand;
+  return has_enough ? kAnswerPause : std::chrono::milliseconds(0);
 }
 
 Result<std::vector<Executor*>> ExecutorPool::launch(GangOptions options, GangHandlers handlers) {
@@ -171,11 +188,6 @@ void ExecutorPool::died(std::uint64_t id, const Ending& ending) {
       std::find_if(executors_.begin(), executors_.end(), [&](const Executor& e) { return e.id == id; });
   if (found == executors_.end()) return;
   found->ending = true;
-  if (found->board) {  // what it did not live to send
-    proto::FrameReader kept;
-    kept.feed(found->board->kept());
-    for (auto frame = kept.next(); frame && *frame; frame = kept.next()) take(id, **frame);
-  }
   spdlog::debug("process {} ended: {}", found->process->pid(), describe(ending));
   handlers_.on_died(*found, ending);
   executors_.erase(found);

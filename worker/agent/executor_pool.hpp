@@ -37,10 +37,10 @@ struct Executor {
   std::deque<std::uint64_t> leases;
   bool ready = false;
   bool ending = false;     ///< gets nothing new
-  bool was_ended = false;  ///< for the sake of one of `leases`
+  bool is_judged = false;  ///< nothing more into its hands: one of `leases` is about to be ended
   bool launched = false;   ///< by mpirun or the like, for one attempt
-  std::optional<std::chrono::steady_clock::time_point>
-      told;               ///< the latest RunAttempt, until it is known to be taken up
+  /// The latest RunAttempt, until it is known to be taken up.
+  std::optional<std::chrono::steady_clock::time_point> told;
   bool was_warm = false;  ///< when it was told
 };
 
@@ -79,6 +79,8 @@ class ExecutorPool {
   /// Null when it is gone.
   [[nodiscard]] Executor* find(std::uint64_t id);
   [[nodiscard]] std::list<Executor>& executors() { return executors_; }
+  /// Whether attempts wait in the hands of any executor.
+  [[nodiscard]] bool has_waiting() const;
 
   void run(Executor& executor, proto::RunAttempt attempt);
   /// Takes back an attempt that the executor has not begun, and will not. False: it has.
@@ -91,6 +93,7 @@ class ExecutorPool {
  private:
   [[nodiscard]] Result<Executor*> start(ExecutorKind kind, std::optional<std::uint32_t> gpu);
   [[nodiscard]] ExecutorLink::Handlers handlers_of(std::uint64_t id);
+  [[nodiscard]] std::chrono::milliseconds patience_with(std::uint64_t id);
   void take(std::uint64_t id, const proto::Frame& frame);
   void died(std::uint64_t id, const Ending& ending);
 

@@ -67,7 +67,7 @@ bool may_stay_silent(const spec::JobSpec& job) {
 }
 
 /// Sends what a runner tells, but not more often than anybody looks.
-class WireProgress final : public PatientSink {
+class WireProgress final : public ProgressSink {
  public:
   WireProgress(Wire& wire, LeaseId lease, AttemptRecord& record)
       : wire_(wire), lease_(lease), record_(record) {}
@@ -91,7 +91,6 @@ class WireProgress final : public PatientSink {
     // An agent that does not listen any more ends this process; until then there is nobody to tell.
     static_cast<void>(wire_.send(frame));
   }
-  void lasts() override { static_cast<void>(wire_.flush()); }
 
  private:
   Wire& wire_;
@@ -105,7 +104,7 @@ class WireProgress final : public PatientSink {
 class Executor {
  public:
   Executor(int fd, JobRunner& runner, AttemptBoard* board)
-      : wire_(fd, board),
+      : wire_(fd),
         board_(board),
         runner_(runner),
         environment_(runner.environment()),
@@ -126,7 +125,7 @@ class Executor {
       proto::Frame answer;
       answer.mutable_attempt_ended()->set_lease_id(lease);
       *answer.mutable_attempt_ended()->mutable_outcome() = attempt(frame->run_attempt());
-      GAUNTLET_CHECK_OK(wire_.hold(answer));
+      GAUNTLET_CHECK_OK(wire_.send(answer));
     }
   }
 
@@ -265,10 +264,10 @@ int serve(int fd, JobRunner& runner, AttemptBoard* board) {
 
 int run_executor(int fd, JobRunner& runner) { return serve(fd, runner, nullptr); }
 
-int run_executor(int fd, int board, JobRunner& runner) {
-  Result<AttemptBoard> shared = AttemptBoard::open(board);
-  if (shared) return serve(fd, runner, &*shared);
-  std::cerr << fmt::format("{}: {}\n", runner.program(), shared.error().message);
+int run_executor(ExecutorDescriptors descriptors, JobRunner& runner) {
+  Result<AttemptBoard> board = AttemptBoard::open(descriptors.board);
+  if (board) return serve(descriptors.socket, runner, &*board);
+  std::cerr << fmt::format("{}: {}\n", runner.program(), board.error().message);
   return 1;
 }
 

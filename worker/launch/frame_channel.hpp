@@ -4,6 +4,8 @@
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -24,6 +26,9 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
     /// Called once: the peer closed (kUnreachable), broke the framing (kCorrupt), the system said no (kIo),
     /// or more than kMaxQueuedBytes wait to be sent (kIo). Not called after close().
     std::function<void(const Error&)> on_closed;
+    /// How long what comes next may wait for more, so that both are read together; asked after each read. May
+    /// be empty: not at all. Not asked over TLS.
+    std::function<std::chrono::milliseconds()> patience = {};
   };
 
   /// Bytes waiting for a peer that does not read.
@@ -36,16 +41,22 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
   explicit FrameChannel(TlsStream stream);
   /// Before start.
   void set_handlers(Handlers handlers) { handlers_ = std::move(handlers); }
-  /// Begins to read; frames arrive from inside io_context::run only.
+  /// Begins to read; frames arrive from inside io_context::run and read_now() only.
   void start();
+  /// After start(): hands on the frames that have arrived by now, and the end if that has. Does nothing over
+  /// TLS, and from inside on_frame.
+  void read_now();
   /// Queues a frame. What is sent in one turn of the loop leaves in one write.
   void send(const proto::Frame& frame);
   /// Closes without further calls of the handlers.
   void close();
 
  private:
-  void read_some();
-  void take_frames();
+  void await_bytes();
+  void read_on();
+  void read_secret();
+  void take(std::size_t n_bytes);
+  void fail_reading(const boost::system::error_code& error);
   void write_some();
   void fail_with(Error error);
 
@@ -57,6 +68,8 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
   std::string block_;      ///< where one read lands
   std::string outgoing_;   ///< encoded, not yet given to the socket
   std::string in_flight_;  ///< being written
+  boost::asio::steady_timer pause_;
+  bool reading_ = false;
   bool writing_ = false;
   bool closed_ = false;
 };

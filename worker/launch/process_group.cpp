@@ -127,7 +127,8 @@ void ExecutorProcess::watch() {
                           },
                           [weak](const Error& error) {
                             if (const auto self = weak.lock()) self->channel_closed(error);
-                          }});
+                          },
+                          handlers_.patience});
   if (channel_open_) channel_->start();
   reap();  // it may have ended before the signal was listened for
 }
@@ -184,6 +185,11 @@ void ExecutorProcess::finish_if_over() {
 }
 
 void ExecutorProcess::send(const proto::Frame& frame) { channel_->send(frame); }
+
+void ExecutorProcess::read_now() {
+  const auto self = shared_from_this();
+  if (channel_open_) channel_->read_now();
+}
 
 void ExecutorProcess::end() {
   if (ending_ || ending_asked_) return;

@@ -56,10 +56,14 @@ class ExecutorLink {
     std::function<void(const proto::Frame&)> on_frame;
     /// Called once, when the process is gone and every frame it sent has been delivered.
     std::function<void(const Ending&)> on_end;
+    /// How long what the executor says next may wait to be read, see FrameChannel::Handlers. May be empty.
+    std::function<std::chrono::milliseconds()> patience = {};
   };
   virtual ~ExecutorLink() = default;
   [[nodiscard]] virtual pid_t pid() const = 0;
   virtual void send(const proto::Frame& frame) = 0;
+  /// Hands on what the executor has said by now; the link may end meanwhile. Not from inside on_frame.
+  virtual void read_now() {}
   /// Ends the process and what it has started: SIGTERM, later SIGKILL.
   virtual void end() = 0;
   /// Asks the executor, SIGUSR1, to end its attempt with a checkpoint; it lives on. Before its first frame
@@ -87,6 +91,7 @@ class ExecutorProcess final : public ExecutorLink, public std::enable_shared_fro
 
   [[nodiscard]] pid_t pid() const override { return pid_; }
   void send(const proto::Frame& frame) override;
+  void read_now() override;
   /// Ends the process group: SIGTERM, then SIGKILL when the process is still there after kPatience.
   void end() override;
   void kill();
