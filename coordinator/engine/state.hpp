@@ -41,8 +41,8 @@ struct EngineConfig {
   /// Placements that may pass older jobs of a shape that does not fit, for every worker that is then kept.
   std::uint32_t max_overtakes = 8;
   /// Half of the work that is leased to a worker ahead of its cpus being free, by what such jobs took lately,
-  /// so that it has something to start while results become durable. Jobs that take longer than this are never
-  /// leased ahead; 0 = none is.
+  /// so that it has something to start while results become durable. Jobs that take longer than this are
+  /// never leased ahead; 0 = none is.
   Milliseconds ahead{20};
   /// What a worker may take to begin a job that it got ahead; then it gives it back.
   Milliseconds ahead_wait{1000};

@@ -48,6 +48,14 @@ TEST(Ahead, OnlyJobsThatHaveBeenShort) {
   EXPECT_THAT(world.jobs_of(worker), SizeIs(2 + 8));
 }
 
+TEST(Ahead, NoMoreThan32PerCpuHoweverShort) {
+  World world;
+  const WorkerId worker = world.join(World::offer("worker", 2, 200));
+  world.submit(1, std::vector<PlannedJob>(200, job_with({.cpus = 1})));
+  for (int n = 0; n < 8; ++n) finish_one(world, worker, kShort / 4);
+  EXPECT_THAT(world.jobs_of(worker), SizeIs(2 + 2 * 32));
+}
+
 TEST(Ahead, AFailureOrALeaseGivenBackEndsIt) {
   World world;
   const WorkerId worker = after_short_jobs(world, 8);
