@@ -1,8 +1,11 @@
 #include "worker/launch/frame_channel.hpp"
 
+#include <sys/socket.h>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <utility>
 
 namespace gauntlet::worker {
@@ -29,8 +32,6 @@ FrameChannel::Socket& FrameChannel::socket() {
 
 void FrameChannel::start() {
   if (std::holds_alternative<TlsStream>(stream_)) return read_secret();
-  boost::system::error_code ignored;  // then read_now() would wait
-  socket().non_blocking(true, ignored);
   await_bytes();
 }
 
@@ -52,6 +53,7 @@ void FrameChannel::close() {
   closed_ = true;
   handlers_ = {};
   pause_.cancel();
+  deaf_.reset();
   boost::system::error_code ignored;  // closing what is broken already
   socket().close(ignored);
 }
@@ -68,23 +70,46 @@ void FrameChannel::await_bytes() {
 void FrameChannel::read_on() {
   if (closed_) return;
   const auto patience = handlers_.patience ? handlers_.patience() : std::chrono::milliseconds(0);
-  if (patience.count() == 0) return await_bytes();
-  pause_.expires_after(patience);
-  pause_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error && !self->closed_) self->await_bytes();
+  if (patience.count() > 0) return be_deaf_for(patience);
+  listen();
+  if (!closed_) await_bytes();
+}
+
+/// Whatever arrives at a socket that the loop knows wakes it, whether it is awaited or not.
+void FrameChannel::be_deaf_for(std::chrono::milliseconds time) {
+  boost::system::error_code error;
+  if (deaf_.get() < 0 && !is_in_flight_) {
+    if (!protocol_) protocol_ = socket().local_endpoint(error).protocol();
+    if (!error) deaf_.reset(socket().release(error));
+  }
+  pause_.expires_after(time);
+  pause_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
+    if (cancelled || self->closed_) return;
+    self->read_now();
+    self->read_on();
   });
 }
 
+void FrameChannel::listen() {
+  if (deaf_.get() < 0) return;
+  boost::system::error_code error;
+  socket().assign(*protocol_, deaf_.get(), error);
+  if (error) return fail_with({ErrorCode::kIo, error.message()});
+  static_cast<void>(deaf_.release());
+  if (!writing_) write_some();
+}
+
 void FrameChannel::read_now() {
-  Socket* const plain = std::get_if<Socket>(&stream_);
-  if (plain == nullptr || std::exchange(reading_, true)) return;
+  if (std::holds_alternative<TlsStream>(stream_) || std::exchange(reading_, true)) return;
   for (bool may_be_more = true; may_be_more && !closed_;) {
-    boost::system::error_code error;
-    const std::size_t n_bytes = plain->read_some(boost::asio::buffer(block_), error);
-    if (error == boost::asio::error::would_block || error == boost::asio::error::interrupted) break;
-    if (error) return fail_reading(error);
-    take(n_bytes);
-    may_be_more = n_bytes == block_.size();
+    const int fd = deaf_.get() < 0 ? socket().native_handle() : deaf_.get();
+    const ssize_t got = ::recv(fd, block_.data(), block_.size(), MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) break;
+    if (got < 0) return fail_reading({errno, boost::system::system_category()});
+    if (got == 0) return fail_reading(boost::asio::error::eof);
+    take(static_cast<std::size_t>(got));
+    may_be_more = static_cast<std::size_t>(got) == block_.size();
   }
   reading_ = false;
 }
@@ -121,11 +146,14 @@ void FrameChannel::fail_reading(const boost::system::error_code& error) {
 void FrameChannel::write_some() {
   writing_ = false;
   if (closed_ || outgoing_.empty()) return;
+  if (deaf_.get() >= 0) return write_directly();
   writing_ = true;
+  is_in_flight_ = true;
   in_flight_.clear();
   std::swap(in_flight_, outgoing_);
   auto written = [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
     if (self->closed_) return;
+    self->is_in_flight_ = false;
     // What the peer sent before it went away is still read; the end of the stream tells the rest.
     if (!error) self->write_some();
   };
@@ -134,6 +162,19 @@ void FrameChannel::write_some() {
         boost::asio::async_write(stream, boost::asio::buffer(in_flight_), std::move(written));
       },
       stream_);
+}
+
+/// As much as the socket takes; the rest when the loop listens to it again.
+void FrameChannel::write_directly() {
+  std::size_t n_sent = 0;
+  while (n_sent < outgoing_.size()) {
+    const ssize_t sent = ::send(deaf_.get(), outgoing_.data() + n_sent, outgoing_.size() - n_sent,
+                                MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) break;  // full; what else there is to say about it, reading says
+    n_sent += static_cast<std::size_t>(sent);
+  }
+  outgoing_.erase(0, n_sent);
 }
 
 void FrameChannel::fail_with(Error error) {

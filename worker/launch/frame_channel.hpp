@@ -9,9 +9,11 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
+#include "core/base/descriptor.hpp"
 #include "core/base/result.hpp"
 #include "core/proto/frame.hpp"
 
@@ -26,8 +28,8 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
     /// Called once: the peer closed (kUnreachable), broke the framing (kCorrupt), the system said no (kIo),
     /// or more than kMaxQueuedBytes wait to be sent (kIo). Not called after close().
     std::function<void(const Error&)> on_closed;
-    /// How long what comes next may wait for more, so that both are read together; asked after each read. May
-    /// be empty: not at all. Not asked over TLS.
+    /// How long what comes next may wait for more, so that both are read together; asked after each read. So
+    /// long nothing that arrives wakes this process. May be empty: not at all. Not asked over TLS.
     std::function<std::chrono::milliseconds()> patience = {};
   };
 
@@ -54,6 +56,9 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
  private:
   void await_bytes();
   void read_on();
+  void be_deaf_for(std::chrono::milliseconds time);
+  void listen();
+  void write_directly();
   void read_secret();
   void take(std::size_t n_bytes);
   void fail_reading(const boost::system::error_code& error);
@@ -69,8 +74,11 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
   std::string outgoing_;   ///< encoded, not yet given to the socket
   std::string in_flight_;  ///< being written
   boost::asio::steady_timer pause_;
+  Descriptor deaf_;  ///< the socket, while the loop does not listen to it
+  std::optional<Socket::protocol_type> protocol_;
   bool reading_ = false;
-  bool writing_ = false;
+  bool writing_ = false;       ///< or about to
+  bool is_in_flight_ = false;  ///< `in_flight_` is
   bool closed_ = false;
 };
 
