@@ -39,6 +39,8 @@ struct AttemptSettings {
   std::vector<NodeCpus> nodes = {};  ///< of the machine; with several, an attempt runs on one where it fits
   /// How long a job may wait behind others that were expected to be short; then it is given back.
   std::chrono::milliseconds ahead_limit{1000};
+  /// A job that runs for so long is not short; nothing waits behind it in its executor's hands.
+  std::chrono::milliseconds short_limit{50};
 };
 
 class Attempts {

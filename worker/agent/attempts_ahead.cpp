@@ -10,8 +10,8 @@
 namespace gauntlet::worker {
 namespace {
 
-/// A job that runs for so long is not short; nothing waits behind it in its executor's hands.
-constexpr std::chrono::milliseconds kShort{50};
+/// Between two looks at what waits.
+constexpr std::chrono::milliseconds kLook{50};
 /// Jobs in an executor's hands behind the one that it works on.
 constexpr std::size_t kMostQueued = 12;
 static_assert(kMostQueued < AttemptBoard::kPlaces);
@@ -78,7 +78,7 @@ Executor* Attempts::queue_for(const Attempt& attempt) {
 /// Whether what it works on is a long job.
 bool Attempts::is_held_up(const Executor& executor) {
   const Attempt* const running = executor.leases.empty() ? nullptr : find(executor.leases.front());
-  return running != nullptr && std::chrono::steady_clock::now() - running->started > kShort;
+  return running != nullptr && std::chrono::steady_clock::now() - running->started > settings_.short_limit;
 }
 
 /// What waits in an executor's hands while there is room for it runs at once: the last of the longest queue
@@ -180,7 +180,7 @@ std::vector<std::uint64_t> Attempts::waiting_ahead() {
 void Attempts::watch_ahead() {
   if (ahead_watched_ || !has_ahead()) return;
   ahead_watched_ = true;
-  ahead_limit_.expires_after(kShort);
+  ahead_limit_.expires_after(kLook);
   ahead_limit_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     ahead_watched_ = false;
