@@ -73,20 +73,19 @@ void ArtifactCache::shrink() {
   n_bytes_ = n_bytes;
 }
 
-std::shared_ptr<std::unique_lock<std::timed_mutex>> ArtifactCache::lock(const JobKey& key,
-                                                                        std::chrono::milliseconds patience) {
-  std::shared_ptr<std::timed_mutex> mutex;
+ArtifactCache::Turn ArtifactCache::turn_to_fetch(const JobKey& key, std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  if (!turn_ended_.wait_for(lock, patience, [&] { return !fetched_now_.contains(key); })) return nullptr;
+  fetched_now_.insert(key);
+  return Turn(this, EndTurn{key});
+}
+
+void ArtifactCache::end_turn(const JobKey& key) {
   {
     const std::lock_guard lock(mutex_);
-    std::erase_if(fetching_, [](const auto& one) { return one.second.use_count() == 1; });
-    auto& place = fetching_[key];
-    if (place == nullptr) place = std::make_shared<std::timed_mutex>();
-    mutex = place;
+    fetched_now_.erase(key);
   }
-  auto held = std::make_unique<std::unique_lock<std::timed_mutex>>(*mutex, std::defer_lock);
-  if (!held->try_lock_for(patience)) return nullptr;
-  // The mutex lives as long as its lock.
-  return {held.release(), [mutex](std::unique_lock<std::timed_mutex>* one) { delete one; }};
+  turn_ended_.notify_all();
 }
 
 }  // namespace gauntlet::worker

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "core/base/ids.hpp"
@@ -28,16 +30,25 @@ class ArtifactCache {
   void used(const JobKey& key, std::uint64_t n_bytes);
   /// Removes those used longest ago and held by nobody, until the rest fits.
   void shrink();
-  /// One at a time may fetch an artifact. Locked for at most `patience`; null when somebody else is at it.
-  [[nodiscard]] std::shared_ptr<std::unique_lock<std::timed_mutex>> lock(const JobKey& key,
-                                                                         std::chrono::milliseconds patience);
+  /// Ends the caller's turn. The cache must outlive it.
+  struct EndTurn {
+    void operator()(ArtifactCache* cache) const { cache->end_turn(key); }
+    JobKey key;
+  };
+  using Turn = std::unique_ptr<ArtifactCache, EndTurn>;
+  /// One at a time may fetch an artifact: the caller, while this lives. Waits for at most `patience`; null
+  /// when somebody else is still at it.
+  [[nodiscard]] Turn turn_to_fetch(const JobKey& key, std::chrono::milliseconds patience);
 
  private:
+  void end_turn(const JobKey& key);
+
   std::filesystem::path workdir_;
   std::uint64_t limit_bytes_;
   std::mutex mutex_;
   std::map<JobKey, std::size_t> held_;
-  std::map<JobKey, std::shared_ptr<std::timed_mutex>> fetching_;
+  std::set<JobKey> fetched_now_;
+  std::condition_variable turn_ended_;
   std::optional<std::uint64_t> n_bytes_;  ///< about; nothing before the first look
 };
 

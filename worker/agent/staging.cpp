@@ -130,8 +130,8 @@ void Staging::fetch(Entry& entry) {
 Staging::Fetched Staging::fetch_inputs(const Entry& entry, const Route& route) {
   Fetched result;
   for (const JobKey& key : entry.inputs) {
-    auto alone = cache_.lock(key, kLook);
-    while (alone == nullptr && !route.cancelled->load()) alone = cache_.lock(key, kLook);
+    ArtifactCache::Turn turn = cache_.turn_to_fetch(key, kLook);
+    while (turn == nullptr && !route.cancelled->load()) turn = cache_.turn_to_fetch(key, kLook);
     const Result<std::string> here = fetch_artifact(route, settings_.workdir, key);
     if (here) {
       const fs::path folder = [&] {
