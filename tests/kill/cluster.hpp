@@ -115,7 +115,7 @@ class Cluster {
   }
 
   [[nodiscard]] static std::vector<pid_t> executors_of(const Child& agent) {
-    return testing_support::descendants(agent.process->pid(), " executor --fd");
+    return testing_support::descendants(agent.process->pid(), " executor --");
   }
 
   void tend(Child& child, std::vector<std::string> command) {

@@ -36,7 +36,7 @@ struct AgentOptions {
   std::int64_t lifetime_s = 0;  ///< it leaves after so long, and takes no job that may last longer; 0 = stays
   std::uint32_t credit = 512;   ///< most leases in hand at once; only jobs that need no cpu come close to it
   std::filesystem::path
-      gauntlet_program;  ///< started as `<program> executor --fd N`; "" = gauntlet beside this program
+      gauntlet_program;  ///< started as `<program> executor ... --fd N`; "" = gauntlet beside this program
   std::filesystem::path
       rank_program;  ///< started as `<program> --fd N`; "" = gauntlet-rank beside this program
   std::filesystem::path system_root = "/";  ///< where /proc and /sys are; another one in tests
