@@ -11,6 +11,11 @@ namespace gauntlet::attacks {
 /// [B, …] inputs → [B], differentiable; refused where above 0.
 using RefusalScore = std::function<torch::Tensor(const torch::Tensor& inputs)>;
 
+/// [B] bool, on the CPU: whether each input is refused; a score that is no number refuses too.
+inline torch::Tensor refused_by(const RefusalScore& score, const torch::Tensor& inputs) {
+  return score(inputs).le(0).logical_not().to(torch::kCPU);
+}
+
 class Evading {
  public:
   virtual ~Evading() = default;

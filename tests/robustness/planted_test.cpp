@@ -6,7 +6,7 @@
 #include "core/defenses/defense.hpp"
 #include "core/defenses/detail/tpap_purifier.hpp"
 #include "core/metrics/reference_levels.hpp"
-#include "tests/robustness/support.hpp"
+#include "tests/robustness/pictures.hpp"
 
 namespace gauntlet::attacks {
 namespace {
@@ -16,18 +16,6 @@ using ::testing::HasSubstr;
 using torch::Tensor;
 
 constexpr double kEpsilon = 0.06;
-
-/// Pictures of 8 px made of large patches, so that a blur leaves them what they are.
-Target pictures() {
-  Target target({3, 8, 8}, 8, 4, 10, 4, 0);
-  torch::manual_seed(11);
-  const Tensor prototypes =
-      (0.25 + 0.5 * torch::rand({4, 3, 2, 2})).repeat_interleave(4, 2).repeat_interleave(4, 3);
-  target.database = items_around(prototypes, 10, 0.03);
-  target.queries = items_around(prototypes, 4, 0.03);
-  target.queries.inputs = (target.queries.inputs * 255).round() / 255;
-  return target;
-}
 
 /// A defense before the target, as a test plants it.
 class Planted : public defenses::Pipeline {

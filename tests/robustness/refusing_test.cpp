@@ -2,7 +2,7 @@
 #include "core/defenses/refusing.hpp"
 #include "core/attacks/evading.hpp"
 #include "core/defenses/defense.hpp"
-#include "tests/robustness/support.hpp"
+#include "tests/robustness/pictures.hpp"
 
 namespace gauntlet::attacks {
 namespace {
@@ -10,18 +10,6 @@ namespace {
 using torch::Tensor;
 
 constexpr double kEpsilon = 0.06;
-
-/// Pictures of 8 px on the grid of grey levels, made of large patches.
-Target pictures() {
-  Target target({3, 8, 8}, 8, 4, 10, 4, 0);
-  torch::manual_seed(11);
-  const Tensor prototypes =
-      (0.25 + 0.5 * torch::rand({4, 3, 2, 2})).repeat_interleave(4, 2).repeat_interleave(4, 3);
-  target.database = items_around(prototypes, 10, 0.03);
-  target.queries = items_around(prototypes, 4, 0.03);
-  target.queries.inputs = (target.queries.inputs * 255).round() / 255;
-  return target;
-}
 
 /// Inputs of an attack that is told of a detector; what a query is worth against it.
 struct Study {

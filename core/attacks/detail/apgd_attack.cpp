@@ -39,11 +39,6 @@ Encode remembering(Encode encode) {
   };
 }
 
-/// [b] bool, on the CPU.
-Tensor refused_by(const RefusalScore& score, const Tensor& inputs) {
-  return score(inputs).le(0).logical_not().to(torch::kCPU);
-}
-
 /// Keeps, per input, the candidate whose codes rank worst (targeted: best) over the draws of selection. One
 /// that is refused is worth what the clean input is, and that nothing if it is refused too.
 class Selection {

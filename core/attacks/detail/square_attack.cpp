@@ -76,8 +76,7 @@ class CodeJudge {
       judged.score += score_of(relaxed, code, items) / static_cast<double>(draws_.count());
     });
     if (refusal_) {  // no code comes back: worse than any
-      const Tensor refused = refusal_(inputs).le(0).logical_not().to(torch::kCPU);
-      judged.score.masked_fill_(refused, std::numeric_limits<double>::infinity());
+      judged.score.masked_fill_(refused_by(refusal_, inputs), std::numeric_limits<double>::infinity());
     }
     judged.done = judged.score.le(least_score() + kReached);
     keep(inputs, items, code, judged);
