@@ -9,13 +9,13 @@
 #include "core/run/chosen_rows.hpp"
 #include "core/run/image_features.hpp"
 #include "core/run/jobs.hpp"
+#include "core/spec/external.hpp"
 #include "core/train/device_batches.hpp"
 
 namespace gauntlet::run {
 namespace {
 
 constexpr std::size_t kLatencyQueries = 32;
-constexpr const char* kRefusalFile = "refusal_scores.npy";
 
 struct EncodePlan {
   Modality modality = Modality::kImage;
@@ -68,8 +68,8 @@ Result<Source> open_source(const JobRun& run, const EncodePlan& plan, const data
   Source source;
   GAUNTLET_TRY(source.crafted, read_tensor(artifact.file("inputs.npy")));
   GAUNTLET_TRY(const torch::Tensor rows, read_tensor(artifact.file("rows.npy")));
-  if (std::error_code ignored; std::filesystem::exists(artifact.file(kRefusalFile), ignored)) {
-    GAUNTLET_TRY(source.refusal_scores, read_tensor(artifact.file(kRefusalFile)));
+  if (std::error_code ignored; std::filesystem::exists(artifact.file(spec::kRefusalFile), ignored)) {
+    GAUNTLET_TRY(source.refusal_scores, read_tensor(artifact.file(spec::kRefusalFile)));
   }
   if (source.crafted.size(0) != rows.numel()) {
     return fail(ErrorCode::kCorrupt, "{} holds {} inputs for {} rows", artifact.folder.string(),
@@ -261,7 +261,7 @@ Result<worker::AttemptResult> run_encode(const JobRun& run) {
   GAUNTLET_CHECK_OK(write_tensor(draft.folder() / "codes.npy", code_bytes));
   GAUNTLET_CHECK_OK(write_tensor(draft.folder() / "rows.npy", torch::tensor(source.rows, torch::kInt64)));
   if (refusal_scores.defined())
-    GAUNTLET_CHECK_OK(write_tensor(draft.folder() / kRefusalFile, refusal_scores));
+    GAUNTLET_CHECK_OK(write_tensor(draft.folder() / spec::kRefusalFile, refusal_scores));
   const Json about = {{"bits", target.shape.code_bits}, {"n", n}, {"zeros", packed.n_zeros()}};
   GAUNTLET_TRY(const artifacts::Artifact artifact,
                run.attempt.store.publish(std::move(draft), run.attempt.job, run.attempt.key, about));

@@ -2,6 +2,7 @@
 
 #include "core/artifacts/stand_in.hpp"
 #include "core/io/npy.hpp"
+#include "core/spec/external.hpp"
 
 namespace gauntlet::worker {
 namespace {
@@ -20,7 +21,7 @@ Result<std::vector<std::int64_t>> read_rows(const artifacts::Artifact& artifact,
 
 /// Empty where there are none.
 Result<std::vector<float>> read_refusal_scores(const artifacts::Artifact& artifact, std::size_t n) {
-  const std::filesystem::path path = artifact.file("refusal_scores.npy");
+  const std::filesystem::path path = artifact.file(spec::kRefusalFile);
   if (std::error_code ignored; !std::filesystem::exists(path, ignored)) return std::vector<float>();
   GAUNTLET_TRY(const io::NpyArray array, io::read_npy(path));
   GAUNTLET_TRY(const std::span<const float> scores, array.as<float>());
