@@ -6,6 +6,7 @@
 #include "coordinator/store/state.hpp"
 #include "core/base/check.hpp"
 #include "core/db/migrate.hpp"
+#include "core/db/reserve_log.hpp"
 
 namespace gauntlet::store {
 
@@ -26,6 +27,7 @@ Result<JobStore> JobStore::open(const std::filesystem::path& path) {
   // ones that this program read from the file, and `gauntlet verify` checks them all; a store in memory,
   // which tests use, refuses a wrong one at once.
   GAUNTLET_CHECK_OK(connection.execute("PRAGMA foreign_keys=OFF;"));
+  db::reserve_log(connection, db::kLogBytes);
   return JobStore(std::make_unique<StoreState>(std::move(connection)));
 }
 

@@ -99,9 +99,7 @@ Result<Connection> Connection::open_read_write(const fs::path& path, int busy_ti
   GAUNTLET_CHECK_OK(
       connection.execute("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                          "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536;"));
-  // A commit that finds so many pages (32 MiB) in the log copies them to the database and syncs both, some
-  // milliseconds; by SQLite's own default, every hundredth commit of one job would.
-  GAUNTLET_CHECK_OK(connection.execute("PRAGMA wal_autocheckpoint=8192;"));
+  GAUNTLET_CHECK_OK(connection.execute(fmt::format("PRAGMA wal_autocheckpoint={};", kLogPages)));
   return connection;
 }
 

@@ -3,6 +3,7 @@
 // in one or several processes, may be open on a file: one writes, any number read.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -16,6 +17,12 @@
 struct sqlite3;
 
 namespace gauntlet::db {
+
+/// How long a write-ahead log becomes: 32 MiB of pages. A commit that finds so many copies them to the
+/// database and syncs both, some milliseconds (by SQLite's own default, every hundredth commit of one job
+/// would); then the log is written from its start again.
+inline constexpr std::int64_t kLogPages = 8192;
+inline constexpr std::int64_t kLogBytes = kLogPages * (4096 + 24);  ///< each with its header
 
 /// How long a statement waits for another program's lock before it is refused.
 inline constexpr int kBusyTimeoutMs = 5000;
