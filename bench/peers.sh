@@ -67,7 +67,7 @@ gauntlet() {
 bare() {
   local start
   start=$(seconds)
-  seq "$jobs" | xargs -P "$cores" -n 1 true
+  seq "$jobs" | xargs -P "$cores" -I _ true
   row xargs "process 'true', no record of it" D0 "$jobs" "$(rate "$jobs" "$start" "$(seconds)")"
 }
 
@@ -75,7 +75,7 @@ gnu_parallel() {
   debian parallel parallel || { missing "GNU parallel" "not installed (Debian package parallel)"; return; }
   local start
   start=$(seconds)
-  seq "$jobs" | parallel --will-cite -j "$cores" --joblog "$scratch/joblog" true
+  seq "$jobs" | parallel --will-cite -n 0 -j "$cores" --joblog "$scratch/joblog" true
   row "GNU parallel" "process 'true', --joblog" D2 "$jobs" "$(rate "$jobs" "$start" "$(seconds)")"
 }
 

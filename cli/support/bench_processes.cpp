@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "cli/support/bench_served.hpp"
@@ -26,6 +27,7 @@ constexpr Milliseconds kLimit{600'000};
 constexpr Milliseconds kStopLimit{30'000};
 constexpr Milliseconds kLook{20};  ///< between two questions whether a sweep is over
 constexpr int kWarmUp = 50;        ///< jobs until executors run
+constexpr int kRounds = 3;
 
 /// Starts `true` and waits for it, so many times. False: it does not start.
 bool spawn_in_turn(std::int64_t n_processes) {
@@ -62,20 +64,21 @@ Result<ChildProcess> start_worker(const std::filesystem::path& workdir) {
                               true});
 }
 
-/// Seconds from the submission of so many jobs until the last result is on disk. The program gets the name as
-/// an argument, which makes them other jobs than those of any other name.
-Result<double> run_jobs(const Served& served, const std::filesystem::path& folder, const std::string& name,
-                        std::int64_t n_jobs) {
-  const auto path = folder / (name + ".yaml");
-  GAUNTLET_CHECK_OK(write_file_atomic(
-      path, fmt::format("gauntlet: 1\nname: {0}\ncommand: {{jobs: {1}, run: [\"true\", \"{0}\"]}}\n", name,
-                        n_jobs)));
+/// Seconds from the submission of a sweep of so many jobs until the last result is on disk. `run` is the
+/// program with its arguments, a YAML list; `n_before` of its jobs, those of an earlier sweep of the program,
+/// are done.
+Result<double> run_jobs(const Served& served, const std::filesystem::path& folder, std::string_view run,
+                        std::int64_t n_jobs, std::int64_t n_before) {
+  const auto path = folder / "processes.yaml";
+  GAUNTLET_CHECK_OK(write_file_atomic(path, fmt::format("gauntlet: 1\nname: processes-{0}\n"
+                                                        "command: {{jobs: {0}, run: {1}}}\n",
+                                                        n_before + n_jobs, run)));
   GAUNTLET_TRY(const LoadedSweep sweep, load_sweep(path));
   GAUNTLET_TRY(client::Client client, client::Client::connect(served.endpoint()));
   const auto start = SteadyClock::now();
   GAUNTLET_TRY(const proto::SubmitReply reply, submit_sweep(client, sweep, 0));
-  if (reply.reused_jobs() > 0)
-    return fail(ErrorCode::kInternal, "{} jobs of {} were there before", reply.reused_jobs(), name);
+  if (std::cmp_not_equal(reply.reused_jobs(), n_before))
+    return fail(ErrorCode::kInternal, "{} jobs were there before, not {}", reply.reused_jobs(), n_before);
   while (true) {
     GAUNTLET_TRY(const proto::StatusReply status, request_status(client, reply.sweep_id()));
     GAUNTLET_TRY(const proto::SweepStatus seen, sweep_in(status, reply.sweep_id()));
@@ -90,27 +93,41 @@ Result<double> run_jobs(const Served& served, const std::filesystem::path& folde
   }
 }
 
+/// Jobs and bare starts in turns, each round of jobs between two of bare starts, since a machine that others
+/// use as well is not equally fast for long.
+Result<Json> measure_in_turns(const Served& served, const std::filesystem::path& folder,
+                              std::int64_t n_jobs) {
+  const std::int64_t n_cpus = worker::usable_cpus();
+  const std::int64_t n_bare = n_jobs / 2 / n_cpus * n_cpus;
+  GAUNTLET_CHECK_OK(run_jobs(served, folder, R"(["true", "warm-up"])", kWarmUp, 0));
+  std::vector<double> jobs_per_s, spawns_per_s, ratios;
+  GAUNTLET_TRY(double before, spawn_bare(n_bare, n_cpus));
+  for (int round = 0; round < kRounds; ++round) {
+    // Without an argument, as it is started bare: with one, GNU's `true` reads a locale first.
+    GAUNTLET_TRY(const double seconds, run_jobs(served, folder, R"(["true"])", n_jobs, round * n_jobs));
+    GAUNTLET_TRY(const double after, spawn_bare(n_bare, n_cpus));
+    jobs_per_s.push_back(static_cast<double>(n_jobs) / seconds);
+    spawns_per_s.push_back(static_cast<double>(2 * n_bare) / (before + after));
+    ratios.push_back(100 * jobs_per_s.back() / spawns_per_s.back());
+    before = after;
+  }
+  return Json{{"process_jobs_per_s", percentile(jobs_per_s, 0.5)},
+              {"spawns_per_s", percentile(spawns_per_s, 0.5)},
+              {"process_ratio_percent", percentile(ratios, 0.5)}};
+}
+
 }  // namespace
 
 Result<Json> measure_processes(const std::filesystem::path& folder, std::int64_t n_jobs) {
-  const std::int64_t n_cpus = worker::usable_cpus();
   const auto workdir = folder / "processes";
   GAUNTLET_CHECK_OK(make_directories(workdir));
-  GAUNTLET_TRY(const double before, spawn_bare(n_jobs / 2, n_cpus));
   GAUNTLET_TRY(Served served, Served::start(workdir));
   GAUNTLET_TRY(ChildProcess worker, start_worker(workdir));
-  const Result<double> warm = run_jobs(served, folder, "warm-up", kWarmUp);
-  const Result<double> seconds = warm ? run_jobs(served, folder, "processes", n_jobs) : warm;
+  Result<Json> figures = measure_in_turns(served, folder, n_jobs);
   worker.signal(SIGTERM);
   worker.wait_or_kill(kStopLimit);
   served.stop();
-  if (!seconds) return fail(seconds.error());
-  GAUNTLET_TRY(const double after, spawn_bare(n_jobs / 2, n_cpus));
-  const double jobs_per_s = static_cast<double>(n_jobs) / *seconds;
-  const double spawns_per_s = static_cast<double>(n_jobs / 2 / n_cpus * n_cpus * 2) / (before + after);
-  return Json{{"process_jobs_per_s", jobs_per_s},
-              {"spawns_per_s", spawns_per_s},
-              {"process_ratio_percent", 100 * jobs_per_s / spawns_per_s}};
+  return figures;
 }
 
 }  // namespace gauntlet::cli
