@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
+#include <thread>
 
 #include "cli/support/bench_agents.hpp"
 #include "cli/support/bench_plan.hpp"
@@ -125,6 +127,35 @@ Status measure_closed_loop(const Options& options, const std::filesystem::path& 
   return {};
 }
 
+/// From the moment a worker is gone until another has its job: one whose connection closes, in seconds, and
+/// one that keeps it and says nothing, in heartbeats.
+Status measure_lost_workers(const std::filesystem::path& folder, Json& figures) {
+  const auto workdir = folder / "lost";
+  GAUNTLET_CHECK_OK(make_directories(workdir));
+  const Milliseconds heartbeat(1000);
+  GAUNTLET_TRY(Served served,
+               Served::start(workdir, {"--heartbeat-ms", fmt::format("{}", heartbeat.count())}));
+  GAUNTLET_CHECK_OK(submit_noops(served, folder, "lost", 1));
+  std::optional<BenchAgent> closed;
+  GAUNTLET_TRY(closed, BenchAgent::join(served.endpoint(), "closed", 1));
+  GAUNTLET_CHECK_OK(closed->next_leases(kLeaseLimit));
+  GAUNTLET_TRY(BenchAgent silent, BenchAgent::join(served.endpoint(), "silent", 1));
+  auto gone = SteadyClock::now();
+  closed.reset();
+  GAUNTLET_CHECK_OK(silent.next_leases(kLeaseLimit));
+  figures["lost_closed_s"] = seconds_since(gone);
+  GAUNTLET_CHECK_OK(silent.heartbeat());
+  gone = SteadyClock::now();
+  // Whoever takes over must not become silent itself: it comes when two heartbeats are missed.
+  std::this_thread::sleep_for(2 * heartbeat);
+  GAUNTLET_TRY(BenchAgent next, BenchAgent::join(served.endpoint(), "next", 1));
+  GAUNTLET_TRY(const proto::LeaseBatch lease, next.next_leases(kLeaseLimit));
+  figures["lost_silent_heartbeats"] = seconds_since(gone) / std::chrono::duration<double>(heartbeat).count();
+  GAUNTLET_CHECK_OK(next.report_done(lease));
+  served.stop();
+  return {};
+}
+
 Status measure_crowd(const Options& options, const std::filesystem::path& folder, Json& figures) {
   const auto workdir = folder / "crowd";
   GAUNTLET_CHECK_OK(make_directories(workdir));
@@ -161,6 +192,8 @@ Result<Json> measure(const Options& options) {
                measure_variant(options, scratch.path(), "slow", {"--commit-delay-ms", "5"}));
   note("one job at a time\n");
   GAUNTLET_CHECK_OK(measure_closed_loop(options, scratch.path(), figures));
+  note("workers that are gone\n");
+  GAUNTLET_CHECK_OK(measure_lost_workers(scratch.path(), figures));
   note("one process per job\n");
   GAUNTLET_TRY(const Json processes, measure_processes(scratch.path(), options.quick ? 200 : 4000));
   figures.update(processes);

@@ -85,7 +85,7 @@ Action declare(Arguments& arguments) {
       .number_between(10, 3'600'000);
   arguments
       .add_option("--grace-ms", options->serve.grace_ms,
-                  "Time a worker has to come back after its connection closed (default 1000)")
+                  "Time a worker has to come back after its connection closed (default 800)")
       .number_between(0, 3'600'000);
   arguments.add_flag(
       "--tls", options->serve.tls,

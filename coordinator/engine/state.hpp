@@ -32,7 +32,7 @@ struct EngineConfig {
   Milliseconds max_backoff{60000};
   Milliseconds heartbeat{5000};
   int silent_heartbeats = 3;  ///< missed heartbeats after which an attached worker is lost
-  Milliseconds grace{1000};   ///< time a worker has to come back after its connection closed; one that lives
+  Milliseconds grace{800};    ///< time a worker has to come back after its connection closed; one that lives
                               ///< tries again within a tenth of it
   Milliseconds restart_grace{15000};  ///< the same after the coordinator was away; longer than agents pause
   /// Jobs in a row that failed on a worker or device and then succeeded elsewhere, after which it gets

@@ -24,7 +24,7 @@ struct ServeOptions {
   bool exit_when_unused =
       false;  ///< end once no client has been connected for `unused_ms` after the first one left
   std::uint32_t heartbeat_ms = 5000;  ///< a worker silent for three of these is lost
-  std::uint32_t grace_ms = 1000;      ///< time a worker has to come back after its connection closed
+  std::uint32_t grace_ms = 800;       ///< time a worker has to come back after its connection closed
   std::uint32_t unused_ms = 3000;
   std::uint32_t hello_ms = 10000;                          ///< time a new connection has to say Hello
   std::uint32_t frame_ms = 30000;                          ///< time the rest of a begun frame has to arrive

@@ -16,7 +16,8 @@ TEST_F(BenchCoordinator, EveryFigureIsMeasuredAndNothingStaysBehind) {
   EXPECT_EQ(document["figures"]["jobs"], 1000);
   for (const char* figure :
        {"submit_s", "rss_mib", "plan_s", "plan_peak_mib", "noop_jobs_per_s", "recover_s",
-        "closed_loop_p50_us", "closed_loop_p99_us", "noop_jobs_per_s_1000_agents", "noop_jobs_per_s_tls"}) {
+        "closed_loop_p50_us", "closed_loop_p99_us", "lost_closed_s", "lost_silent_heartbeats",
+        "process_ratio_percent", "noop_jobs_per_s_1000_agents", "noop_jobs_per_s_tls"}) {
     EXPECT_GT(document["figures"].value(figure, 0.0), 0) << figure;
   }
   EXPECT_GE(document["figures"].value("cpu_us_per_job", -1.0), 0) << "counted in ticks of 10 ms";
