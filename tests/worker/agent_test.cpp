@@ -1,6 +1,7 @@
 // What an agent makes of leases: executors, gangs, reports.
 #include "core/artifacts/artifact_store.hpp"
 #include "core/base/files.hpp"
+#include "tests/support/thread_sanitizer.hpp"
 #include "tests/worker/agent_fixture.hpp"
 
 namespace gauntlet::worker {
@@ -126,6 +127,7 @@ TEST_F(AgentTest, AKillForWantOfMemoryIsNoOrdinaryDeath) {
 }
 
 TEST_F(AgentTest, AnExecutorThatCannotBeStartedIsTheMachinesFault) {
+  if (testing_support::kForksInsteadOfVfork) GTEST_SKIP() << "the sanitizer makes a fork of vfork";
   const fs::path program = workdir() / "rank";
   std::ofstream(program) << "no program";
   fs::permissions(program, fs::perms::owner_all);

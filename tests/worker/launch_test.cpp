@@ -7,6 +7,7 @@
 
 #include "core/proto/convert.hpp"
 #include "tests/support/temp_folder.hpp"
+#include "tests/support/thread_sanitizer.hpp"
 #include "tests/worker/processes.hpp"
 #include "worker/launch/process_group.hpp"
 
@@ -33,6 +34,7 @@ class LaunchTest : public ::testing::Test {
 };
 
 TEST_F(LaunchTest, NamesTheProgramItCannotStart) {
+  if (testing_support::kForksInsteadOfVfork) GTEST_SKIP() << "the sanitizer makes a fork of vfork";
   const auto process = ExecutorProcess::start(context_, {"/nonexistent/program", {}, {}}, {});
   ASSERT_FALSE(process);
   EXPECT_EQ(process.error().code, ErrorCode::kNotFound);
