@@ -1,21 +1,19 @@
 #include "results/plot/curve_line.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "results/store/query_values.hpp"
+#include "results/table/statistics.hpp"
 
 namespace gauntlet::results {
 
 void add_point(double x, const std::vector<double>& seeds, Series& series) {
-  double mean = 0;
-  for (const double value : seeds) mean += value / static_cast<double>(seeds.size());
-  double squares = 0;
-  for (const double value : seeds) squares += (value - mean) * (value - mean);
+  TableEntry entry;
+  set_statistics(entry, seeds);
   series.x.push_back(x);
-  series.y.push_back(mean);
-  series.spread.push_back(seeds.size() > 1 ? std::sqrt(squares / static_cast<double>(seeds.size() - 1)) : 0);
+  series.y.push_back(entry.mean);
+  series.spread.push_back(entry.std);
 }
 
 Result<Series> envelope_of(db::Connection& connection, const CurveLine& line, std::size_t style) {
