@@ -75,9 +75,9 @@ Status measure_queue(const Options& options, const std::filesystem::path& folder
   GAUNTLET_TRY(BenchCrowd first,
                BenchCrowd::join(served.endpoint(), kAgents, credit_for(options.jobs, kAgents)));
   const double cpu_before = cpu_seconds(served.pid());
-  GAUNTLET_TRY(const double half, first.drain(n_jobs / 2));
-  figures["cpu_us_per_job"] =
-      1e6 * (cpu_seconds(served.pid()) - cpu_before) / static_cast<double>(n_jobs / 2);
+  const std::uint64_t n_half = n_jobs / 2;
+  GAUNTLET_TRY(const double half, first.drain(n_half));
+  figures["cpu_us_per_job"] = 1e6 * (cpu_seconds(served.pid()) - cpu_before) / static_cast<double>(n_half);
   served.kill();
   const auto killed = SteadyClock::now();
   GAUNTLET_TRY(Served again, Served::start(workdir));
@@ -85,7 +85,7 @@ Status measure_queue(const Options& options, const std::filesystem::path& folder
   GAUNTLET_TRY(const proto::LeaseBatch lease, agent.next_leases(kLeaseLimit));
   figures["recover_s"] = seconds_since(killed);
   GAUNTLET_CHECK_OK(agent.report_done(lease));
-  figures["noop_jobs_per_s"] = static_cast<double>(n_jobs / 2) / half;
+  figures["noop_jobs_per_s"] = static_cast<double>(n_half) / half;
   again.stop();
   return {};
 }
@@ -100,9 +100,10 @@ Result<double> measure_variant(const Options& options, const std::filesystem::pa
   GAUNTLET_CHECK_OK(submit_noops(served, folder, name, options.jobs));
   GAUNTLET_TRY(BenchCrowd crowd,
                BenchCrowd::join(served.endpoint(), kAgents, credit_for(options.jobs, kAgents)));
-  GAUNTLET_TRY(const double half, crowd.drain(n_jobs / 2));
+  const std::uint64_t n_half = n_jobs / 2;
+  GAUNTLET_TRY(const double half, crowd.drain(n_half));
   served.kill();
-  return static_cast<double>(n_jobs / 2) / half;
+  return static_cast<double>(n_half) / half;
 }
 
 /// One job at a time: report and next lease share a commit.
