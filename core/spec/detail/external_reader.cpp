@@ -1,12 +1,11 @@
 #include "core/spec/detail/external_reader.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 
 #include "core/base/text.hpp"
 #include "core/spec/detail/external_given.hpp"
-#include "core/spec/detail/section_readers.hpp"
+#include "core/spec/detail/external_surroundings.hpp"
 
 namespace gauntlet::spec::detail {
 namespace {
@@ -21,11 +20,9 @@ const Names kDescriptorKeys = {
     "budget", "random", "refuses", "unit", "higher_is_better"};
 const Names kFieldKeys = {"type", "default", "min", "max", "choices", "doc"};
 const Names kFieldTypes = {"bool", "integer", "real", "text"};
-const Names kLimitKeys = {"time", "memory", "disk", "log"};
 const Names kNorms = {"linf", "l2", "flips", "grid"};
 const Names kKinds = {"model", "attack", "defense", "metric"};
 constexpr std::size_t kMaxNameLength = 64;
-constexpr std::int64_t kMaxAmount = 1'000'000'000;  // of a limit: seconds (30 years), megabytes
 
 /// What differs between the kinds of entry.
 struct Rules {
@@ -71,13 +68,6 @@ bool is_file_name(std::string_view name) {
          std::ranges::all_of(name, is_part);
 }
 
-bool is_variable_name(std::string_view name) {
-  const auto is_part = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  return !name.empty() && !(name.front() >= '0' && name.front() <= '9') && std::ranges::all_of(name, is_part);
-}
-
 /// Reads one descriptor, section by section.
 class DescriptorReader {
  public:
@@ -96,9 +86,7 @@ class DescriptorReader {
       return std::move(entry_);
     }
     read_commands();
-    read_files();
-    read_environment();
-    read_limits();
+    read_surroundings(root_, entry_, report_);
     read_budget();
     read_metric();
     return std::move(entry_);
@@ -312,71 +300,6 @@ class DescriptorReader {
       }
     }
     return names;
-  }
-
-  void read_files() {
-    if (const YamlNode* node = root_.find("files")) {
-      for (const PlacedText& file : texts_of(*node, "files", report_)) {
-        const std::filesystem::path path = std::filesystem::path(file.text).lexically_normal();
-        const std::string first = path.empty() ? "" : path.begin()->string();
-        if (path.empty() || path.is_absolute() || first == ".." || !path.has_filename()) {
-          report_.add(file.place, "files name '{}'; allowed: files in the descriptor's own folder",
-                      file.text);
-        } else if (first == "inputs" || first == "outputs") {
-          report_.add(file.place,
-                      "files name '{}'; the folders 'inputs' and 'outputs' are made for the command",
-                      file.text);
-        } else {
-          entry_.files.push_back(path.string());
-        }
-      }
-    }
-    std::ranges::sort(entry_.files);
-    entry_.venv = optional_text("venv").value_or("");
-  }
-
-  void read_environment() {
-    const YamlNode* node = root_.find("environment");
-    if (node == nullptr || !expect_map(*node, "environment", report_)) return;
-    for (const YamlNode::Member& member : node->members) {
-      const std::string& name = member.key->text;
-      if (!is_variable_name(name) || name.starts_with("GAUNTLET")) {
-        report_.add(member.key->place, "environment names '{}'; allowed: letters, digits, '_', not GAUNTLET…",
-                    name);
-      } else if (!member.value->is_scalar()) {
-        report_.add(member.value->place, "environment: '{}' is {}; allowed: a text", name,
-                    seen(*member.value));
-      } else {
-        entry_.environment.emplace_back(name, member.value->text);
-      }
-    }
-  }
-
-  void read_limits() {
-    const YamlNode* node = root_.find("limits");
-    if (node == nullptr || !expect_map(*node, "limits", report_)) return;
-    refuse_unknown_keys(*node, "limits", kLimitKeys, report_);
-    ExternalLimits& limits = entry_.limits;
-    read_limit(*node, "time", &parse_duration_s, limits.time_s);
-    read_limit(*node, "memory", &parse_memory_mb, limits.memory_mb);
-    read_limit(*node, "disk", &parse_memory_mb, limits.disk_mb);
-    std::int64_t log_mb = 0;
-    if (read_limit(*node, "log", &parse_memory_mb, log_mb)) limits.log_bytes = log_mb * 1'000'000;
-  }
-
-  bool read_limit(const YamlNode& limits, const char* key, Result<std::int64_t> (*parse)(std::string_view),
-                  std::int64_t& amount) {
-    const YamlNode* node = limits.find(key);
-    if (node == nullptr) return false;
-    const Result<std::int64_t> value = parse(node->text);
-    if (value && *value > 0 && *value <= kMaxAmount) {
-      amount = *value;
-      return true;
-    }
-    report_.add(
-        node->place, "limits: {} is {}; {}", key, seen(*node),
-        value ? "allowed: more than nothing, up to 10^9 seconds or megabytes" : value.error().message);
-    return false;
   }
 
   void read_budget() {
