@@ -10,6 +10,9 @@
 namespace gauntlet::metrics {
 namespace {
 
+/// Of the data, whoever is answered.
+constexpr std::string_view kChanceLevel = "chance_map";
+
 float comparable(float score) { return std::isnan(score) ? std::numeric_limits<float>::infinity() : score; }
 
 double share_of(std::span<const std::uint8_t> flags) {
@@ -80,7 +83,7 @@ Result<PackedCodes> answered_codes(const PackedCodes& codes, const PackedCodes& 
 
 void count_refused(std::span<const std::uint8_t> refused, std::vector<MetricValue>& metrics) {
   for (MetricValue& metric : metrics) {
-    if (metric.per_query.empty()) continue;
+    if (metric.per_query.empty() || metric.name == kChanceLevel) continue;
     GAUNTLET_CHECK(metric.per_query.size() == refused.size());
     double sum = 0, n_valid = 0;
     for (std::size_t query = 0; query < refused.size(); ++query) {

@@ -21,7 +21,8 @@ namespace gauntlet::metrics {
                                                  std::span<const std::uint8_t> refused);
 
 /// Sets the values of refused queries to 0, those of a list without items, in every metric that has values
-/// per query, and the means with them. Curves stay as they are.
+/// per query, and the means with them. Curves stay as they are, and so does `chance_map`: a level that
+/// answers are compared with.
 void count_refused(std::span<const std::uint8_t> refused, std::vector<MetricValue>& metrics);
 
 /// The metrics of the queries that are not refused, alone. Errors (kInvalid): all are; those of evaluate.

@@ -54,15 +54,22 @@ TEST(Refusals, TheAreaIsTheShareOfPairsInOrder) {
 }
 
 TEST(Refusals, ARefusedQueryHasAListWithoutItems) {
-  std::vector<MetricValue> metrics(2);
+  std::vector<MetricValue> metrics(3);
   metrics[0].per_query = {1, 0.5, 0.75, 0};
   metrics[0].has_relevant = {1, 1, 1, 0};
   metrics[1].value = 0.5;  // a curve's
+  metrics[2].name = "chance_map";
+  metrics[2].value = 0.5;
+  metrics[2].per_query = {0.5, 0.5, 0.75, 0.25};
+  metrics[2].has_relevant = {1, 1, 1, 1};
   count_refused(std::vector<std::uint8_t>{0, 0, 1, 1}, metrics);
   EXPECT_THAT(metrics[0].per_query, ElementsAre(1, 0.5, 0, 0));
   EXPECT_EQ(metrics[0].value, 1.5 / 4);
   EXPECT_EQ(metrics[0].valid, 1.5 / 3);
   EXPECT_EQ(metrics[1].value, 0.5);
+  // What a random order is worth does not depend on who is answered.
+  EXPECT_THAT(metrics[2].per_query, ElementsAre(0.5, 0.5, 0.75, 0.25));
+  EXPECT_EQ(metrics[2].value, 0.5);
 }
 
 class RefusedQueries : public testing::Test {

@@ -177,6 +177,7 @@ TEST_F(LightRunnerTest, ComparesTheWorstWithTheUndefendedModelWhereThereIsADefen
   std::map<std::string, double> values = values_of(*result);
   EXPECT_NEAR(values["map:clean_undefended"], (1.0 / 2 + 2.0 / 3) / 2, 1e-12);
   EXPECT_NEAR(values["map:clean"], (1.0 + 2.0 / 3) / 2, 1e-12);
+  EXPECT_FALSE(values.contains("kept_share")) << "of a model that is worse than chance";
 }
 
 TEST_F(LightRunnerTest, RefusesMembersThatAreNamedWrongOrOfOtherQueries) {

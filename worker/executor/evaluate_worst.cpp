@@ -155,7 +155,8 @@ Result<double> add_levels(const AttemptContext& attempt, const EvaluationInputs&
   return mean_of(levels.chance);
 }
 
-/// (worst - chance) / (clean MAP of the undefended model - chance).
+/// (worst - chance) / (clean MAP of the undefended model - chance). No share of a model that retrieves no
+/// better than chance: there is nothing to keep, and the quotient would praise whatever lowers MAP.
 Status add_kept_share(const AttemptContext& attempt, const EvaluationInputs& read,
                       const metrics::WorstCase& worst, double chance, Rows& rows) {
   double clean = worst.map.mean.front();
@@ -175,7 +176,7 @@ Status add_kept_share(const AttemptContext& attempt, const EvaluationInputs& rea
   }
   const auto n = static_cast<std::int64_t>(read.query.rows.size());
   rows.add("map:clean_undefended", clean, n);
-  rows.add("kept_share", (mean_of(worst.map.worst) - chance) / (clean - chance), n);
+  if (clean > chance) rows.add("kept_share", (mean_of(worst.map.worst) - chance) / (clean - chance), n);
   return {};
 }
 
