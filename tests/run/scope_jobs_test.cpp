@@ -141,12 +141,15 @@ TEST_F(ScopeJobs, AttackedItemsReplaceTheirsAndTheOthersKeepTheirCodes) {
   ASSERT_EQ(rows, rows_of(JobKind::kEncode, codes_text_));
   const Tensor before = array(JobKind::kEncode, codes_text_, "codes.npy");
   const Tensor codes = array(JobKind::kEncode, after, "codes.npy");
-  std::size_t n_changed = 0;
+  // Asked with, each of them has the code that it is retrieved by.
+  const Tensor alone = array(JobKind::kEncode, encode("text", "query", Json::object(), crafted), "codes.npy");
+  std::size_t n_changed = 0, n_attacked = 0;
   for (std::size_t at = 0; at < rows.size(); ++at) {
     const auto item = static_cast<std::int64_t>(at);
     const bool is_same = codes[item].equal(before[item]);
     if (std::ranges::binary_search(attacked, rows[at])) {
       n_changed += is_same ? 0 : 1;
+      EXPECT_TRUE(codes[item].equal(alone[static_cast<std::int64_t>(n_attacked++)])) << rows[at];
     } else {
       EXPECT_TRUE(is_same) << rows[at];
     }
