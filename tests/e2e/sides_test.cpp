@@ -26,7 +26,7 @@ TEST(Sides, AttackedItemsAreRetrievedFromAndFewQueriesAreMeasured) {
 name: sides
 axes:
   dataset: [{name: picto_scenes, preset: smoke}]
-  model: [{name: cpah, backbone_width: 8, hidden: 32, epochs: 4, batch_size: 64}]
+  model: [{name: cpah, backbone_width: 8, hidden: 32, epochs: 30, batch_size: 64}]
   bits: [16]
   defense: [none, box_blur]
   direction: [i2t]
