@@ -202,7 +202,15 @@ std::uint32_t State::intern_shape(const JobShape& shape, std::int64_t least_s) {
 Status State::add_rows(const JobRows& rows) {
   std::vector<std::uint32_t> shapes;
   for (const JobShape& shape : rows.shapes) shapes.push_back(intern_shape(shape));
-  if (!rows.jobs.empty()) reserve_jobs(rows.jobs.back().id.value + 1);
+  if (!rows.jobs.empty() && rows.jobs.back().id.value < kNone) {
+    const std::uint64_t n_jobs = rows.jobs.back().id.value + 1;
+    reserve_jobs(n_jobs);
+    if (n_jobs > jobs_.size()) jobs_.resize(n_jobs);
+  }
+  if (member_sweep_.empty()) {  // later ones grow in steps
+    member_sweep_.reserve(rows.members.size());
+    member_next_.reserve(rows.members.size());
+  }
   for (const JobRow& row : rows.jobs) GAUNTLET_CHECK_OK(add_job(row, shapes));
   for (std::size_t begin = 0; begin < rows.needs.size();) {
     std::size_t end = begin;

@@ -1,6 +1,10 @@
 #include "coordinator/store/job_store.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <thread>
 
 #include "coordinator/store/lookup.hpp"
 #include "coordinator/store/state.hpp"
@@ -16,19 +20,28 @@ JobStore& JobStore::operator=(JobStore&&) noexcept = default;
 JobStore::~JobStore() = default;
 
 Result<JobStore> JobStore::open(const std::filesystem::path& path) {
+  std::optional<db::Connection> opened;
   {
-    // Its own connection: one that has renamed a table has temporary storage for good, and a large submission
-    // could not change where keys are sorted.
-    GAUNTLET_TRY(db::Connection migrating, db::Connection::open_read_write(path));
-    GAUNTLET_CHECK_OK(db::migrate(migrating));
+    GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_write(path));
+    // Closed, a connection that nobody else has beside it would write the whole log back; so one is enough
+    // where nothing has to be migrated. One that has renamed a table has temporary storage for good, and a
+    // large submission could not change where keys are sorted.
+    if (db::check_version(connection)) {
+      opened.emplace(std::move(connection));
+    } else {
+      GAUNTLET_CHECK_OK(db::migrate(connection));
+    }
   }
-  GAUNTLET_TRY(db::Connection connection, db::Connection::open_read_write(path));
+  if (!opened) {
+    GAUNTLET_TRY(opened, db::Connection::open_read_write(path));
+  }
+  db::Connection& connection = *opened;
   // Looking up what every row points at is more than half of a no-op job's time here. The ids written are
   // ones that this program read from the file, and `gauntlet verify` checks them all; a store in memory,
   // which tests use, refuses a wrong one at once.
   GAUNTLET_CHECK_OK(connection.execute("PRAGMA foreign_keys=OFF;"));
   db::reserve_log(connection, db::kLogBytes);
-  return JobStore(std::make_unique<StoreState>(std::move(connection)));
+  return JobStore(std::make_unique<StoreState>(std::move(*opened)));
 }
 
 Result<JobStore> JobStore::open_in_memory() {
@@ -45,6 +58,36 @@ Status timed_commit(StoreState& state, db::Transaction& transaction) {
   const auto begun = std::chrono::steady_clock::now();
   GAUNTLET_CHECK_OK(transaction.commit());
   state.commit_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  return {};
+}
+
+/// New jobs from which on a submission is a large one.
+constexpr std::uint64_t kManyJobs = 10'000;
+/// Parts of a submission, each of about a megabyte, after which the disk is given what there is.
+constexpr std::uint64_t kPartsAtOnce = 16;
+
+/// Lets the system begin to write what the log has, so that the commit waits for the rest of it alone. Nobody
+/// locks this file, so to close it gives up no lock.
+void begin_writing_log(const std::string& database) {
+  const int log = ::open((database + "-wal").c_str(), O_RDONLY | O_CLOEXEC);
+  if (log < 0) return;
+  ::sync_file_range(log, 0, 0, SYNC_FILE_RANGE_WRITE);
+  ::close(log);
+}
+
+/// The commit of a large submission is durable once its log is; to write hundreds of megabytes back into the
+/// database is left to another connection, beside the writer.
+Status commit_many(StoreState& state, db::Transaction& transaction) {
+  state.writing_back = {};  // an earlier one has ended
+  GAUNTLET_CHECK_OK(state.connection.execute("PRAGMA wal_autocheckpoint=0;"));
+  const Status committed = timed_commit(state, transaction);
+  static_cast<void>(  // it only sets a number; what is committed is
+      state.connection.execute(fmt::format("PRAGMA wal_autocheckpoint={};", db::kLogPages)));
+  GAUNTLET_CHECK_OK(committed);
+  state.writing_back = std::jthread([path = state.connection.path()] {
+    Result<db::Connection> beside = db::Connection::open_read_write(path);
+    if (beside) static_cast<void>(beside->execute("PRAGMA wal_checkpoint(PASSIVE);"));  // else a later commit
+  });
   return {};
 }
 
@@ -87,6 +130,7 @@ Status JobStore::add_to_submission(const SubmissionPart& part) {
   GAUNTLET_CHECK(has_open_submission());
   Status added = state_->open_submission->writer->add(part);
   if (!added) drop_submission();
+  if (added && ++state_->n_parts % kPartsAtOnce == 0) begin_writing_log(state_->connection.path());
   return added;
 }
 
@@ -94,7 +138,9 @@ Result<engine::SubmitOutcome> JobStore::finish_submission() {
   GAUNTLET_CHECK(has_open_submission());
   auto finished = [&]() -> Result<engine::SubmitOutcome> {
     GAUNTLET_TRY(auto outcome, state_->open_submission->writer->finish());
-    GAUNTLET_CHECK_OK(timed_commit(*state_, state_->open_submission->transaction));
+    db::Transaction& transaction = state_->open_submission->transaction;
+    const bool is_large = outcome.new_jobs >= kManyJobs && state_->connection.path() != ":memory:";
+    GAUNTLET_CHECK_OK(is_large ? commit_many(*state_, transaction) : timed_commit(*state_, transaction));
     return outcome;
   }();
   if (!finished) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <thread>
 
 #include "coordinator/store/state.hpp"
 #include "core/base/json.hpp"
@@ -42,35 +43,93 @@ Status load_sweeps(db::Connection& connection, RestoredRows& rows) {
                   });
 }
 
-Status load_jobs(db::Connection& connection, RestoredRows& rows) {
-  GAUNTLET_TRY(const std::int64_t n_jobs, connection.integer("SELECT max(job_id) FROM jobs"));
-  rows.rows.jobs.reserve(static_cast<std::size_t>(n_jobs));
+/// Jobs by growing id, and their shapes by first appearance.
+struct JobPart {
+  std::vector<engine::JobRow> jobs;
+  std::vector<engine::JobShape> shapes;
+};
+
+/// The jobs first..last.
+Status load_jobs(db::Connection& connection, std::int64_t first, std::int64_t last, JobPart& part) {
+  part.jobs.reserve(static_cast<std::size_t>(std::max<std::int64_t>(0, last - first + 1)));
   ShapeReader shapes(connection);
-  return for_each(connection,
-                  "SELECT job_id, shape_id, state, code, failures, lost_count, attempt, blocked_by FROM jobs "
-                  "ORDER BY job_id",
+  std::int64_t shape_id = -1;
+  std::uint32_t shape = 0;
+  // That nothing went wrong yet, which is what most rows say, is one column to read instead of four.
+  GAUNTLET_TRY(db::Statement * read,
+               connection.cached("SELECT job_id, shape_id, state, attempt, failures + lost_count > 0 OR "
+                                 "blocked_by IS NOT NULL OR code IS NOT NULL, failures, lost_count, "
+                                 "blocked_by, code FROM jobs WHERE job_id BETWEEN ? AND ? ORDER BY job_id"));
+  GAUNTLET_CHECK_OK(read->bind_all(first, last));
+  while (true) {
+    GAUNTLET_TRY(const bool row, read->step());
+    if (!row) return {};
+    if (read->integer(1) != shape_id) {  // jobs come in long runs of one shape
+      shape_id = read->integer(1);
+      GAUNTLET_TRY(shape, shapes.index_of(shape_id, part.shapes));
+    }
+    engine::JobRow& job = part.jobs.emplace_back();
+    job.id = id_at<JobTag>(*read, 0);
+    job.shape = shape;
+    job.state = static_cast<engine::JobStateTag>(read->integer(2));
+    job.last_attempt = id_at<AttemptTag>(*read, 3);
+    if (read->integer(4) == 0) continue;
+    job.failures = small(read->integer(5));
+    job.losses = small(read->integer(6));
+    job.culprit = id_at<JobTag>(*read, 7);
+    if (!read->is_null(8)) job.code = static_cast<ErrorCode>(read->integer(8));
+  }
+}
+
+/// `later` holds the jobs that follow.
+void append(JobPart later, engine::JobRows& rows) {
+  std::vector<std::uint32_t> index_of;
+  for (engine::JobShape& shape : later.shapes) {
+    const auto known = std::find(rows.shapes.begin(), rows.shapes.end(), shape);
+    index_of.push_back(static_cast<std::uint32_t>(known - rows.shapes.begin()));
+    if (known == rows.shapes.end()) rows.shapes.push_back(std::move(shape));
+  }
+  for (engine::JobRow& job : later.jobs) job.shape = index_of[job.shape];
+  rows.jobs.insert(rows.jobs.end(), later.jobs.begin(), later.jobs.end());
+}
+
+Status load_needs(db::Connection& connection, RestoredRows& rows) {
+  return for_each(connection, "SELECT job_id, needs_job_id FROM needs ORDER BY job_id, needs_job_id",
                   [&](const db::Statement& row) -> Status {
-                    engine::JobRow job;
-                    job.id = id_at<JobTag>(row, 0);
-                    GAUNTLET_TRY(job.shape, shapes.index_of(row.integer(1), rows.rows.shapes));
-                    job.state = static_cast<engine::JobStateTag>(row.integer(2));
-                    if (!row.is_null(3)) job.code = static_cast<ErrorCode>(row.integer(3));
-                    job.failures = small(row.integer(4));
-                    job.losses = small(row.integer(5));
-                    job.last_attempt = id_at<AttemptTag>(row, 6);
-                    job.culprit = id_at<JobTag>(row, 7);
-                    rows.rows.jobs.push_back(job);
+                    rows.rows.needs.push_back({id_at<JobTag>(row, 0), id_at<JobTag>(row, 1)});
                     return {};
                   });
 }
 
-Status load_edges(db::Connection& connection, RestoredRows& rows) {
-  GAUNTLET_CHECK_OK(for_each(connection,
-                             "SELECT job_id, needs_job_id FROM needs ORDER BY job_id, needs_job_id",
-                             [&](const db::Statement& row) -> Status {
-                               rows.rows.needs.push_back({id_at<JobTag>(row, 0), id_at<JobTag>(row, 1)});
-                               return {};
-                             }));
+/// A sweep has, most often, all jobs from its first to its last: then only these are read.
+Status load_members(db::Connection& connection, RestoredRows& rows) {
+  GAUNTLET_TRY(const std::int64_t n_members, connection.integer("SELECT count(*) FROM sweep_jobs"));
+  rows.rows.members.reserve(static_cast<std::size_t>(n_members));
+  struct Range {
+    SweepId sweep;
+    std::uint64_t first, last;
+  };
+  std::vector<Range> ranges;
+  std::uint64_t n_in_ranges = 0;
+  GAUNTLET_CHECK_OK(for_each(
+      connection,
+      "SELECT sweep_id, (SELECT min(job_id) FROM sweep_jobs m WHERE m.sweep_id = "
+      "s.sweep_id), (SELECT max(job_id) FROM sweep_jobs m WHERE m.sweep_id = "
+      "s.sweep_id) FROM sweeps s ORDER BY sweep_id",
+      [&](const db::Statement& row) -> Status {
+        if (row.is_null(1)) return {};
+        ranges.push_back({id_at<SweepTag>(row, 0), id_at<JobTag>(row, 1).value, id_at<JobTag>(row, 2).value});
+        n_in_ranges += ranges.back().last - ranges.back().first + 1;
+        return {};
+      }));
+  // No sweep has more jobs than its range has numbers, so equal sums say that none has fewer.
+  if (std::cmp_equal(n_in_ranges, n_members)) {
+    for (const Range& range : ranges) {
+      for (std::uint64_t job = range.first; job <= range.last; ++job)
+        rows.rows.members.push_back({range.sweep, JobId{job}});
+    }
+    return {};
+  }
   return for_each(connection, "SELECT sweep_id, job_id FROM sweep_jobs ORDER BY sweep_id, job_id",
                   [&](const db::Statement& row) -> Status {
                     rows.rows.members.push_back({id_at<SweepTag>(row, 0), id_at<JobTag>(row, 1)});
@@ -113,7 +172,8 @@ Status load_leases(db::Connection& connection, RestoredRows& rows) {
   return for_each(connection,
                   "SELECT worker_id, agent_id, name, cpus, memory_mb, gpus FROM workers WHERE worker_id IN "
                   "(SELECT worker_id FROM leases UNION ALL SELECT json_extract(p.value, '$[0]') FROM leases, "
-                  "json_each(CASE parts WHEN '' THEN '[]' ELSE parts END) p) ORDER BY worker_id",
+                  "json_each(CASE parts WHEN '' THEN '[]' ELSE parts END) p WHERE parts <> '') ORDER BY "
+                  "worker_id",
                   [&](const db::Statement& row) -> Status {
                     rows.workers.push_back({.id = id_at<WorkerTag>(row, 0),
                                             .agent_id = std::string(row.text(1)),
@@ -125,18 +185,36 @@ Status load_leases(db::Connection& connection, RestoredRows& rows) {
                   });
 }
 
-Status load_times(db::Connection& connection, RestoredRows& rows) {
-  return for_each(
-      connection,
-      "SELECT sh.kind, count(*), sum(a.wall_s) FROM attempts a JOIN jobs j ON j.job_id = a.job_id JOIN "
-      "job_shapes sh ON sh.shape_id = j.shape_id WHERE a.code = 0 AND a.wall_s IS NOT NULL GROUP BY sh.kind "
-      "ORDER BY sh.kind",
-      [&](const db::Statement& row) -> Status {
-        rows.times.push_back({.kind = static_cast<spec::JobKind>(row.integer(0)),
-                              .n = static_cast<std::uint64_t>(row.integer(1)),
-                              .total_s = row.real(2)});
-        return {};
-      });
+struct WallTime {
+  JobId job;
+  double wall_s = 0;
+};
+
+Status load_wall_times(db::Connection& connection, std::vector<WallTime>& times) {
+  return for_each(connection,
+                  "SELECT job_id, wall_s FROM attempts WHERE code = 0 AND wall_s IS NOT NULL ORDER BY "
+                  "job_id, attempt",
+                  [&](const db::Statement& row) -> Status {
+                    times.push_back({id_at<JobTag>(row, 0), row.real(1)});
+                    return {};
+                  });
+}
+
+/// Both by growing job.
+void add_times(const std::vector<WallTime>& times, RestoredRows& rows) {
+  std::array<engine::KindTime, spec::kJobKindCount> of_kind{};
+  auto job = rows.rows.jobs.begin();
+  for (const WallTime& time : times) {
+    while (job != rows.rows.jobs.end() && job->id < time.job) ++job;
+    if (job == rows.rows.jobs.end()) break;
+    if (job->id != time.job) continue;
+    const spec::JobKind kind = rows.rows.shapes[job->shape].kind;
+    engine::KindTime& sum = of_kind[static_cast<std::size_t>(kind)];
+    sum = {.kind = kind, .n = sum.n + 1, .total_s = sum.total_s + time.wall_s};
+  }
+  for (const engine::KindTime& sum : of_kind) {
+    if (sum.n > 0) rows.times.push_back(sum);
+  }
 }
 
 /// Amounts and the column `more` as one object.
@@ -181,20 +259,68 @@ Result<std::uint32_t> ShapeReader::index_of(std::int64_t shape_id, std::vector<e
   return index;
 }
 
-Result<RestoredRows> load_all(db::Connection& connection) {
+namespace {
+
+/// Reads everything, the second half of the jobs and all attempts by `second` at the same time as the rest by
+/// `first`; they may be one connection, which then reads one after the other.
+Result<RestoredRows> load_with(db::Connection& first, db::Connection& second) {
   RestoredRows rows;
-  GAUNTLET_CHECK_OK(load_sweeps(connection, rows));
-  GAUNTLET_CHECK_OK(load_jobs(connection, rows));
-  GAUNTLET_CHECK_OK(load_edges(connection, rows));
-  GAUNTLET_CHECK_OK(load_leases(connection, rows));
-  GAUNTLET_CHECK_OK(load_times(connection, rows));
+  GAUNTLET_TRY(const std::int64_t last_job, first.integer("SELECT max(job_id) FROM jobs"));
+  const std::int64_t middle = last_job / 2;
+  JobPart later;
+  std::vector<WallTime> wall_times;
+  const auto load_second = [&]() -> Status {
+    GAUNTLET_CHECK_OK(load_jobs(second, middle + 1, last_job, later));
+    return load_wall_times(second, wall_times);
+  };
+  const auto load_first = [&]() -> Status {
+    JobPart earlier;
+    earlier.jobs.reserve(static_cast<std::size_t>(last_job));
+    GAUNTLET_CHECK_OK(load_jobs(first, 1, middle, earlier));
+    rows.rows.jobs = std::move(earlier.jobs);
+    rows.rows.shapes = std::move(earlier.shapes);
+    GAUNTLET_CHECK_OK(load_sweeps(first, rows));
+    GAUNTLET_CHECK_OK(load_needs(first, rows));
+    GAUNTLET_CHECK_OK(load_members(first, rows));
+    return load_leases(first, rows);
+  };
+  Status second_loaded;
+  const bool in_parallel = &first != &second;
+  std::thread helper;
+  if (in_parallel) helper = std::thread([&] { second_loaded = load_second(); });
+  const Status first_loaded = load_first();
+  if (in_parallel) helper.join();
+  GAUNTLET_CHECK_OK(first_loaded);
+  if (!in_parallel) second_loaded = load_second();
+  GAUNTLET_CHECK_OK(second_loaded);
+  append(std::move(later), rows.rows);
+  add_times(wall_times, rows);
   GAUNTLET_TRY(const std::int64_t lease,
-               connection.integer("SELECT value FROM counters WHERE name = 'last_lease'"));
+               first.integer("SELECT value FROM counters WHERE name = 'last_lease'"));
   GAUNTLET_TRY(const std::int64_t worker,
-               connection.integer("SELECT value FROM counters WHERE name = 'last_worker'"));
+               first.integer("SELECT value FROM counters WHERE name = 'last_worker'"));
   rows.last_lease = LeaseId{static_cast<std::uint64_t>(lease)};
   rows.last_worker = WorkerId{static_cast<std::uint64_t>(worker)};
   return rows;
+}
+
+/// Reads with little memory: every page is read once.
+Result<db::Connection> open_reader(const std::string& path) {
+  GAUNTLET_TRY(db::Connection reader, db::Connection::open_read_only(path));
+  GAUNTLET_CHECK_OK(reader.execute("PRAGMA cache_size=-1024;"));
+  return reader;
+}
+
+}  // namespace
+
+Result<RestoredRows> load_all(db::Connection& connection) {
+  // A database in memory has no second connection, and what is not committed is seen by its own alone.
+  if (connection.path() == ":memory:" || connection.in_transaction())
+    return load_with(connection, connection);
+  Result<db::Connection> first = open_reader(connection.path());
+  Result<db::Connection> second = open_reader(connection.path());
+  if (!first || !second) return load_with(connection, connection);
+  return load_with(*first, *second);
 }
 
 }  // namespace gauntlet::store

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "coordinator/store/import.hpp"
@@ -48,6 +49,8 @@ struct StoreState {
   std::map<std::string, std::int64_t> shapes;  ///< by all their columns, joined
   double commit_s = 0;                         ///< of the last transaction
   std::optional<OpenSubmission> open_submission;
+  std::uint64_t n_parts = 0;   ///< of it, so far
+  std::jthread writing_back;  ///< the log of a large submission, which is on disk in it
 };
 
 /// Parts of JobStore, one per file; each runs inside the caller's transaction.

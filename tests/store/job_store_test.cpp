@@ -194,6 +194,61 @@ TEST_F(Store, RefusesWhatDoesNotFitTogetherAndKeepsNothingOfIt) {
   EXPECT_EQ(dump(store), before);
 }
 
+TEST_F(Store, LoadsTheJobsOfEverySweepWhetherTheirNumbersHaveHolesOrNot) {
+  using testing_support::make_submission;
+  JobStore store = *JobStore::open(path_);
+  const auto members = [&] {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> found;
+    const auto loaded = store.load();
+    EXPECT_TRUE(loaded) << loaded.error().message;
+    for (const engine::MemberRow& row : loaded->rows.members)
+      found.emplace_back(row.sweep.value, row.job.value);
+    return found;
+  };
+  const auto stored = [&] {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> found;
+    auto rows = store.connection().prepare("SELECT sweep_id, job_id FROM sweep_jobs ORDER BY 1, 2");
+    while (*rows->step())
+      found.emplace_back(static_cast<std::uint64_t>(rows->integer(0)),
+                         static_cast<std::uint64_t>(rows->integer(1)));
+    return found;
+  };
+  ASSERT_TRUE(store.submit(make_submission("first", {cell("none", 1), cell("pgd", 1)}), 1000));
+  ASSERT_TRUE(store.submit(make_submission("second", {cell("none", 2)}), 1000));
+  EXPECT_THAT(members(), SizeIs(5));
+  EXPECT_EQ(members(), stored());
+  ASSERT_TRUE(store.submit(make_submission("third", {cell("none", 1), cell("pgd", 2)}), 1000));
+  EXPECT_THAT(members(), SizeIs(9)) << "the third has 1, 2, 4 and 6";
+  EXPECT_EQ(members(), stored());
+}
+
+TEST_F(Store, LoadsFailuresOfAnyHalfOfTheJobs) {
+  JobStore store = *JobStore::open(path_);
+  ASSERT_TRUE(store.submit(small_sweep(), 1000));
+  ASSERT_TRUE(store.connection().execute(
+      "UPDATE jobs SET state = 4, attempt = 3, failures = 2, lost_count = 300, code = 11 WHERE job_id = 1;"
+      "UPDATE jobs SET state = 5, blocked_by = 1 WHERE job_id > 1;"));
+  const auto loaded = store.load();
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  ASSERT_THAT(loaded->rows.jobs, SizeIs(3));
+  const engine::JobRow& failed = loaded->rows.jobs[0];
+  EXPECT_EQ(failed.state, JobStateTag::kFailed);
+  EXPECT_EQ(failed.code, ErrorCode::kDiverged);
+  EXPECT_EQ(failed.last_attempt, AttemptNo{3});
+  EXPECT_EQ(failed.failures, 2);
+  EXPECT_EQ(failed.losses, 255);
+  for (const std::size_t later : {1U, 2U}) {
+    const engine::JobRow& blocked = loaded->rows.jobs[later];
+    EXPECT_EQ(blocked.id, JobId{later + 1});
+    EXPECT_EQ(blocked.state, JobStateTag::kBlocked);
+    EXPECT_EQ(blocked.culprit, JobId{1});
+  }
+  const auto shape_id = store.connection().integer("SELECT shape_id FROM jobs WHERE job_id = 3");
+  EXPECT_EQ(
+      *store.connection().integer(fmt::format("SELECT kind FROM job_shapes WHERE shape_id = {}", *shape_id)),
+      static_cast<std::int64_t>(loaded->rows.shapes[loaded->rows.jobs[2].shape].kind));
+}
+
 TEST_F(Store, TheWorkersOfAGangAreKnownAgain) {
   JobStore store = *JobStore::open_in_memory();
   ASSERT_TRUE(store.submit(small_sweep(), 1000));
