@@ -49,7 +49,7 @@ struct StoreState {
   std::map<std::string, std::int64_t> shapes;  ///< by all their columns, joined
   double commit_s = 0;                         ///< of the last transaction
   std::optional<OpenSubmission> open_submission;
-  std::uint64_t n_parts = 0;   ///< of it, so far
+  std::uint64_t n_parts = 0;  ///< of it, so far
   std::jthread writing_back;  ///< the log of a large submission, which is on disk in it
 };
 

@@ -11,4 +11,7 @@ inline constexpr bool kForksInsteadOfVfork = true;
 inline constexpr bool kForksInsteadOfVfork = false;
 #endif
 
+/// A process has several times the memory that its program asks for.
+inline constexpr bool kMemoryIsMultiplied = kForksInsteadOfVfork;
+
 }  // namespace gauntlet::testing_support
