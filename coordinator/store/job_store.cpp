@@ -130,7 +130,8 @@ Status JobStore::add_to_submission(const SubmissionPart& part) {
   GAUNTLET_CHECK(has_open_submission());
   Status added = state_->open_submission->writer->add(part);
   if (!added) drop_submission();
-  if (added && ++state_->n_parts % kPartsAtOnce == 0) begin_writing_log(state_->connection.path());
+  if (added && ++state_->open_submission->n_parts % kPartsAtOnce == 0)
+    begin_writing_log(state_->connection.path());
   return added;
 }
 

@@ -29,6 +29,7 @@ class SubmissionWriter {
 struct OpenSubmission {
   db::Transaction transaction;
   std::unique_ptr<SubmissionWriter> writer;
+  std::uint64_t n_parts = 0;  ///< so far
 };
 
 struct StoreState {
@@ -49,7 +50,6 @@ struct StoreState {
   std::map<std::string, std::int64_t> shapes;  ///< by all their columns, joined
   double commit_s = 0;                         ///< of the last transaction
   std::optional<OpenSubmission> open_submission;
-  std::uint64_t n_parts = 0;  ///< of it, so far
   std::jthread writing_back;  ///< the log of a large submission, which is on disk in it
 };
 
