@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "cli/support/bench_agents.hpp"
+#include "cli/support/bench_disk.hpp"
 #include "cli/support/bench_plan.hpp"
 #include "cli/support/bench_processes.hpp"
 #include "cli/support/bench_report.hpp"
@@ -61,13 +62,26 @@ double cpu_seconds(pid_t pid) {
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+/// Seconds in which the crowd does so many jobs; what they are read beside goes to figures[<name>_…].
+Result<double> drain(const Served& served, BenchCrowd& crowd, std::uint64_t n_jobs,
+                     const std::filesystem::path& folder, const std::string& name, Json& figures) {
+  GAUNTLET_CHECK_OK(settle_disk(folder, name, figures));
+  GAUNTLET_TRY(const CommitCount commits, CommitCount::begin(served));
+  GAUNTLET_TRY(const double seconds, crowd.drain(n_jobs));
+  GAUNTLET_CHECK_OK(commits.end(served, static_cast<std::int64_t>(n_jobs), name, figures));
+  return seconds;
+}
+
 /// Submission, memory, throughput, recovery from SIGKILL half way.
 Status measure_queue(const Options& options, const std::filesystem::path& folder, Json& figures) {
   const auto n_jobs = static_cast<std::uint64_t>(options.jobs);
   const auto workdir = folder / "queue";
   GAUNTLET_CHECK_OK(make_directories(workdir));
   GAUNTLET_TRY(Served served, Served::start(workdir));
+  GAUNTLET_CHECK_OK(settle_disk(folder, "submit", figures));
+  GAUNTLET_TRY(const CommitCount submission, CommitCount::begin(served));
   GAUNTLET_TRY(figures["submit_s"], submit_noops(served, folder, "queue", options.jobs));
+  GAUNTLET_CHECK_OK(submission.end(served, options.jobs, "submit", figures));
   figures["rss_mib"] = memory_mib(served.pid(), "VmRSS");
   figures["rss_peak_mib"] = memory_mib(served.pid(), "VmHWM");
 
@@ -76,7 +90,7 @@ Status measure_queue(const Options& options, const std::filesystem::path& folder
                BenchCrowd::join(served.endpoint(), kAgents, credit_for(options.jobs, kAgents)));
   const double cpu_before = cpu_seconds(served.pid());
   const std::uint64_t n_half = n_jobs / 2;
-  GAUNTLET_TRY(const double half, first.drain(n_half));
+  GAUNTLET_TRY(const double half, drain(served, first, n_half, folder, "noop", figures));
   figures["cpu_us_per_job"] = 1e6 * (cpu_seconds(served.pid()) - cpu_before) / static_cast<double>(n_half);
   served.kill();
   const auto killed = SteadyClock::now();
@@ -92,7 +106,8 @@ Status measure_queue(const Options& options, const std::filesystem::path& folder
 
 /// No-op jobs per second of half a queue, as measure_queue drains it, by a coordinator with these options.
 Result<double> measure_variant(const Options& options, const std::filesystem::path& folder,
-                               const std::string& name, const std::vector<std::string>& served_with) {
+                               const std::string& name, const std::vector<std::string>& served_with,
+                               Json& figures) {
   const auto n_jobs = static_cast<std::uint64_t>(options.jobs);
   const auto workdir = folder / name;
   GAUNTLET_CHECK_OK(make_directories(workdir));
@@ -101,7 +116,7 @@ Result<double> measure_variant(const Options& options, const std::filesystem::pa
   GAUNTLET_TRY(BenchCrowd crowd,
                BenchCrowd::join(served.endpoint(), kAgents, credit_for(options.jobs, kAgents)));
   const std::uint64_t n_half = n_jobs / 2;
-  GAUNTLET_TRY(const double half, crowd.drain(n_half));
+  GAUNTLET_TRY(const double half, drain(served, crowd, n_half, folder, name, figures));
   served.kill();
   return static_cast<double>(n_half) / half;
 }
@@ -115,6 +130,8 @@ Status measure_closed_loop(const Options& options, const std::filesystem::path& 
   GAUNTLET_CHECK_OK(submit_noops(served, folder, "loop", n_rounds + 1));
   GAUNTLET_TRY(BenchAgent agent, BenchAgent::join(served.endpoint(), "loop", 1));
   GAUNTLET_TRY(proto::LeaseBatch lease, agent.next_leases(kLeaseLimit));
+  GAUNTLET_CHECK_OK(settle_disk(folder, "closed_loop", figures));
+  GAUNTLET_TRY(const CommitCount commits, CommitCount::begin(served));
   std::vector<double> rounds;
   for (int round = 0; round < n_rounds; ++round) {
     const auto start = SteadyClock::now();
@@ -124,6 +141,7 @@ Status measure_closed_loop(const Options& options, const std::filesystem::path& 
   }
   figures["closed_loop_p50_us"] = percentile(rounds, 0.5);
   figures["closed_loop_p99_us"] = percentile(rounds, 0.99);
+  GAUNTLET_CHECK_OK(commits.end(served, n_rounds, "closed_loop", figures));
   served.stop();
   return {};
 }
@@ -171,7 +189,8 @@ Status measure_crowd(const Options& options, const std::filesystem::path& folder
   figures["idle_cpu_percent_of_core"] =
       100 * (cpu_seconds(served.pid()) - before) / std::chrono::duration<double>(rest).count();
   GAUNTLET_CHECK_OK(submit_noops(served, folder, "crowd", n_jobs));
-  GAUNTLET_TRY(const double seconds, crowd.drain(static_cast<std::uint64_t>(n_jobs)));
+  GAUNTLET_TRY(const double seconds,
+               drain(served, crowd, static_cast<std::uint64_t>(n_jobs), folder, "1000_agents", figures));
   figures["noop_jobs_per_s_1000_agents"] = static_cast<double>(n_jobs) / seconds;
   served.stop();
   return {};
@@ -184,19 +203,20 @@ Result<Json> measure(const Options& options) {
   GAUNTLET_CHECK_OK(measure_queue(options, scratch.path(), figures));
   if (options.tls) {
     note("the same over TLS\n");
-    GAUNTLET_TRY(const double jobs_per_s, measure_variant(options, scratch.path(), "tls", {"--tls"}));
+    GAUNTLET_TRY(const double jobs_per_s,
+                 measure_variant(options, scratch.path(), "tls", {"--tls"}, figures));
     figures["noop_jobs_per_s_tls"] = jobs_per_s;
     figures["tls_loss_percent"] = 100 * (1 - jobs_per_s / figures["noop_jobs_per_s"].get<double>());
   }
   note("the same with commits that take 5 ms longer\n");
   GAUNTLET_TRY(figures["noop_jobs_per_s_slow_disk"],
-               measure_variant(options, scratch.path(), "slow", {"--commit-delay-ms", "5"}));
+               measure_variant(options, scratch.path(), "slow_disk", {"--commit-delay-ms", "5"}, figures));
   note("one job at a time\n");
   GAUNTLET_CHECK_OK(measure_closed_loop(options, scratch.path(), figures));
   note("workers that are gone\n");
   GAUNTLET_CHECK_OK(measure_lost_workers(scratch.path(), figures));
   note("one process per job\n");
-  GAUNTLET_TRY(const Json processes, measure_processes(scratch.path(), options.quick ? 200 : 4000));
+  GAUNTLET_TRY(const Json processes, measure_processes(scratch.path(), options.quick ? 200 : 10'000));
   figures.update(processes);
   note("planning\n");
   GAUNTLET_TRY(const Json plan, measure_plan(scratch.path(), options.jobs));

@@ -1,5 +1,7 @@
 // gauntlet: the one program people type. Finds the verb, parses its options, runs it, turns its error into
 // one sentence on stderr and an exit code.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <csignal>

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/support/bench_disk.hpp"
 #include "cli/support/bench_served.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/submission.hpp"
@@ -100,6 +101,9 @@ Result<Json> measure_in_turns(const Served& served, const std::filesystem::path&
   const std::int64_t n_cpus = worker::usable_cpus();
   const std::int64_t n_bare = n_jobs / 2 / n_cpus * n_cpus;
   GAUNTLET_CHECK_OK(run_jobs(served, folder, R"(["true", "warm-up"])", kWarmUp, 0));
+  Json figures;
+  GAUNTLET_CHECK_OK(settle_disk(folder, "process", figures));
+  GAUNTLET_TRY(const CommitCount commits, CommitCount::begin(served));
   std::vector<double> jobs_per_s, spawns_per_s, ratios;
   GAUNTLET_TRY(double before, spawn_bare(n_bare, n_cpus));
   for (int round = 0; round < kRounds; ++round) {
@@ -111,9 +115,11 @@ Result<Json> measure_in_turns(const Served& served, const std::filesystem::path&
     ratios.push_back(100 * jobs_per_s.back() / spawns_per_s.back());
     before = after;
   }
-  return Json{{"process_jobs_per_s", percentile(jobs_per_s, 0.5)},
-              {"spawns_per_s", percentile(spawns_per_s, 0.5)},
-              {"process_ratio_percent", percentile(ratios, 0.5)}};
+  GAUNTLET_CHECK_OK(commits.end(served, kRounds * n_jobs, "process", figures));
+  figures["process_jobs_per_s"] = percentile(jobs_per_s, 0.5);
+  figures["spawns_per_s"] = percentile(spawns_per_s, 0.5);
+  figures["process_ratio_percent"] = percentile(ratios, 0.5);
+  return figures;
 }
 
 }  // namespace

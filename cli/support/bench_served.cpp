@@ -33,14 +33,14 @@ ScratchFolder::~ScratchFolder() {
 }
 
 Result<Served> Served::start(const std::filesystem::path& workdir, const std::vector<std::string>& options) {
-  std::vector<std::string> command = {program_path().string(), "coordinator", "--workdir",
-                                      workdir.string(),        "--log-level", "warn"};
+  std::vector<std::string> command = {program_path().string(), "coordinator", "--workdir", workdir.string(),
+                                      "--log-level",           "warn",        "--http",    "0"};
   command.insert(command.end(), options.begin(), options.end());
   GAUNTLET_TRY(ChildProcess child, ChildProcess::start({command, workdir / "coordinator.out", true}));
   const SteadyTime deadline = SteadyClock::now() + kStartLimit;
   for (;;) {
     const auto endpoint = client::find_coordinator(workdir);
-    if (endpoint && client::Client::connect(*endpoint)) return Served(std::move(child), *endpoint);
+    if (endpoint && client::Client::connect(*endpoint)) return Served(std::move(child), workdir, *endpoint);
     if (!child.is_running())
       return fail(ErrorCode::kInternal, "the coordinator ended: {}", child.last_words());
     if (SteadyClock::now() > deadline)

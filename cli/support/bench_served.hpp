@@ -33,20 +33,22 @@ class ScratchFolder {
 /// A coordinator of its own process on a work folder.
 class Served {
  public:
-  /// Returns once it answers. `options` go to `gauntlet coordinator`. Errors: kInternal (it ended; its last
-  /// words), kTimedOut.
+  /// Returns once it answers; it serves its metrics too. `options` go to `gauntlet coordinator`. Errors:
+  /// kInternal (it ended; its last words), kTimedOut.
   [[nodiscard]] static Result<Served> start(const std::filesystem::path& workdir,
                                             const std::vector<std::string>& options = {});
   [[nodiscard]] pid_t pid() const { return child_.pid(); }
   [[nodiscard]] const client::Endpoint& endpoint() const { return endpoint_; }
+  [[nodiscard]] const std::filesystem::path& workdir() const { return workdir_; }
   void stop();
   void kill() { child_.kill(); }
 
  private:
-  Served(ChildProcess child, client::Endpoint endpoint)
-      : child_(std::move(child)), endpoint_(std::move(endpoint)) {}
+  Served(ChildProcess child, std::filesystem::path workdir, client::Endpoint endpoint)
+      : child_(std::move(child)), workdir_(std::move(workdir)), endpoint_(std::move(endpoint)) {}
 
   ChildProcess child_;
+  std::filesystem::path workdir_;
   client::Endpoint endpoint_;
 };
 

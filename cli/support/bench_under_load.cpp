@@ -156,7 +156,7 @@ Status measure_under_load(const std::filesystem::path& workdir, const PaperDatab
                           Json& figures) {
   const std::int64_t n_noops = quick ? 40'000 : 900'000;  // enough for the load that follows
   const std::chrono::seconds part(quick ? 1 : 8);
-  GAUNTLET_TRY(Served served, Served::start(workdir, {"--http", "0"}));
+  GAUNTLET_TRY(Served served, Served::start(workdir));
   GAUNTLET_CHECK_OK(submit_noops(served, workdir, "noops", n_noops));
   const std::vector<PageTarget> targets = page_targets(made);
   GAUNTLET_TRY(const auto page_alone, time_page(workdir, targets, SteadyClock::now() + part / 2));

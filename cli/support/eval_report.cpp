@@ -1,5 +1,7 @@
 #include "cli/support/eval_report.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/base/files.hpp"

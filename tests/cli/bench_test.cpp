@@ -22,6 +22,15 @@ TEST_F(BenchCoordinator, EveryFigureIsMeasuredAndNothingStaysBehind) {
   }
   EXPECT_GE(document["figures"].value("cpu_us_per_job", -1.0), 0) << "counted in ticks of 10 ms";
   EXPECT_LE(document["figures"]["closed_loop_p50_us"], document["figures"]["closed_loop_p99_us"]);
+  for (const std::string part :
+       {"submit", "noop", "slow_disk", "tls", "closed_loop", "process", "1000_agents"}) {
+    for (const char* beside : {"_fdatasync_p50_us", "_fdatasync_p99_us", "_jobs_per_commit"}) {
+      EXPECT_GT(document["figures"].value(part + beside, 0.0), 0) << part << beside;
+    }
+  }
+  EXPECT_EQ(document["figures"]["submit_jobs_per_commit"], 1000) << "all or nothing";
+  EXPECT_EQ(document["figures"]["closed_loop_jobs_per_commit"], 1) << "a report and the next lease share one";
+  EXPECT_GT(document["figures"]["noop_jobs_per_commit"], 1) << "commits are grouped";
   EXPECT_TRUE(std::filesystem::is_empty(workdir())) << "the scratch folder goes";
 }
 

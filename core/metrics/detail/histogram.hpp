@@ -94,7 +94,8 @@ class Rankings {
   [[nodiscard]] Status reserve(const QuerySide& queries, const Options& options);
   [[nodiscard]] Status reserve_orders(const Options& options);
   [[nodiscard]] std::uint64_t n_order_bytes() const {
-    return (has_targets() ? 2 : 1) * 8 * static_cast<std::uint64_t>(n_queries_) * n_rank_words();
+    const std::uint64_t n_sides = has_targets() ? 2 : 1;
+    return n_sides * 8 * static_cast<std::uint64_t>(n_queries_) * n_rank_words();
   }
   [[nodiscard]] std::size_t n_rank_words() const {
     return (static_cast<std::size_t>(n_retrieval_) + 63) / 64;
