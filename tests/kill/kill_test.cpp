@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 
 #include "core/base/json.hpp"
@@ -163,6 +164,43 @@ TEST_F(Kill, LosesNothingAcknowledgedAndCountsNothingTwice) {
       seed_, n_by_role_[0], n_by_role_[1], n_by_role_[2], watch.sweeps().size(),
       std::count(rows.begin(), rows.end(), '\n') - 1, watch.done_jobs().size(), watch.n_answers,
       watch.n_connections, n_retried_, took.count(), (took - stormed).count());
+}
+
+/// Jobs that no other sweep of the test has: `round` is part of what they do.
+std::string large_sweep(int round, int n_jobs) {
+  return fmt::format("gauntlet: 1\nname: large-{0}\nnoop: {{jobs: {1}, ms: {0}}}\n", round, n_jobs);
+}
+
+// A large submission is answered once the log is on disk, and written back beside the writer.
+TEST(LargeSubmission, IsThereAfterAKillWhileItIsWrittenBack) {
+  constexpr int kRounds = 8;
+  constexpr int kJobs = 20'000;
+  Cluster cluster("large", 0, 1);
+  RandomStream random = RandomStream::of(setting("GAUNTLET_SEED", 1), 2, 0);
+  for (int round = 1; round <= kRounds; ++round) {
+    const auto path = cluster.folder() / "large.yaml";
+    std::ofstream(path) << large_sweep(round, kJobs);
+    const bool answered = testing_support::wait_until(
+        [&] {
+          return cluster.run({"submit", path.string()}).exit_code == 0;
+        },
+        kPatience);
+    ASSERT_TRUE(answered);
+    ::poll(nullptr, 0, static_cast<int>(random.below(60)));
+    ASSERT_TRUE(cluster.kill_one(Role::kCoordinator, random));
+    cluster.tend();
+  }
+  const bool serves =
+      testing_support::wait_until([&] { return cluster.run({"status"}).exit_code == 0; }, kPatience);
+  EXPECT_TRUE(serves);
+  const Finished verified = cluster.run({"verify"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+  const Finished counted = cluster.run({"query", "--json",
+                                        "SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM "
+                                        "sweep_jobs), (SELECT count(*) FROM sweeps)"});
+  ASSERT_EQ(counted.exit_code, 0) << counted.err;
+  EXPECT_EQ(Json::parse(counted.out).at("rows")[0], (Json{kRounds * kJobs, kRounds * kJobs, kRounds}));
+  cluster.stop();
 }
 
 }  // namespace
