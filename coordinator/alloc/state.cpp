@@ -1,6 +1,7 @@
 #include "coordinator/alloc/state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/text.hpp"
 
@@ -85,7 +86,7 @@ void Change::end(Allocation& allocation, std::string message, bool fault) {
   const bool expected = row.state == AllocationState::kEnding;
   row.state = AllocationState::kEnded;
   row.ended_ms = now_.wall_ms;
-  if (!expected || row.message.empty()) row.message = message;
+  if (!expected || row.message.empty()) row.message = std::move(message);
   if (row.had_workers) {
     queue.failures = 0;
   } else if (!expected && fault) {
