@@ -71,7 +71,7 @@ class CommitQueue {
     return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Answer)>(
         [this](auto handler, Work<Answer> deferred, std::uint64_t of_submission) {
           auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-          ask<Answer>(
+          this->template ask<Answer>(
               std::move(deferred), [shared](Answer answer) { std::move (*shared)(std::move(answer)); },
               of_submission);
         },

@@ -86,7 +86,7 @@ class HttpServerImpl final : public HttpServer {
 
  private:
   void spawn(asio::awaitable<void> coroutine, std::string_view what) {
-    asio::co_spawn(io_, std::move(coroutine), [this, what](std::exception_ptr thrown) {
+    asio::co_spawn(io_, std::move(coroutine), [this, what](const std::exception_ptr& thrown) {
       if (!thrown) return;
       try {
         std::rethrow_exception(thrown);

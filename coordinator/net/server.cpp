@@ -258,7 +258,7 @@ class ServerImpl final : public Server {
   }
 
   void spawn(asio::awaitable<void> coroutine, std::string_view what) {
-    asio::co_spawn(io_, std::move(coroutine), [this, what](std::exception_ptr thrown) {
+    asio::co_spawn(io_, std::move(coroutine), [this, what](const std::exception_ptr& thrown) {
       if (!thrown) return;
       try {
         std::rethrow_exception(thrown);

@@ -60,7 +60,7 @@ void Session::start() {
 
 void Session::spawn(asio::awaitable<void> coroutine, std::string_view what) {
   asio::co_spawn(executor(), std::move(coroutine),
-                 [self = shared_from_this(), what](std::exception_ptr thrown) {
+                 [self = shared_from_this(), what](const std::exception_ptr& thrown) {
                    if (!thrown) return;
                    try {
                      std::rethrow_exception(thrown);
