@@ -11,7 +11,7 @@ asio::awaitable<std::string> metrics_of(Hub& hub) { co_return hub.metrics(); }
 
 asio::awaitable<std::optional<std::string>> illness_by(PageServer::Illness illness) { co_return illness(); }
 
-std::vector<HttpPage> open_pages(HubDoor hub, PageServer::Illness illness) {
+std::vector<HttpPage> open_pages(HubDoor hub, const PageServer::Illness& illness) {
   const auto metrics = [hub](HttpRequest) -> asio::awaitable<HttpReply> {
     std::string text = co_await hub.ask(metrics_of);
     co_return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8", std::move(text)};
@@ -31,7 +31,7 @@ Result<std::unique_ptr<PageServer>> PageServer::open(asio::io_context& io, HubDo
                                                      Illness illness, std::shared_ptr<spdlog::logger> log) {
   std::unique_ptr<PageServer> server(new PageServer(io, hub, clock, std::move(database)));
   std::vector<HttpPage> pages = server->site_.pages();
-  for (HttpPage& page : open_pages(hub, std::move(illness))) pages.push_back(std::move(page));
+  for (HttpPage& page : open_pages(hub, illness)) pages.push_back(std::move(page));
   GAUNTLET_TRY(server->http_, HttpServer::open(io, std::move(http), std::move(pages), std::move(log)));
   server->port_ = server->http_->port();
   server->thread_ = std::thread([&io] { io.run(); });
