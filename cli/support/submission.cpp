@@ -79,7 +79,7 @@ class ChunkSender {
   Status flush() {
     if (n_bytes_ == 0) return {};
     n_bytes_ = 0;
-    const Status sent = client_.send(frame_);
+    Status sent = client_.send(frame_);
     frame_.Clear();
     return sent;
   }

@@ -16,8 +16,6 @@
 #include "core/proto/convert.hpp"
 #include "worker/executor/wire.hpp"
 
-extern char** environ;
-
 namespace gauntlet::cli {
 namespace {
 

@@ -166,8 +166,9 @@ Result<std::int64_t> RetrievalPage::add_asked(std::size_t query, const Retrieval
 std::vector<std::string> RetrievalPage::labels_of(std::int64_t item, std::int64_t query) const {
   const std::vector<std::string> asked = data::labels_of_item(set_, query);
   std::vector<std::string> labels = data::labels_of_item(set_, item);
-  std::ranges::stable_partition(
-      labels, [&](const std::string& label) { return std::ranges::find(asked, label) != asked.end(); });
+  std::stable_partition(labels.begin(), labels.end(), [&](const std::string& label) {
+    return std::ranges::find(asked, label) != asked.end();
+  });
   return labels;
 }
 

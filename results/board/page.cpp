@@ -45,7 +45,7 @@ void add_terms(const Json& value, const std::string& name, std::string& html) {
 }
 
 std::string link_of(const Json& entry) {
-  const std::string title = html_text(title_of(entry));
+  std::string title = html_text(title_of(entry));
   const Json link = entry.value("link", Json());
   if (!link.is_string()) return title;
   const std::string address = link.get<std::string>();
@@ -118,7 +118,9 @@ std::string evaluations_html(const Json& entry, const std::set<std::string>& ret
   std::string html =
       "<h3>Evaluations</h3><div class=\"scroll\"><table>" +
       heading_of({"evaluation", "by", "source", "attacks", "worst", "clean", "weights", "how"}) + "<tbody>\n";
-  for (const auto& [hash, each] : entry.at("evaluations").items()) {
+  for (const auto& evaluation : entry.at("evaluations").items()) {
+    const std::string& hash = evaluation.key();
+    const Json& each = evaluation.value();
     const auto number = [&](const char* name) {
       return each.contains(name) ? percent(each[name]["value"].get<double>()) : "";
     };

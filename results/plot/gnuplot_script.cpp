@@ -226,7 +226,8 @@ class Script {
     std::vector<std::string> parts;
     for (std::size_t at = 0; at < names.size(); ++at) {
       const double x = first + entry * static_cast<double>(at % layout_.legend_columns);
-      const double y = top + kLine * (static_cast<double>(at / layout_.legend_columns) + 0.5);
+      const std::size_t line = at / layout_.legend_columns;
+      const double y = top + kLine * (static_cast<double>(line) + 0.5);
       text_ += fmt::format("set label {} {} at {:.1f},{:.1f} left noenhanced\n", at + 2, literal(names[at]),
                            x + 44, y);
       add_sample(at, x, y, parts);

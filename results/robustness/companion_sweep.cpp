@@ -95,9 +95,9 @@ class CompanionWriter {
     std::vector<Followed> followed;
     std::set<std::string> entries, labels;
     const auto add = [&](const std::string& name, const std::string& label, const Json& options,
-                         YAML::Node value) {
+                         const YAML::Node& value) {
       if (!labels.insert(label).second) return;
-      followed.push_back({{name, label, options, quick_}, std::move(value), entries.insert(name).second});
+      followed.push_back({{name, label, options, quick_}, value, entries.insert(name).second});
     };
     // Further values of an entry are in the sweep as they are: a curve over budgets is not run twice.
     for (const YAML::Node& node : items_of(document_["axes"]["attack"])) {

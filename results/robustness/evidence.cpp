@@ -77,8 +77,8 @@ class EvidenceReader {
     for (auto& [subject, evidence] : found_) {
       const std::vector<ScoredQueries>& scored = scored_.at(subject);
       for (std::size_t at = 0; at < scored.size(); ++at) paired_.cut(scored[at], evidence.arms[at]);
-      std::ranges::stable_partition(evidence.arms,
-                                    [](const Arm& arm) { return arm.kind == ArmKind::kClean; });
+      std::stable_partition(evidence.arms.begin(), evidence.arms.end(),
+                            [](const Arm& arm) { return arm.kind == ArmKind::kClean; });
       all.push_back({subject, std::move(evidence), asked_.contains(subject)});
     }
     return all;

@@ -89,7 +89,8 @@ class Pivot {
 
   // Two sweeps may ask for the same cell; a number of the same job, or one that both miss, counts once.
   void merge_sweeps() {
-    for (auto& [where, readings] : groups_) {
+    for (auto& group : groups_) {
+      std::vector<Reading>& readings = group.second;
       const auto of_first = [&](const Reading& reading) {
         return reading.cell->sweep == readings.front().cell->sweep;
       };

@@ -63,7 +63,7 @@ std::string heading_lines(const Table& table, const std::vector<ShownColumn>& co
       if (last || labels[level][column].empty()) continue;
       rules += fmt::format(" \\cmidrule(lr){{{}-{}}}", n_titles + column + 1, n_titles + column + span);
     }
-    text += line + " \\\\" + rules + "\n";
+    text += fmt::format("{} \\\\{}\n", line, rules);
   }
   return text;
 }

@@ -177,7 +177,7 @@ void FrameChannel::write_directly() {
   outgoing_.erase(0, n_sent);
 }
 
-void FrameChannel::fail_with(Error error) {
+void FrameChannel::fail_with(const Error& error) {
   if (closed_) return;
   const auto on_closed = handlers_.on_closed;
   close();

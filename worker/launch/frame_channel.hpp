@@ -63,7 +63,7 @@ class FrameChannel : public std::enable_shared_from_this<FrameChannel> {
   void take(std::size_t n_bytes);
   void fail_reading(const boost::system::error_code& error);
   void write_some();
-  void fail_with(Error error);
+  void fail_with(const Error& error);
 
   [[nodiscard]] Socket& socket();
 

@@ -215,7 +215,7 @@ Status LaunchedGang::check(const proto::RankHello& hello) const {
       hello.rank(), ranks_.size(), hello.host(), own_host_name(), different);
 }
 
-void LaunchedGang::refuse(Error error) {
+void LaunchedGang::refuse(const Error& error) {
   if (complete_ || over_) return;
   complete_ = true;
   if (handlers_.on_refused) handlers_.on_refused(error);

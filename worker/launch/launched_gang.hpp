@@ -68,7 +68,7 @@ class LaunchedGang : public std::enable_shared_from_this<LaunchedGang> {
   void watch_joining();
   void take_first(const std::shared_ptr<Guest>& guest, const proto::Frame& frame);
   [[nodiscard]] Status check(const proto::RankHello& hello) const;
-  void refuse(Error error);
+  void refuse(const Error& error);
   void welcome_all();
   void end_launcher();
   void launcher_ended(const Ending& ending);

@@ -96,7 +96,7 @@ void LaunchedRank::take(const proto::Frame& frame) {
   }
 }
 
-void LaunchedRank::over_later(Ending ending) {
+void LaunchedRank::over_later(const Ending& ending) {
   patience_.expires_after(kSymptomPatience);
   patience_.async_wait([weak = weak_from_this(), ending](const boost::system::error_code& error) {
     const auto self = weak.lock();

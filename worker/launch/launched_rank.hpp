@@ -43,7 +43,7 @@ class LaunchedRank final : public ExecutorLink, public std::enable_shared_from_t
 
  private:
   void take(const proto::Frame& frame);
-  void over_later(Ending ending);
+  void over_later(const Ending& ending);
   void command(proto::RankCommand::What what);
 
   std::weak_ptr<LaunchedGang> gang_;

@@ -26,8 +26,8 @@ void read_queries(const YamlNode& node, Explanation& explanation, Report& report
     if (row) explanation.rows.push_back(static_cast<std::int64_t>(*row));
   }
   std::ranges::sort(explanation.rows);
-  const auto again = std::ranges::unique(explanation.rows);
-  explanation.rows.erase(again.begin(), again.end());
+  explanation.rows.erase(std::unique(explanation.rows.begin(), explanation.rows.end()),
+                         explanation.rows.end());
 }
 
 }  // namespace
