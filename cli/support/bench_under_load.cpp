@@ -117,8 +117,9 @@ Result<Times> time_queries(const std::filesystem::path& database, const PaperDat
 Result<double> peak_rate(const Served& served, std::int64_t n_noops) {
   const auto credit = static_cast<std::uint32_t>(std::min<std::int64_t>(n_noops / kAgents / 16, 4096));
   GAUNTLET_TRY(BenchCrowd crowd, BenchCrowd::join(served.endpoint(), kAgents, credit));
-  GAUNTLET_TRY(const double seconds, crowd.drain(static_cast<std::uint64_t>(n_noops / 4)));
-  return static_cast<double>(n_noops / 4) / seconds;
+  const std::int64_t n_quarter = n_noops / 4;
+  GAUNTLET_TRY(const double seconds, crowd.drain(static_cast<std::uint64_t>(n_quarter)));
+  return static_cast<double>(n_quarter) / seconds;
 }
 
 }  // namespace

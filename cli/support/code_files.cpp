@@ -71,7 +71,9 @@ void release(const io::NpyArray& array, std::int64_t first, std::int64_t n) {
   const auto data = reinterpret_cast<std::uintptr_t>(array.bytes.data());
   const std::uintptr_t begin = (data + static_cast<std::size_t>(first) * row_bytes) / page * page;
   const std::uintptr_t end = (data + static_cast<std::size_t>(first + n) * row_bytes) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  if (begin >= end) return;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): only the kernel looks at the address, which is a page's
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 Status check_codes(const io::NpyArray& array, std::int64_t packed_bits) {

@@ -14,9 +14,12 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing::SizeIs;
 
 const std::string kGauntlet = GAUNTLET_BINARY_DIR "/bin/gauntlet";
 const fs::path kExamples = fs::path(GAUNTLET_SOURCE_DIR) / "examples";
+const std::string kEnvironment = GAUNTLET_SOURCE_DIR "/.deps/examples";  ///< ./dev test makes it
+const std::string kPython = kEnvironment + "/bin/python3";
 
 class ExternalSweep : public testing::Test {
  protected:
@@ -28,6 +31,18 @@ class ExternalSweep : public testing::Test {
   }
   static bool has_numpy() {
     return testing_support::run({"/usr/bin/python3", "-c", "import numpy"}, "/").exit_code == 0;
+  }
+  /// By "<attack>/<defense>".
+  [[nodiscard]] std::map<std::string, double> numbers(const std::string& metric) const {
+    const auto query =
+        gauntlet({"query", "--format", "json",
+                  "SELECT attack, defense, value FROM v_results WHERE metric = '" + metric + "'"});
+    EXPECT_EQ(query.exit_code, 0) << query.err;
+    std::map<std::string, double> values;
+    const Json document = Json::parse(query.out);
+    for (const Json& row : document.at("rows"))
+      values[row[0].get<std::string>() + "/" + row[1].get<std::string>()] = row[2];
+    return values;
   }
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ / name) << text;
@@ -94,12 +109,45 @@ TEST_F(ExternalSweep, TheExamplesKeepTheirPromises) {
   const auto attack = gauntlet({"verify", "--external", (kExamples / "numpy_attack").string()});
   EXPECT_EQ(attack.exit_code, 0) << attack.out << attack.err;
   EXPECT_THAT(attack.out, HasSubstr("ok     craft image: repeatable"));
-  const char* const python = "import torch, numpy, safetensors";
-  if (testing_support::run({"python3", "-c", python}, "/").exit_code != 0)
-    GTEST_SKIP() << "python3 has no torch and safetensors: the PyTorch defense is not run";
-  const auto defense = testing_support::run(
-      {kGauntlet, "verify", "--external", (kExamples / "torch_defense").string()}, folder_.path());
-  EXPECT_EQ(defense.exit_code, 0) << defense.out << defense.err;
+}
+
+TEST_F(ExternalSweep, TheExamplesInPyTorchRunInAnEnvironmentOfTheirOwn) {
+  const testing_support::Finished imported =
+      testing_support::run({kPython, "-c", "import torch, numpy, safetensors"}, "/");
+  if (imported.exit_code != 0)
+    GTEST_SKIP() << kEnvironment << " has no PyTorch (./dev test makes it): " << imported.err;
+  fs::copy(kExamples / "torch_defense", folder_ / "torch_defense");
+  std::ofstream(folder_ / "torch_defense/defense.yaml", std::ios::app) << "venv: " << kEnvironment << "\n";
+  const auto verified = gauntlet({"verify", "--external", "torch_defense"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.out << verified.err;
+  EXPECT_THAT(verified.out, HasSubstr("ok     purify image: repeatable"));
+
+  const testing_support::Finished exported = testing_support::run(
+      {kPython, (kExamples / "torchscript_target/export.py").string(), "--bits", "16", "--text-dim",
+       "985",  // words of picto_scenes
+       "--out", "model.pt"},
+      folder_.path());
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  write("sweep.yaml", R"(gauntlet: 1
+name: pytorch
+external: [torch_defense/defense.yaml]
+axes:
+  dataset: {name: picto_scenes, preset: smoke}
+  model: {name: torchscript, path: model.pt}
+  bits: 16
+  defense: [none, {name: torch_denoiser, epochs: 1, width: 4}]
+  attack: [none, {name: pgd, steps: 5}]
+  direction: i2t
+metrics: [map]
+)");
+  const auto run = gauntlet({"run", "sweep.yaml"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const std::map<std::string, double> map = numbers("map");
+  ASSERT_THAT(map, SizeIs(4));
+  EXPECT_NE(map.at("pgd/none"), map.at("none/none")) << "an attack that follows the file's own gradients";
+  EXPECT_NE(map.at("none/torch_denoiser"), map.at("none/none"));
+  EXPECT_NE(map.at("pgd/torch_denoiser"), map.at("pgd/none"));
+  EXPECT_NEAR(numbers("linf").at("pgd/none"), 4, 0.001) << "grey levels, what pgd takes unless told";
 }
 
 }  // namespace
