@@ -86,6 +86,8 @@ Result<bool> Finder::add(const results::CellRow& row) {
     found_.push_back(std::move(cell));
     return true;
   }
+  // A candidate of a selection is measured on validation items, which no other cell has codes of.
+  if (cell.find("validation") != nullptr) return false;
   const JobOfCell* const queries = cell.find("encode_query");
   const JobOfCell* const items = items_of(row.cell, cell.jobs);
   if (row.cell.attack == kNone || queries == nullptr || items == nullptr || cell.find("craft") == nullptr)

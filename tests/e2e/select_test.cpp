@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -146,6 +147,12 @@ TEST_F(SelectRun, ChoosesOnValidationItemsAndReportsOnQueries) {
   ASSERT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(final_map("sweep = 'plain'"), with_selection);
   EXPECT_THAT(with_selection, SizeIs(5));
+
+  // People look at queries: candidates have none.
+  const Finished sheets = testing_support::run(
+      {kGauntlet, "plot", "retrieval", "chosen", "--workdir", workdir().string()}, folder_.path());
+  EXPECT_EQ(sheets.exit_code, 0) << sheets.err;
+  EXPECT_EQ(std::ranges::count(sheets.out, '\n'), 5) << sheets.out;
 }
 
 TEST_F(SelectRun, ValidationItemsAreNoQueriesAndTrainedOnByNobody) {
