@@ -1,11 +1,11 @@
 // gauntlet data inspect: what a prepared folder or a data file holds, and contact sheets of pictures.
 #include <numeric>
 
-#include "cli/support/harmless.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
 #include "core/data/inspect.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -65,7 +65,7 @@ Result<int> run(const Options& options) {
   GAUNTLET_TRY(const Json facts, data::inspect(options.path, options.map));
   if (!options.sheet.empty()) {
     GAUNTLET_CHECK_OK(write_contact_sheet(options, facts));
-    note(harmless(fmt::format("wrote {}\n", options.sheet)));
+    note(io::harmless(fmt::format("wrote {}\n", options.sheet)));
   }
   GAUNTLET_CHECK_OK(options.json ? print_json(facts) : print(as_text(facts, 0)));
   return 0;

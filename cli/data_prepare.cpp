@@ -5,7 +5,6 @@
 #include <cstring>
 #include <thread>
 
-#include "cli/support/harmless.hpp"
 #include "cli/support/options.hpp"
 #include "cli/support/output.hpp"
 #include "cli/verb.hpp"
@@ -13,6 +12,7 @@
 #include "core/base/text.hpp"
 #include "core/data/dataset.hpp"
 #include "core/data/inspect.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -167,7 +167,7 @@ Result<int> run(const Options& options) {
   if (options.json) {
     GAUNTLET_CHECK_OK(print_json(facts));
   } else {
-    GAUNTLET_CHECK_OK(print(harmless(fmt::format("prepared {} in {}\n", options.name, options.out))));
+    GAUNTLET_CHECK_OK(print(io::harmless(fmt::format("prepared {} in {}\n", options.name, options.out))));
   }
   return 0;
 }

@@ -17,6 +17,7 @@
 #include "cli/verb.hpp"
 #include "core/base/files.hpp"
 #include "core/base/text.hpp"
+#include "core/io/utf.hpp"
 #include "results/table/render.hpp"
 
 namespace gauntlet::cli {
@@ -261,7 +262,7 @@ Result<int> conclude(const Options& options, const std::vector<NamedTableSpec>& 
     GAUNTLET_CHECK_OK(print_tables(tables));
   }
   for (const proto::FailedJob& job : status.failed()) {
-    note(fmt::format("failed: {}: {}\n  log: {}\n", job.title(), job.message(),
+    note(fmt::format("failed: {}: {}\n  log: {}\n", job.title(), io::harmless(job.message()),
                      (options.folder.workdir / job.log()).string()));
   }
   std::size_t n_missing = 0;

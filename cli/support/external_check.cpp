@@ -11,6 +11,7 @@
 #include "core/base/hash.hpp"
 #include "core/base/random.hpp"
 #include "core/io/npy.hpp"
+#include "core/io/utf.hpp"
 #include "worker/executor/light_runner.hpp"
 
 namespace gauntlet::cli {
@@ -22,22 +23,37 @@ using spec::JobKind;
 
 constexpr std::int64_t kItems = 24, kQueries = 6, kTrain = 10, kPixels = 8, kWords = 16, kLabels = 4,
                        kBits = 16;
+constexpr std::size_t kShownBytes = 16 << 10;
 
 class Silent final : public worker::ProgressSink {
  public:
   void update(const worker::Progress&) override {}
 };
 
-/// What the program prints is no data of this command.
-class OutputAside {
+/// What the program prints is no data of this command: its beginning goes to stderr, where it moves no
+/// cursor.
+class OutputAside final : public std::streambuf {
  public:
-  OutputAside() : out_(std::cout.rdbuf(std::cerr.rdbuf())) {}
-  ~OutputAside() { std::cout.rdbuf(out_); }
+  OutputAside() : out_(std::cout.rdbuf(this)) {}
+  ~OutputAside() override { std::cout.rdbuf(out_); }
   OutputAside(const OutputAside&) = delete;
   OutputAside& operator=(const OutputAside&) = delete;
 
  private:
+  std::streamsize xsputn(const char* text, std::streamsize n) override {
+    const auto size = static_cast<std::size_t>(n), shown = std::min(size, left_);
+    std::cerr << io::harmless({text, shown});
+    if (left_ > 0 && shown == left_) std::cerr << "\n(what it prints from here on is not shown)\n";
+    left_ -= shown;
+    return n;
+  }
+  int_type overflow(int_type letter) override {
+    const char text = traits_type::to_char_type(letter);
+    return xsputn(&text, 1), letter;
+  }
+
   std::streambuf* out_;
+  std::size_t left_ = kShownBytes;
 };
 
 /// A work folder that goes away with this.

@@ -1,4 +1,5 @@
 #include "cli/support/output.hpp"
+#include "core/io/utf.hpp"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -8,8 +9,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-
-#include "cli/support/harmless.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -58,7 +57,7 @@ void note(std::string_view text) {
   static_cast<void>(std::fflush(stderr));
 }
 
-void complain(const Error& error) { note(fmt::format("gauntlet: {}\n", harmless(error.message))); }
+void complain(const Error& error) { note(fmt::format("gauntlet: {}\n", io::harmless(error.message))); }
 
 bool can_animate() { return isatty(STDERR_FILENO) == 1 && !is_plain_terminal(); }
 

@@ -5,6 +5,7 @@
 
 #include "cli/support/output.hpp"
 #include "core/base/text.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::cli {
 namespace {
@@ -210,7 +211,7 @@ void ProgressView::say(const std::string& line) {
 void ProgressView::say_failures(const proto::StatusReply& status) {
   for (const proto::FailedJob& job : status.failed()) {
     if (!failures_said_.insert(job.key()).second) continue;
-    say(fmt::format("failed: {}: {} (log: {})", job.title(), job.message(), job.log()));
+    say(fmt::format("failed: {}: {} (log: {})", job.title(), io::harmless(job.message()), job.log()));
   }
 }
 

@@ -86,4 +86,15 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+std::string harmless(std::string_view text) {
+  const bool is_text = is_utf8(text);
+  std::string shown;
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    const bool commands = (byte < 0x20 && letter != '\n' && letter != '\t') || byte == 0x7F;
+    shown += commands || (!is_text && byte > 0x7F) ? fmt::format("\\x{:02x}", byte) : std::string(1, letter);
+  }
+  return shown;
+}
+
 }  // namespace gauntlet::io

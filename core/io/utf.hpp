@@ -16,5 +16,8 @@ namespace gauntlet::io {
 void append_utf8(std::string& text, char32_t point);
 /// For messages: every byte outside printable ASCII as \xNN, unless all of it is UTF-8.
 [[nodiscard]] std::string printable(std::string_view text);
+/// For terminals: control characters but line breaks and tabs as \xNN, so that foreign text moves no cursor;
+/// every byte outside printable ASCII where the text is not UTF-8.
+[[nodiscard]] std::string harmless(std::string_view text);
 
 }  // namespace gauntlet::io

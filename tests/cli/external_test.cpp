@@ -95,6 +95,11 @@ TEST_F(ExternalCli, ConformanceSaysWhatHolds) {
   const Finished endless = gauntlet({"verify", "--external", attack("yes", "limits: {log: 1MB}\n").string()});
   EXPECT_EQ(endless.exit_code, 1);
   EXPECT_THAT(endless.out, HasSubstr("printed more than"));
+  EXPECT_LT(endless.err.size(), 20'000U) << "a screen full, not all that it printed";
+  const Finished screen =
+      gauntlet({"verify", "--external", attack("printf '\\033[2Jgone\\n'; exit 1").string()});
+  EXPECT_THAT(screen.out, HasSubstr("it printed last:\n\\x1b[2Jgone"));
+  EXPECT_THAT(screen.err, HasSubstr("\\x1b[2Jgone"));
   write("bad.yaml", "gauntlet_external: 1\nkind: attack\n");
   const Finished bad = gauntlet({"verify", "--external", "bad.yaml"});
   EXPECT_EQ(bad.exit_code, 2);

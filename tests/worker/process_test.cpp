@@ -43,6 +43,14 @@ TEST(RunProgram, LastWordsComeWholeAfterSilentOnes) {
   EXPECT_EQ(std::count(printed.begin(), printed.end(), '\n'), 50000);
 }
 
+TEST(RunProgram, LastWordsMoveNoCursor) {
+  std::string printed;
+  const auto ended = run_program(shell("printf '\\033[2Jgone \\303\\274ber\\n'; exit 1", printed));
+  ASSERT_FALSE(ended.has_value());
+  EXPECT_THAT(ended.error().message, HasSubstr("it printed last:\n\\x1b[2Jgone \u00fcber"));
+  EXPECT_EQ(printed, "\x1b[2Jgone \u00fcber\n") << "the log has the bytes themselves";
+}
+
 TEST(RunProgram, ANameIsLookedForInThePathOfNow) {
   const testing_support::TempFolder folder;
   const std::string before = std::getenv("PATH");

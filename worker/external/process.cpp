@@ -23,6 +23,7 @@
 #include "core/base/descriptor.hpp"
 #include "core/base/files.hpp"
 #include "core/base/text.hpp"
+#include "core/io/utf.hpp"
 
 namespace gauntlet::external {
 namespace {
@@ -165,7 +166,7 @@ class Output {
     for (std::size_t line = 0; line < kTailLines && from != std::string::npos && from > 0; ++line)
       from = text.rfind('\n', from - 1);
     if (from != std::string::npos && from > 0) text.erase(0, from + 1);
-    return text.empty() ? "" : "; it printed last:\n" + text;
+    return text.empty() ? "" : "; it printed last:\n" + io::harmless(text);
   }
 
  private:
