@@ -68,7 +68,12 @@ TEST(Sides, BothAreTwoCraftsAndTheQueriesOneIsThatOfTheQueriesAlone) {
 }
 
 TEST(Sides, WhatIsUsualIsNotInAnyKey) {
-  const auto plain = keys_of(expanded(one_cell("[none, drfgd]", "[none, pgd]")));
+  const Expansion usual = expanded(one_cell("[none, drfgd]", "[none, pgd]"));
+  for (const PlannedJob& planned : usual.jobs) {
+    for (const char* key : {"sides", "database_fraction", "on_queries"})
+      EXPECT_FALSE(planned.job.config.contains(key)) << planned.key.brief() << ": " << key;
+  }
+  const auto plain = keys_of(usual);
   EXPECT_EQ(keys_of(expanded(one_cell("[none, drfgd]", "[none, {name: pgd, sides: query}]"))), plain);
 }
 
@@ -169,6 +174,11 @@ TEST(OnQueries, OfTheSweepIsThatOfEveryCellAndOfNoLabel) {
   EXPECT_EQ(drawn(0, "evaluate"), 500);
   EXPECT_EQ(drawn(1, "craft"), 500);
   EXPECT_EQ(drawn(2, "craft"), 50);
+  // Where the file names no attack, there is the value none.
+  const Expansion clean = expanded(
+      "gauntlet: 1\nname: c\naxes: {dataset: picto_scenes, model: cpah, bits: 32, direction: i2t}\nmetrics: "
+      "map\non_queries: 500\n");
+  EXPECT_EQ(job_of(clean, only_cell(clean), "evaluate").job.config.value("on_queries", 0), 500);
 }
 
 TEST(OnQueries, GoesToTheMembersOfASetAndToWhatTheyAreMeasuredAgainst) {

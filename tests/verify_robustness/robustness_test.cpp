@@ -23,10 +23,11 @@ class VerifyRobustness : public CliTest {
     more.insert(more.begin(), {"verify", "--workdir", workdir().string(), "--robustness"});
     return gauntlet(more);
   }
-  [[nodiscard]] std::size_t n_stored() const {
+  [[nodiscard]] std::vector<results::CheckRow> stored() const {
     auto connection = db::Connection::open_read_only(workdir() / "gauntlet.db");
-    return results::read_checks(*connection)->size();
+    return *results::read_checks(*connection);
   }
+  [[nodiscard]] std::size_t n_stored() const { return stored().size(); }
 };
 
 TEST_F(VerifyRobustness, AFailingCheckIsExitCodeThreeAndItsRowsStay) {
@@ -74,6 +75,8 @@ TEST_F(VerifyRobustness, ACoordinatorThatHoldsTheFolderStoresThem) {
     })) << coordinator->err();
     return coordinator;
   };
+  ASSERT_EQ(verify({"study"}).exit_code, 3);
+  const std::vector<results::CheckRow> by_itself = stored();
   const auto coordinator = serve({"--tls"});
   for (int again = 0; again < 2; ++again) {
     const Finished text = verify({"study"});
@@ -81,6 +84,7 @@ TEST_F(VerifyRobustness, ACoordinatorThatHoldsTheFolderStoresThem) {
     EXPECT_THAT(text.out, HasSubstr("R04  fail"));
     EXPECT_THAT(text.err, Not(HasSubstr("not stored")));
     EXPECT_EQ(n_stored(), 42U);
+    EXPECT_EQ(stored(), by_itself) << "figures that are not there included";
   }
 }
 

@@ -11,6 +11,7 @@
 #include "core/data/dataset.hpp"
 #include "core/data/prepared_set.hpp"
 #include "core/io/npy.hpp"
+#include "core/spec/external.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "tests/worker/processes.hpp"
 
@@ -210,6 +211,50 @@ TEST_F(LightRunnerTest, SwapsInTheTrainingInputThatRetrievesLeast) {
     seen.insert(std::round(1e6 * map));
   }
   EXPECT_EQ(seen.size(), 2U);  // two of the three codes retrieve alike
+}
+
+/// Items 0 to 2 are queries of labels A, B, A; 3 and 4 are retrieved, A and B.
+TEST_F(LightRunnerTest, CurvesAreOfTheQueriesThatAreAnswered) {
+  const JobKey data = publish(JobKind::kPrepare, 20, Json::object(), [](const fs::path& folder) {
+    write<std::uint8_t>(folder / "images.npy", {5, 2, 2, 3}, std::vector<std::uint8_t>(60, 7));
+    write<std::uint8_t>(folder / "text.npy", {5, 2}, std::vector<std::uint8_t>(10, 1));
+    write<std::uint8_t>(folder / "labels.npy", {5, 2}, {1, 0, 0, 1, 1, 0, 1, 0, 0, 1});
+    write<std::uint8_t>(folder / "split.npy", {5}, {0, 0, 0, 1, 1});
+    std::ofstream(folder / "dataset.json") << R"({"format":1,"name":"tiny","label_names":["a","b"]})";
+  });
+  const auto queries = [&](std::uint64_t seed, std::uint8_t code, const std::vector<float>& scores) {
+    return publish(JobKind::kEncode, seed, {{"bits", 8}, {"n", 3}, {"zeros", 0}},
+                   [&](const fs::path& folder) {
+                     write<std::uint8_t>(folder / "codes.npy", {3, 1}, {code, code, code});
+                     write<std::int64_t>(folder / "rows.npy", {3}, {0, 1, 2});
+                     write<float>(folder / spec::kRefusalFile, {3}, scores);
+                   });
+  };
+  const auto evaluated = [&](const JobKey& asked, std::optional<JobKey> clean) {
+    spec::JobSpec job;
+    job.kind = JobKind::kEvaluate;
+    job.version = 1;
+    job.config = {{"metrics", {"map", "pr"}}, {"direction", "i2t"}};
+    if (clean) job.inputs.push_back({"clean_query_codes", *clean});
+    job.inputs.push_back({"data", data});
+    job.inputs.push_back({"query_codes", asked});
+    job.inputs.push_back({"retrieval_codes", publish_codes(21, {0x00, 0xFF}, {3, 4})});
+    std::map<std::string, std::pair<double, std::int64_t>> found;
+    const Result<AttemptResult> result = run(job);
+    EXPECT_TRUE(result) << result.error().message;
+    for (const spec::ResultRow& row : result->rows) found[row.metric] = {row.value, row.n};
+    return found;
+  };
+  const JobKey clean = queries(22, 0x00, {-1, -1, 1});
+  auto found = evaluated(clean, std::nullopt);
+  EXPECT_NEAR(found.at("map").first, (1 + 0.5 + 0) / 3, 1e-12);
+  EXPECT_EQ(found.at("map").second, 3);
+  EXPECT_EQ(found.at("pr").second, 2);
+  // The second query is what it was without the attack; the third gets nothing whatever it sends.
+  found = evaluated(queries(23, 0xFF, {-1, 1, 1}), clean);
+  EXPECT_NEAR(found.at("map").first, (0.5 + 0.5 + 0) / 3, 1e-12);
+  EXPECT_EQ(found.at("pr").second, 2);
+  EXPECT_EQ(evaluated(queries(24, 0x00, {1, 1, 1}), std::nullopt).count("pr"), 0U) << "nobody is answered";
 }
 
 /// Three draws of one query: next to the relevant items, next to the irrelevant one, and in between.
