@@ -242,6 +242,21 @@ TEST(Planted, AMemoriserBreaksAtOneGreyLevel) {
       crafted("noise", {{"epsilon_image", 1.0 / 255}}, target.surface(), target.queries).inputs;
   EXPECT_GT(map(target.queries.inputs), 0.85);
   EXPECT_LT(map(noise), map(target.queries.inputs) - 0.3);
+
+  // What it lets through at worst is no better than the target itself under the same attacks.
+  Transparent none(target.hash);
+  const auto worst = [&](defenses::Pipeline& pipeline) {
+    const AttackSurface surface = target.surface(through(pipeline, Backward::kDeclared));
+    Tensor least = target.ap(pipeline.encode_query(Modality::kImage, target.queries.inputs));
+    for (const Tensor& inputs :
+         {crafted("apgd", apgd_config(), surface, target.queries).inputs,
+          crafted("apgd", apgd_config(), target.surface(), target.queries).inputs,
+          crafted("noise", {{"epsilon_image", kEpsilon}}, surface, target.queries).inputs}) {
+      least = torch::minimum(least, target.ap(pipeline.encode_query(Modality::kImage, inputs).detach()));
+    }
+    return least.mean().item<double>();
+  };
+  EXPECT_LE(worst(memoriser), worst(none) + 0.02);
 }
 
 }  // namespace

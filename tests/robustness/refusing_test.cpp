@@ -58,6 +58,8 @@ TEST(Refusing, ADetectorOfFloatsStopsFloatsAndNoPictures) {
   Json config = apgd_config();
   const Tensor floats = study.inputs("apgd", config);
   EXPECT_NEAR(study.map(floats), clean, 1e-12);
+  EXPECT_LE((study.observed.at("tracked_ap") - study.worth(floats)).abs().max().item<double>(), 1e-12)
+      << "the attack knows what a refused input is worth";
   config["rounding"] = "u8";
   const Tensor pixels = study.inputs("apgd", config);
   EXPECT_EQ(study.share_refused(pixels), 0);
@@ -108,9 +110,23 @@ TEST(Refusing, ATargetedAttackKeepsWhatIsAnswered) {
   const Study study{target, rough(target), {}};
   Json config = apgd_config();
   config["objective"] = "class";
-  config["refusal_weight"] = 10;
-  const Tensor inputs = study.inputs("apgd_targeted", config);
-  EXPECT_LT(study.share_refused(inputs), 0.7);
+  config["refusal_weight"] = 0;
+  const double blind = study.share_refused(study.inputs("apgd_targeted", config));
+  EXPECT_GT(blind, 0.3);
+  const auto found = [&](double weight) {
+    config["refusal_weight"] = weight;
+    const Tensor inputs = study.inputs("apgd_targeted", config);
+    EXPECT_EQ(study.share_refused(inputs), 0) << weight;
+    const Tensor codes = target.hash(inputs), labels = target.queries.labels.roll(1, 1);
+    return CodeRanks::of({target.codes(), target.database.labels})
+        .value()
+        ->ap(codes, labels)
+        .mean()
+        .item<double>();
+  };
+  EXPECT_GT(found(0.1), 0.9);
+  EXPECT_GT(found(1), 0.9);
+  EXPECT_GT(found(10), 0.6);
 }
 
 TEST(Refusing, WhoRefusesEverythingLeavesNothingToAttack) {
