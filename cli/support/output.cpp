@@ -1,5 +1,4 @@
 #include "cli/support/output.hpp"
-#include "core/io/utf.hpp"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -9,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+
+#include "core/io/utf.hpp"
 
 namespace gauntlet::cli {
 namespace {
