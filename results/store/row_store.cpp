@@ -28,8 +28,7 @@ std::optional<std::int64_t> integer_at(const Json& document, const char* name) {
 }  // namespace
 
 Result<std::int64_t> RowStore::metric_id(const spec::ResultRow& row) {
-  const std::tuple key(row.metric, row.unit, row.higher_is_better);
-  const auto known = metrics_.find(key);
+  const auto known = metrics_.find(std::tie(row.metric, row.unit, row.higher_is_better));
   if (known != metrics_.end()) return known->second;
   GAUNTLET_TRY(
       db::Statement * insert,
@@ -42,7 +41,7 @@ Result<std::int64_t> RowStore::metric_id(const spec::ResultRow& row) {
   GAUNTLET_CHECK_OK(find->step());
   const std::int64_t id = find->integer(0);
   find->reset();
-  metrics_.emplace(key, id);
+  metrics_.emplace(std::tuple(row.metric, row.unit, row.higher_is_better), id);
   return id;
 }
 

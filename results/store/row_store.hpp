@@ -41,7 +41,7 @@ class RowStore {
   [[nodiscard]] Result<std::int64_t> metric_id(const spec::ResultRow& row);
 
   db::Connection* connection_;
-  std::map<std::tuple<std::string, std::string, bool>, std::int64_t> metrics_;
+  std::map<std::tuple<std::string, std::string, bool>, std::int64_t, std::less<>> metrics_;
   std::unordered_map<std::string, std::int64_t> environments_;
 };
 
