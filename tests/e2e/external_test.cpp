@@ -76,28 +76,18 @@ metrics: [map, n_codes]
 )");
   const auto run = gauntlet({"run", "sweep.yaml"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const auto query = gauntlet({"query",
-                               "SELECT attack, defense, metric, value, n FROM v_results WHERE metric IN "
-                               "('map', 'n_codes', 'linf', 'numpy_blend:without_candidate') ORDER BY "
-                               "attack, defense, metric",
-                               "--format", "json"});
-  ASSERT_EQ(query.exit_code, 0) << query.err;
-  std::map<std::string, double> values;
-  const Json rows = Json::parse(query.out).at("rows");
-  for (const Json& row : rows) {
-    values[row[0].get<std::string>() + "/" + row[1].get<std::string>() + "/" + row[2].get<std::string>()] =
-        row[3];
-  }
+  const std::map<std::string, double> map = numbers("map"), n_codes = numbers("n_codes");
   for (const char* attack : {"none", "pgd", "numpy_blend"}) {
     const std::string cell = attack;
-    ASSERT_TRUE(values.contains(cell + "/none/map")) << query.out;
+    ASSERT_TRUE(map.contains(cell + "/none")) << cell;
     // A defense that changes nothing changes no number.
-    EXPECT_EQ(values.at(cell + "/none/map"), values.at(cell + "/as_it_was/map"));
-    EXPECT_GT(values.at(cell + "/none/n_codes"), 1);
+    EXPECT_EQ(map.at(cell + "/none"), map.at(cell + "/as_it_was"));
+    EXPECT_GT(n_codes.at(cell + "/none"), 1);
   }
-  EXPECT_LE(values.at("numpy_blend/none/linf"), 8.001);
-  EXPECT_GT(values.at("numpy_blend/none/linf"), 7.9);
-  EXPECT_TRUE(values.contains("numpy_blend/none/numpy_blend:without_candidate"));
+  const double linf = numbers("linf").at("numpy_blend/none");
+  EXPECT_LE(linf, 8.001);
+  EXPECT_GT(linf, 7.9);
+  EXPECT_TRUE(numbers("numpy_blend:without_candidate").contains("numpy_blend/none"));
 
   const auto again = gauntlet({"plan", "sweep.yaml", "--json"});
   ASSERT_EQ(again.exit_code, 0) << again.err;
