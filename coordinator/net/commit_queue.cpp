@@ -33,6 +33,7 @@ CommitQueue::~CommitQueue() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
+    was_called_ = true;
   }
   wake_.notify_one();
   writer_.join();
@@ -68,10 +69,16 @@ void CommitQueue::push(Entry entry) {
     const std::lock_guard lock(mutex_);
     if (dropped_) return;
     entries_.push_back(std::move(entry));
+    was_called_ = true;
   }
   ++n_unanswered_;
   pushed_.push_back(std::chrono::steady_clock::now());
   wake_.notify_one();
+}
+
+void CommitQueue::look_for_work() const {
+  const SteadyTime until = std::chrono::steady_clock::now() + kLook;
+  while (!was_called_ && std::chrono::steady_clock::now() < until) std::this_thread::yield();
 }
 
 void CommitQueue::run_writer() {
@@ -84,16 +91,12 @@ void CommitQueue::run_writer() {
   for (;;) {
     std::deque<Entry> batch;
     {
+      if (looks) look_for_work();
       std::unique_lock lock(mutex_);
-      const SteadyTime look_until = std::chrono::steady_clock::now() + kLook;
-      while (looks && !has_work() && std::chrono::steady_clock::now() < look_until) {
-        lock.unlock();
-        std::this_thread::yield();
-        lock.lock();
-      }
       wake_.wait(lock, has_work);
       if (entries_.empty() && ending_) return;
       batch.swap(entries_);
+      was_called_ = false;
       looks = is_little(batch);
     }
     if (batch.empty()) {
@@ -119,7 +122,7 @@ void CommitQueue::run_writer() {
           const Task& task = std::get<Task>(batch.front());
           std::function<void()> then = task.run(store_);
           forget_early(task.ticket);  // whoever hears of the end may begin the next
-          asio::post(io_, [this, then = std::move(then)] {
+          answer([this, then = std::move(then)] {
             answered(false);
             then();
           });
@@ -139,6 +142,7 @@ std::uint64_t CommitQueue::begin_early(std::shared_ptr<const store::SubmissionHe
   const std::lock_guard lock(mutex_);
   if (dropped_ || early_.ticket != 0) return 0;
   early_ = Early{.ticket = ++last_ticket_, .head = std::move(head), .at_ms = at_ms, .parts = {}};
+  was_called_ = true;
   wake_.notify_one();
   return early_.ticket;
 }
@@ -147,6 +151,7 @@ void CommitQueue::add_early(std::uint64_t ticket, std::shared_ptr<const store::S
   const std::lock_guard lock(mutex_);
   if (ticket == 0 || early_.ticket != ticket || early_.given_up) return;
   early_.parts.push_back(std::move(part));
+  was_called_ = true;
   wake_.notify_one();
 }
 
@@ -238,22 +243,42 @@ bool CommitQueue::write(std::vector<Commit> group) {
     report_failure(payloads.error());
     return false;
   }
-  asio::post(io_,
-             [this, group = std::move(group), n_leases = std::move(n_leases), payloads = std::move(*payloads),
-              took, n_transitions = transitions.size(), commit_s = store_.last_commit_s()] {
-               if (n_transitions > 0) {
-                 stats_.n_transitions += n_transitions;
-                 stats_.transaction.observe(took.count());
-                 stats_.commit.observe(commit_s);
-               }
-               std::span<const engine::JobPayload> rest(payloads);
-               for (std::size_t at = 0; at < group.size(); ++at) {
-                 answered(true);
-                 group[at].then(rest.first(n_leases[at]));
-                 rest = rest.subspan(n_leases[at]);
-               }
-             });
+  answer([this, group = std::move(group), n_leases = std::move(n_leases), payloads = std::move(*payloads),
+          took, n_transitions = transitions.size(), commit_s = store_.last_commit_s()] {
+    if (n_transitions > 0) {
+      stats_.n_transitions += n_transitions;
+      stats_.transaction.observe(took.count());
+      stats_.commit.observe(commit_s);
+    }
+    std::span<const engine::JobPayload> rest(payloads);
+    for (std::size_t at = 0; at < group.size(); ++at) {
+      answered(true);
+      group[at].then(rest.first(n_leases[at]));
+      rest = rest.subspan(n_leases[at]);
+    }
+  });
   return true;
+}
+
+void CommitQueue::answer(std::function<void()> then) {
+  {
+    const std::lock_guard lock(answers_mutex_);
+    answers_.push_back(std::move(then));
+    has_answers_ = true;
+  }
+  if (!caller_looks_) asio::post(io_, [this] { run_answers(); });
+}
+
+std::size_t CommitQueue::run_answers() {
+  if (!has_answers_) return 0;
+  std::vector<std::function<void()>> answers;
+  {
+    const std::lock_guard lock(answers_mutex_);
+    answers.swap(answers_);
+    has_answers_ = false;
+  }
+  for (const auto& then : answers) then();
+  return answers.size();
 }
 
 void CommitQueue::answered(bool is_commit) {
@@ -272,7 +297,7 @@ Milliseconds CommitQueue::longest_wait() const {
 
 void CommitQueue::report_failure(const Error& error) {
   abandon();
-  asio::post(io_, [this, error] { on_failure_(error); });
+  answer([this, error] { on_failure_(error); });
 }
 
 }  // namespace gauntlet::coordinator

@@ -4,6 +4,7 @@
 // run there, in order.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -93,6 +94,12 @@ class CommitQueue {
   [[nodiscard]] boost::asio::awaitable<Result<engine::SubmitOutcome>> submitted(
       std::uint64_t ticket, Work<Result<engine::SubmitOutcome>> whole);
 
+  /// While the io_context's thread looks for answers by itself, through run_answers, it is not woken for
+  /// them: that costs as much as what it does with one. To be followed by run_answers when it stops.
+  void look(bool looks) { caller_looks_ = looks; }
+  /// Calls back for what has been done, and tells how often.
+  std::size_t run_answers();
+
   [[nodiscard]] const CommitStats& stats() const { return stats_; }
   /// Of whatever waits for its callback now; 0 when nothing does.
   [[nodiscard]] Milliseconds longest_wait() const;
@@ -130,6 +137,9 @@ class CommitQueue {
 
   void push(Entry entry);
   void run_writer();
+  /// Gives way to whoever else can run until there is work, for a moment. Without the mutex, for which
+  /// whoever brings some would have to be put to sleep.
+  void look_for_work() const;
   /// Of the early submission; false: there is nothing to write now. Writer thread, like the next two.
   [[nodiscard]] bool write_next_part();
   /// Before `entry` is looked at: an early submission is written to its end, if this is it, or else dropped.
@@ -138,6 +148,8 @@ class CommitQueue {
   /// Commits entries [begin, end) of the batch, all commits, in one transaction.
   [[nodiscard]] bool write(std::vector<Commit> group);
   void report_failure(const Error& error);
+  /// Has `then` called on the io_context's thread, after those given before. Writer thread.
+  void answer(std::function<void()> then);
   /// To be called on the io_context's thread before each callback.
   void answered(bool is_commit);
 
@@ -149,11 +161,16 @@ class CommitQueue {
   store::JobStore store_;          ///< writer thread only
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Entry> entries_;      ///< guarded by mutex_
-  Early early_;                    ///< guarded by mutex_
-  std::uint64_t last_ticket_ = 0;  ///< io_context's thread only
-  bool ending_ = false;            ///< guarded by mutex_
-  bool dropped_ = false;           ///< guarded by mutex_: after a failure or abandon
+  std::atomic<bool> was_called_ = false;  ///< written with mutex_: there is work, of which the writer looks
+  std::deque<Entry> entries_;             ///< guarded by mutex_
+  Early early_;                           ///< guarded by mutex_
+  std::uint64_t last_ticket_ = 0;         ///< io_context's thread only
+  bool ending_ = false;                   ///< guarded by mutex_
+  bool dropped_ = false;                  ///< guarded by mutex_: after a failure or abandon
+  std::mutex answers_mutex_;
+  std::vector<std::function<void()>> answers_;  ///< guarded by answers_mutex_
+  std::atomic<bool> has_answers_ = false;       ///< written with answers_mutex_
+  std::atomic<bool> caller_looks_ = false;      ///< read after has_answers_ is set, written before it is read
   std::thread writer_;
 };
 
