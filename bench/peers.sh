@@ -60,8 +60,8 @@ gauntlet() {
   figure() { jq -r ".figures | $1 | round" <<<"$figures"; }
   row gauntlet "no-op over TCP, 8 agents, 3 metric rows" D3 "$((jobs * 25))" "$(figure .noop_jobs_per_s)"
   row gauntlet "the same, one at a time" D3 5000 "$(figure '1000000 / .closed_loop_p50_us')"
-  row gauntlet "process 'true', with its log and exit code" D3 10000 "$(figure .process_jobs_per_s)"
-  row posix_spawn "process 'true', no record of it" D0 10000 "$(figure .spawns_per_s)"
+  row gauntlet "process 'true', with its log and exit code" D3 20000 "$(figure .process_jobs_per_s)"
+  row posix_spawn "process 'true', no record of it" D0 20000 "$(figure .spawns_per_s)"
 }
 
 bare() {
