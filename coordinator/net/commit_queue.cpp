@@ -244,7 +244,8 @@ bool CommitQueue::write(std::vector<Commit> group) {
     return false;
   }
   answer([this, group = std::move(group), n_leases = std::move(n_leases), payloads = std::move(*payloads),
-          took, n_transitions = transitions.size(), commit_s = store_.last_commit_s()] {
+          took, n_transitions = transitions.size(), commit_s = store_.last_commit_s(),
+          made_there = std::move(transitions)] {  // and freed there, where there is more time for it
     if (n_transitions > 0) {
       stats_.n_transitions += n_transitions;
       stats_.transaction.observe(took.count());

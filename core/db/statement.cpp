@@ -3,13 +3,17 @@
 #include <sqlite3.h>
 
 #include <cstring>
+#include <utility>
 
 #include "core/db/error.hpp"
 
 namespace gauntlet::db {
 
 Statement::Statement(Statement&& other) noexcept
-    : statement_(std::exchange(other.statement_, nullptr)), path_(std::move(other.path_)) {}
+    : statement_(std::exchange(other.statement_, nullptr)),
+      path_(std::move(other.path_)),
+      is_under_way_(other.is_under_way_),
+      is_bound_(other.is_bound_) {}
 
 Statement::~Statement() { sqlite3_finalize(statement_); }
 
@@ -29,7 +33,8 @@ Status Statement::check_count(std::size_t n_values) const {
               sqlite3_sql(statement_));
 }
 
-Status Statement::bound(int result_code) const {
+Status Statement::bound(int result_code) {
+  is_bound_ = true;
   if (result_code == SQLITE_OK) return {};
   return fail(error_of(sqlite3_db_handle(statement_), result_code, path_));
 }
@@ -59,7 +64,8 @@ Status Statement::bind_blob(int index, std::span<const std::byte> value) {
 
 Result<bool> Statement::step() {
   const int result_code = sqlite3_step(statement_);
-  if (result_code == SQLITE_ROW) return true;
+  is_under_way_ = result_code == SQLITE_ROW;
+  if (is_under_way_) return true;
   if (result_code == SQLITE_DONE) {
     sqlite3_reset(statement_);
     return false;
@@ -78,8 +84,8 @@ Status Statement::run() {
 }
 
 void Statement::reset() {
-  sqlite3_reset(statement_);
-  sqlite3_clear_bindings(statement_);
+  if (std::exchange(is_under_way_, false)) sqlite3_reset(statement_);
+  if (std::exchange(is_bound_, false)) sqlite3_clear_bindings(statement_);
 }
 
 int Statement::column_count() const { return sqlite3_column_count(statement_); }

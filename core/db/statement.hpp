@@ -99,7 +99,7 @@ class Statement {
  private:
   [[nodiscard]] Result<int> index_of(std::string_view name) const;
   [[nodiscard]] Status check_count(std::size_t n_values) const;
-  [[nodiscard]] Status bound(int result_code) const;
+  [[nodiscard]] Status bound(int result_code);
   [[nodiscard]] Status bind_null(int index);
   [[nodiscard]] Status bind_integer(int index, std::int64_t value);
   [[nodiscard]] Status bind_real(int index, double value);
@@ -132,7 +132,9 @@ class Statement {
 
   sqlite3_stmt* statement_;
   std::string path_;
-  bool copies_ = true;  ///< texts and blobs, when they are bound
+  bool copies_ = true;         ///< texts and blobs, when they are bound
+  bool is_under_way_ = false;  ///< at a row; if not, starting over costs nothing
+  bool is_bound_ = false;      ///< a parameter may have a value
 };
 
 }  // namespace gauntlet::db
