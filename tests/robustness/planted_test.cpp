@@ -252,7 +252,7 @@ TEST(Planted, AMemoriserBreaksAtOneGreyLevel) {
   const Tensor noise =
       crafted("noise", {{"epsilon_image", 1.0 / 255}}, target.surface(), target.queries).inputs;
   EXPECT_GT(map(target.queries.inputs), 0.9);
-  EXPECT_LT(map(noise), map(target.queries.inputs) - 0.2);
+  EXPECT_LT(map(noise), map(target.queries.inputs) - 0.3);
 
   // What it lets through at worst is no better than the target itself under the same attacks.
   Transparent none(target.hash);
