@@ -33,9 +33,8 @@ CommitQueue::~CommitQueue() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
-    was_called_ = true;
   }
-  wake_.notify_one();
+  call_writer();
   writer_.join();
 }
 
@@ -69,10 +68,14 @@ void CommitQueue::push(Entry entry) {
     const std::lock_guard lock(mutex_);
     if (dropped_) return;
     entries_.push_back(std::move(entry));
-    was_called_ = true;
   }
   ++n_unanswered_;
   pushed_.push_back(std::chrono::steady_clock::now());
+  call_writer();
+}
+
+void CommitQueue::call_writer() {
+  was_called_ = true;
   wake_.notify_one();
 }
 
@@ -142,8 +145,7 @@ std::uint64_t CommitQueue::begin_early(std::shared_ptr<const store::SubmissionHe
   const std::lock_guard lock(mutex_);
   if (dropped_ || early_.ticket != 0) return 0;
   early_ = Early{.ticket = ++last_ticket_, .head = std::move(head), .at_ms = at_ms, .parts = {}};
-  was_called_ = true;
-  wake_.notify_one();
+  call_writer();
   return early_.ticket;
 }
 
@@ -151,8 +153,7 @@ void CommitQueue::add_early(std::uint64_t ticket, std::shared_ptr<const store::S
   const std::lock_guard lock(mutex_);
   if (ticket == 0 || early_.ticket != ticket || early_.given_up) return;
   early_.parts.push_back(std::move(part));
-  was_called_ = true;
-  wake_.notify_one();
+  call_writer();
 }
 
 void CommitQueue::drop_early(std::uint64_t ticket) {
@@ -244,10 +245,10 @@ bool CommitQueue::write(std::vector<Commit> group) {
     return false;
   }
   answer([this, group = std::move(group), n_leases = std::move(n_leases), payloads = std::move(*payloads),
-          took, n_transitions = transitions.size(), commit_s = store_.last_commit_s(),
-          made_there = std::move(transitions)] {  // and freed there, where there is more time for it
-    if (n_transitions > 0) {
-      stats_.n_transitions += n_transitions;
+          took, commit_s = store_.last_commit_s(),
+          transitions = std::move(transitions)] {  // freed where they were made: there is more time for it
+    if (!transitions.empty()) {
+      stats_.n_transitions += transitions.size();
       stats_.transaction.observe(took.count());
       stats_.commit.observe(commit_s);
     }
@@ -268,6 +269,11 @@ void CommitQueue::answer(std::function<void()> then) {
     has_answers_ = true;
   }
   if (!caller_looks_) asio::post(io_, [this] { run_answers(); });
+}
+
+std::size_t CommitQueue::look_for_answers(bool again) {
+  caller_looks_ = again;
+  return run_answers();
 }
 
 std::size_t CommitQueue::run_answers() {

@@ -94,11 +94,9 @@ class CommitQueue {
   [[nodiscard]] boost::asio::awaitable<Result<engine::SubmitOutcome>> submitted(
       std::uint64_t ticket, Work<Result<engine::SubmitOutcome>> whole);
 
-  /// While the io_context's thread looks for answers by itself, through run_answers, it is not woken for
-  /// them: that costs as much as what it does with one. To be followed by run_answers when it stops.
-  void look(bool looks) { caller_looks_ = looks; }
-  /// Calls back for what has been done, and tells how often.
-  std::size_t run_answers();
+  /// Calls back for what has been done, and tells how often. Until it is called with `again` false, the
+  /// io_context's thread is not woken for answers: that costs as much as what it does with one.
+  std::size_t look_for_answers(bool again);
 
   [[nodiscard]] const CommitStats& stats() const { return stats_; }
   /// Of whatever waits for its callback now; 0 when nothing does.
@@ -136,6 +134,8 @@ class CommitQueue {
   };
 
   void push(Entry entry);
+  /// There is work now: ends its sleep and its look.
+  void call_writer();
   void run_writer();
   /// Gives way to whoever else can run until there is work, for a moment. Without the mutex, for which
   /// whoever brings some would have to be put to sleep.
@@ -150,6 +150,7 @@ class CommitQueue {
   void report_failure(const Error& error);
   /// Has `then` called on the io_context's thread, after those given before. Writer thread.
   void answer(std::function<void()> then);
+  std::size_t run_answers();
   /// To be called on the io_context's thread before each callback.
   void answered(bool is_commit);
 
@@ -161,7 +162,7 @@ class CommitQueue {
   store::JobStore store_;          ///< writer thread only
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<bool> was_called_ = false;  ///< written with mutex_: there is work, of which the writer looks
+  std::atomic<bool> was_called_ = false;  ///< since the writer last took work: what it looks at
   std::deque<Entry> entries_;             ///< guarded by mutex_
   Early early_;                           ///< guarded by mutex_
   std::uint64_t last_ticket_ = 0;         ///< io_context's thread only

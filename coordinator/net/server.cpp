@@ -214,8 +214,7 @@ class ServerImpl final : public Server {
     std::uint64_t n_seen = 0;
     while (!io_.stopped()) {
       const bool looks = is_little && std::chrono::steady_clock::now() < look_until;
-      queue_->look(looks);
-      const std::size_t n_answers = queue_->run_answers();
+      const std::size_t n_answers = queue_->look_for_answers(looks);
       if ((looks || n_answers > 0 ? io_.poll() : io_.run_one()) + n_answers == 0) {
         std::this_thread::yield();
         continue;
