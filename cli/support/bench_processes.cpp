@@ -26,9 +26,8 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr Milliseconds kLimit{600'000};
 constexpr Milliseconds kStopLimit{30'000};
-constexpr Milliseconds kLook{
-    50};  ///< between two questions whether a sweep is over, each of which costs the coordinator a read
-constexpr int kWarmUp = 50;  ///< jobs until executors run
+constexpr Milliseconds kLook{50};  ///< between two questions whether a sweep is over; each costs a read
+constexpr int kWarmUp = 50;        ///< jobs until executors run
 constexpr int kRounds = 3;
 
 /// Starts `true` and waits for it, so many times. False: it does not start.
